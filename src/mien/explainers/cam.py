@@ -1,0 +1,33 @@
+"""Class activation maps from the graph's own output: no gradients, no framework."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mien.explainers.base import METHODS, Case, Evidence
+from mien.explainers.masks import paint
+
+
+@METHODS.register("cam")
+def cam(case: Case) -> Evidence:
+    """The class activation map (Zhou et al. 2016, arXiv:1512.04150), one forward pass.
+
+    The network averages its last feature map and applies one linear layer, so the logit is the
+    map's mean plus the bias: each cell's part of the logit is known exactly. The base is the bias.
+    """
+    output = case.model.run(case.pixels[None], cam=True)
+    assert output.cam is not None  # run() raises where the model has none
+    grid = np.tensordot(case.direction, output.cam[0].astype(np.float64), axes=1)
+    height, width = grid.shape
+    size = case.pixels.shape[1]
+    cells = (np.arange(size) * height // size)[:, None] * width + np.arange(size) * width // size
+    bias = float(np.asarray(case.model.head.bias, dtype=np.float64) @ case.direction)
+    return Evidence(
+        values=paint(grid.ravel() / grid.size, cells),
+        base=bias,
+        value=float(output.logits[0].astype(np.float64) @ case.direction),
+        players=grid.size,
+        evaluations=1,
+        baseline="none (bias)",
+        options={"grid": [height, width]},
+    )

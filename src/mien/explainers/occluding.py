@@ -1,0 +1,61 @@
+"""Methods that hide parts of the crop: exact Shapley values over facial regions, and DnCShap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mien.explainers.base import METHODS, Case, Evidence
+from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
+from mien.explainers.shapley import dncshap_design, exact_design, interactions, tree_grid
+from mien.regions import REGIONS
+
+
+@METHODS.register("regions")
+def regions(case: Case) -> Evidence:
+    """Exact Shapley values over the facial regions, with their pairwise interactions.
+
+    At most 2^8 = 256 forward passes in one batch; a region that the crop does not show is no
+    player and holds 0.
+    """
+    present = np.unique(case.regions)
+    players = np.searchsorted(present, case.regions)
+    design = exact_design(len(present))
+    baseline = baseline_pixels(case.pixels, case.baseline)
+    scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)[
+        :, 0
+    ]
+    matrix = np.zeros((len(REGIONS), len(REGIONS)))
+    matrix[np.ix_(present, present)] = interactions(scores, len(present))
+    return Evidence(
+        values=paint(design.solve(scores), players),
+        base=float(scores[0]),
+        value=float(scores[-1]),
+        players=len(present),
+        evaluations=len(scores),
+        interactions=matrix,
+    )
+
+
+@METHODS.register("dncshap")
+def dncshap(case: Case, *, levels: int = 6, contexts: str = "both") -> Evidence:
+    """DnCShap over ``2^levels`` rectangles; ``contexts`` both, absent, present, owen or printed.
+
+    Forward passes for n leaves: ``both`` 4n - 4, ``absent``, ``present`` and ``printed`` 2n,
+    ``owen`` 2(n^2 - 1)/3 + 2.
+    """
+    design = dncshap_design(levels, contexts)
+    players = tree_grid(levels, case.pixels.shape[1])
+    baseline = baseline_pixels(case.pixels, case.baseline)
+    scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)[
+        :, 0
+    ]
+    full, empty = design.coalitions.all(axis=1), ~design.coalitions.any(axis=1)
+    return Evidence(
+        values=paint(design.solve(scores), players),
+        base=float(scores[empty][0]),
+        value=float(scores[full][0]),
+        players=2**levels,
+        evaluations=len(scores),
+        efficient=contexts != "printed",
+        options={"levels": levels, "contexts": contexts},
+    )

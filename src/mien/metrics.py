@@ -1,0 +1,84 @@
+"""Scores of a classifier: pure functions on arrays, each with its interval where it has one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mien.types import FloatArray, InputError, IntArray
+
+
+def _checked(truth: IntArray, guess: IntArray) -> tuple[IntArray, IntArray]:
+    if truth.shape != guess.shape or truth.ndim != 1 or not len(truth):
+        raise InputError(
+            f"expected two label arrays of one length >= 1, got {truth.shape} and {guess.shape}"
+        )
+    return truth, guess
+
+
+def accuracy(truth: IntArray, guess: IntArray) -> float:
+    """Share of right answers, in 0..1.
+
+    >>> import numpy as np
+    >>> accuracy(np.array([0, 1, 1]), np.array([0, 1, 0]))
+    0.6666666666666666
+    """
+    truth, guess = _checked(truth, guess)
+    return float(np.mean(truth == guess))
+
+
+def confusion(truth: IntArray, guess: IntArray, classes: int) -> IntArray:
+    """Counts ``[classes, classes]``: rows are the truth, columns the answer."""
+    truth, guess = _checked(truth, guess)
+    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+
+
+def recall(truth: IntArray, guess: IntArray, classes: int) -> FloatArray:
+    """Recall of each class ``[classes]``; nan for a class that never occurs."""
+    counts = confusion(truth, guess, classes)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.diag(counts) / counts.sum(axis=1))
+
+
+def macro_f1(truth: IntArray, guess: IntArray, classes: int) -> float:
+    """Mean F1 over the classes that occur in truth or answers, in 0..1."""
+    counts = confusion(truth, guess, classes)
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    return float(np.mean((2 * np.diag(counts)[both > 0]) / both[both > 0]))
+
+
+def calibration_error(truth: IntArray, probability: FloatArray, bins: int = 15) -> float:
+    """Expected calibration error of the top answer, equal-width bins, in 0..1.
+
+    Naeini et al. 2015; 15 bins as in Guo et al. 2017, arXiv:1706.04599, section 2.
+    """
+    guess = probability.argmax(axis=1)
+    sure = probability.max(axis=1)
+    truth, guess = _checked(truth, guess)
+    which = np.minimum((sure * bins).astype(int), bins - 1)
+    gaps = [
+        (which == b).mean() * abs((truth == guess)[which == b].mean() - sure[which == b].mean())
+        for b in range(bins)
+        if (which == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def cross_entropy(target: FloatArray, probability: FloatArray) -> float:
+    """Mean cross-entropy in nats between targets ``[N, K]`` (rows sum to 1) and probabilities."""
+    return float(-(target * np.log(np.clip(probability, 1e-12, 1))).sum(axis=1).mean())
+
+
+def bootstrap_interval(
+    values: FloatArray, *, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of ``values`` ``[N]`` (Efron and Tibshirani 1993).
+
+    >>> import numpy as np
+    >>> low, high = bootstrap_interval(np.r_[np.ones(70), np.zeros(30)])
+    >>> 0.55 < low < 0.70 < high < 0.85
+    True
+    """
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(draws)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Networks in torch, for training; the base install runs their exported files."""

@@ -1,0 +1,159 @@
+"""Tables of predictions: what they can be turned into, and how they are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
+
+from mien.emotions import EIGHT
+from mien.registry import choose
+from mien.types import InputError, MissingExtraError, Prediction
+
+T = TypeVar("T")
+FORMATS = ("csv", "jsonl", "json", "parquet")
+SUFFIX_FORMAT = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
+                 ".parquet": "parquet"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Results(Sequence[T], Generic[T]):
+    """A frozen sequence of results of one kind."""
+
+    rows: tuple[T, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.rows)
+
+
+class Predictions(Results[Prediction]):
+    """Rows of predictions: one per face, and one for each image without a face or in error.
+
+    >>> rows = Predictions((Prediction("a.jpg"), Prediction("b.jpg", error="not an image")))
+    >>> [len(rows), len(rows.faces), len(rows.errors)]
+    [2, 0, 1]
+    """
+
+    @property
+    def faces(self) -> tuple[Prediction, ...]:
+        """The rows that hold an answer."""
+        return tuple(row for row in self.rows if row.face_id is not None)
+
+    @property
+    def errors(self) -> tuple[Prediction, ...]:
+        """The rows of inputs that could not be read."""
+        return tuple(row for row in self.rows if row.error is not None)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """JSON-ready rows."""
+        return [row.to_dict() for row in self.rows]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Flat rows for CSV and Parquet: the box in four columns, one column per expression."""
+        labels = [name for name in EIGHT if any(name in row.emotions for row in self.rows)]
+        return [_flat(row, labels) for row in self.rows]
+
+    def text(self, kind: str) -> str:
+        """The rows as ``csv``, ``jsonl`` or ``json``."""
+        kind = choose("format", kind, FORMATS)
+        if kind == "csv":
+            buffer = io.StringIO()
+            rows = self.table()
+            writer = csv.DictWriter(
+                buffer, list(rows[0]) if rows else ["input"], lineterminator="\n"
+            )
+            writer.writeheader()
+            writer.writerows(rows)
+            return buffer.getvalue()
+        if kind == "jsonl":
+            return "".join(json.dumps(row) + "\n" for row in self.to_dict())
+        if kind == "json":
+            return json.dumps(self.to_dict(), indent=1) + "\n"
+        raise InputError("parquet is not text: give an --output ending in .parquet")
+
+    def save(self, path: str | Path, kind: str | None = None) -> Path:
+        """Write the rows; the format is ``kind``, else what the suffix says. Returns the path.
+
+        The file appears whole or not at all. Raises InputError for an unknown suffix or a folder
+        that cannot be written, MissingExtraError for Parquet without pyarrow.
+        """
+        path = Path(path)
+        kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
+        part = path.with_name(path.name + ".part")
+        try:
+            if kind == "parquet":
+                _write_parquet(part, self.table())
+            else:
+                part.write_text(self.text(kind), encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        return path
+
+    def _repr_html_(self) -> str:
+        return _html_table(self.table())
+
+
+def file_format(path: Path) -> str:
+    """The format that a file's suffix means."""
+    if path.suffix.lower() not in SUFFIX_FORMAT:
+        raise InputError(
+            f"{path}: expected a name ending in {', '.join(SUFFIX_FORMAT)}; "
+            "rename it or give --format"
+        )
+    return SUFFIX_FORMAT[path.suffix.lower()]
+
+
+def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    flat = row.to_dict()
+    box = flat.pop("box") or [None] * 4
+    emotions = flat.pop("emotions")
+    at = list(flat).index("face_confidence")
+    items = list(flat.items())
+    numbers = list(zip(("box_x", "box_y", "box_w", "box_h"), box, strict=True))
+    return dict(items[:at] + numbers + items[at:-2]
+                + [(name, emotions.get(name)) for name in labels] + items[-2:])  # fmt: skip
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError(
+            "Parquet needs pyarrow, which is not installed; run: pip install 'mien[parquet]'"
+        ) from error
+    texts, whole = {"input", "dominant_emotion", "detector", "error"}, {"frame", "face_id"}
+    names = list(rows[0]) if rows else ["input"]
+    kinds = {n: pa.string() if n in texts else pa.int64() if n in whole else pa.float64()
+             for n in names}  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()))), path)
+
+
+def _html_table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "<p>no rows</p>"
+    names = [n for n in rows[0] if any(row[n] is not None for row in rows)]
+
+    def cell(value: Any) -> str:
+        text = f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+        return f"<td>{escape(text)}</td>"
+
+    header = "".join(f"<th>{escape(n)}</th>" for n in names)
+    body = "".join("<tr>" + "".join(cell(row[n]) for n in names) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"

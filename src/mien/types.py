@@ -1,0 +1,91 @@
+"""The plain types that every other module speaks: arrays, errors, faces, predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+ImageArray = npt.NDArray[np.uint8]  # H x W x 3, RGB: the only image inside Mien
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.integer[Any]]
+Box = tuple[float, float, float, float]  # x, y, width, height in pixels
+
+
+class MienError(Exception):
+    """Anything that Mien can explain in one line: what was expected, what came, what to do."""
+
+
+class InputError(MienError, ValueError):
+    """An image, a path or an argument that cannot be used."""
+
+
+class UnknownNameError(MienError, ValueError):
+    """A name that no registry entry, label or option has."""
+
+
+class MissingExtraError(MienError, ImportError):
+    """An optional package that is not installed; the message says how to install it."""
+
+
+class ModelError(MienError, RuntimeError):
+    """A model file that is missing, damaged or does not say what it is."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one image.
+
+    ``box`` is ``(x, y, width, height)`` in pixels and may reach beyond the image;
+    ``confidence`` is in 0..1, None where the detector gives none; ``landmarks`` are 24 points
+    (x, y) in pixels of the image, in the order of :data:`mien.landmarks.LANDMARKS`, or None.
+    """
+
+    box: Box
+    confidence: float | None
+    detector: str
+    landmarks: FloatArray | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one face, or the row that says why there is none.
+
+    ``emotions`` are calibrated probabilities that sum to 1; ``score`` is the largest.
+    ``face_id`` is None where no face was found, and ``error`` is set where the input failed.
+    """
+
+    input: str
+    face_id: int | None = None
+    box: Box | None = None
+    face_confidence: float | None = None
+    emotions: dict[str, float] = field(default_factory=dict)
+    dominant_emotion: str | None = None
+    score: float | None = None
+    frame: int | None = None
+    timestamp: float | None = None
+    error: str | None = None
+    face: Face | None = field(default=None, compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields, in the order of the table that ``mien predict`` writes.
+
+        >>> Prediction("a.jpg", error="not an image").to_dict()["error"]
+        'not an image'
+        """
+        return {
+            "input": self.input,
+            "frame": self.frame,
+            "timestamp": self.timestamp,
+            "face_id": self.face_id,
+            "box": None if self.box is None else [round(v, 2) for v in self.box],
+            "face_confidence": self.face_confidence,
+            "emotions": dict(self.emotions),
+            "dominant_emotion": self.dominant_emotion,
+            "score": self.score,
+            "detector": None if self.face is None else self.face.detector,
+            "error": self.error,
+        }

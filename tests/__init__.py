@@ -1,0 +1,1 @@
+"""Tests mirror the package: tests/test_NAME.py is for mien.NAME."""
