@@ -102,14 +102,17 @@ def quantise(source: Path, target: Path, crops: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
-        nodes = onnx.load(str(ready)).graph.node
-        convolutions = [n.name for n in nodes if n.op_type == "Conv"]
-        # the last three are the two activation maps and the landmark head's 1x1 convolution
+        graph = onnx.load(str(ready)).graph
+        # the last three convolutions are the two activation maps and the landmark head's
+        heads = [n.name for n in graph.node if n.op_type == "Conv"][-3:]
+        # additions of a constant are the heads' biases; those of two features are shortcuts
+        constants = {tensor.name for tensor in graph.initializer}
+        heads += [n.name for n in graph.node if n.op_type == "Add" and constants & set(n.input)]
         quantize_static(
             str(ready), str(target), Crops(np.array_split(crops, max(len(crops) // 64, 1))),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "Add", "MaxPool"], nodes_to_exclude=convolutions[-3:],
+            op_types_to_quantize=["Conv", "Add", "MaxPool"], nodes_to_exclude=heads,
         )  # fmt: skip
 
 

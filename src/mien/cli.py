@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -55,15 +56,31 @@ Paths = Annotated[
 ]
 
 
-@app.callback()
-def common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - read by main()
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
-    """Options that every command shares."""
-    if version:
+def _fail(text: str) -> None:
+    """One line on stderr."""
+    err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def _say(text: str) -> None:
+    """One line on stdout, as it stands: names of files may hold brackets."""
+    out.print(escape(text), soft_wrap=True, highlight=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Options that every command shares."""
 
 
 def _listed(paths: list[str]) -> list[str]:
@@ -106,15 +123,17 @@ def predict(
     """
     from mien.media import find_images
     from mien.recognizer import load
-    from mien.results import Predictions, file_format
+    from mien.results import Predictions, file_format, require_parquet
 
     kind = format.value if format else None
     if output is None and kind == "parquet":
         raise InputError("parquet is not text: give an --output ending in .parquet")
-    if output is not None and kind is None:
-        file_format(output)  # an unknown suffix fails before the work, not after it
-    if output is not None and not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder; make it first")
+    if output is not None:
+        # what cannot be written fails before the work, not after it
+        if (kind or file_format(output)) == "parquet":
+            require_parquet()
+        if not output.parent.is_dir():
+            raise InputError(f"{output.parent}: no such folder; make it first")
     found = find_images(_listed(paths))
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
     rows: list[Prediction] = []
@@ -125,16 +144,15 @@ def predict(
     results = Predictions(tuple(rows))
     if output is not None:
         results.save(output, None if kind in (None, "table") else kind)
-        err.print(
-            f"{len(results.faces)} faces in {len(found)} images, found by "
-            f"{recognizer.detector.name}: {output}", soft_wrap=True,
-        )  # fmt: skip
+        done = f"{len(results.faces)} faces in {len(found)} images"
+        text = f"{done}, found by {recognizer.detector.name}: {output}"
+        err.print(escape(text), soft_wrap=True, highlight=False)
     elif kind in (None, "table") and (kind or out.is_terminal):
         out.print(_table(results))
     else:
         sys.stdout.write(results.text(kind or "csv"))
     for row in results.errors:
-        err.print(f"[red]error:[/red] {row.error}", soft_wrap=True, highlight=False)
+        _fail(str(row.error))
     if results.errors:
         raise typer.Exit(1)
 
@@ -145,13 +163,19 @@ def _table(results: Any) -> Table:
         table.add_column(name, justify="right" if name in ("face", "score") else "left")
     for row in results:
         if row.error or row.face_id is None:
-            table.add_row(row.input, "", "", "error" if row.error else "no face found", "", "")
+            answer = "error" if row.error else "no face found"
+            table.add_row(escape(row.input), "", "", answer, "", "")
             continue
         ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
         box = ",".join(f"{v:.0f}" for v in row.box)
         others = ", ".join(f"{name} {p:.2f}" for name, p in ranked[1:3])
         table.add_row(
-            row.input, str(row.face_id), box, row.dominant_emotion, f"{row.score:.2f}", others
+            escape(row.input),
+            str(row.face_id),
+            box,
+            row.dominant_emotion,
+            f"{row.score:.2f}",
+            others,
         )
     return table
 
@@ -209,7 +233,7 @@ def explain(
             out.print(f"[yellow]warning:[/yellow] {result.warning}", soft_wrap=True)
         out.print(_regions(result))
     for label, written in zip(("picture", "record"), found.save(picture), strict=True):
-        out.print(f"{label}: {written}", soft_wrap=True, highlight=False)
+        _say(f"{label}: {written}")
 
 
 def _regions(result: Any) -> Table:
@@ -252,7 +276,7 @@ def fetch_model(name: Annotated[str, typer.Argument(help="yunet")]) -> None:
     """Fetch a model file once and check its SHA-256."""
     from mien.weights import fetch
 
-    out.print(f"{name}: {fetch(name)}", soft_wrap=True, highlight=False)
+    _say(f"{name}: {fetch(name)}")
 
 
 @models.command("card")
@@ -269,12 +293,13 @@ def show_card(
 def main() -> None:
     """Run the command; errors that Mien can explain are one line and no traceback."""
     if "--debug" in sys.argv[1:]:
+        sys.argv = [arg for arg in sys.argv if arg != "--debug"]  # wherever it stands
         app()
         return
     try:
         app()
     except MienError as error:
-        err.print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
+        _fail(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("stopped")
@@ -283,11 +308,10 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output has left: nothing more to say
         sys.exit(0)
     except Exception as error:
-        err.print(
-            f"[red]error:[/red] Mien failed unexpectedly ({type(error).__name__}: {error}); "
-            "run again with --debug before the command and report what it shows",
-            soft_wrap=True, highlight=False,
-        )  # fmt: skip
+        _fail(
+            f"Mien failed unexpectedly ({type(error).__name__}: {error}); "
+            "run again with --debug and report what it shows"
+        )
         sys.exit(3)
 
 

@@ -74,15 +74,19 @@ class Recognizer:
         images: Source | Sequence[Source],
         *,
         face: int | None = None,
+        method: str = "regions",
+        target: str | None = None,
+        against: str | None = None,
+        baseline: str = "mean",
+        options: dict[str, Any] | None = None,
         bgr: bool = False,
         names: Sequence[str] = (),
-        **how: Any,
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
-        ``how`` is passed to :func:`mien.explainers.explain_crop`: ``method``, ``target``,
-        ``against``, ``baseline``, ``options``. Raises InputError for an image that cannot be
-        read, that shows no face, or not that one.
+        The other arguments are those of :func:`mien.explainers.explain_crop`. Raises InputError
+        for an image that cannot be read, that shows no face, or not that one, and
+        UnknownNameError for a method, expression, baseline or option that does not exist.
         """
         results = []
         for name, source in _named(images, names):
@@ -102,9 +106,11 @@ class Recognizer:
                 if face in (None, answer.face_id):
                     results.append(
                         explainers.explain_crop(
-                            self.model, crop.image, answer, landmarks=crop.landmarks, **how
+                            self.model, crop.image, answer, landmarks=crop.landmarks,
+                            method=method, target=target, against=against, baseline=baseline,
+                            options=options,
                         )
-                    )
+                    )  # fmt: skip
         return Explanations(tuple(results))
 
     def crops(self, image: ImageArray) -> list[Crop]:

@@ -130,14 +130,21 @@ def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
                 + [(name, emotions.get(name)) for name in labels] + items[-2:])  # fmt: skip
 
 
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+def require_parquet() -> None:
+    """Raise MissingExtraError where pyarrow is not installed."""
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow.parquet  # noqa: F401 - only whether it is there
     except ImportError as error:
         raise MissingExtraError(
             "Parquet needs pyarrow, which is not installed; run: pip install 'mien[parquet]'"
         ) from error
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    require_parquet()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     texts, whole = {"input", "dominant_emotion", "detector", "error"}, {"frame", "face_id"}
     names = list(rows[0]) if rows else ["input"]
     kinds = {n: pa.string() if n in texts else pa.int64() if n in whole else pa.float64()

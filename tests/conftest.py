@@ -1,0 +1,63 @@
+"""Shared fixtures: the example portrait, drawn pictures, recognizers, and a plain subprocess."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mien
+from mien.media import read_image
+from mien.types import ImageArray
+
+ROOT = Path(__file__).parent.parent
+PORTRAIT = ROOT / "examples" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def portrait() -> ImageArray:
+    return read_image(PORTRAIT)
+
+
+@pytest.fixture(scope="session")
+def recognizer() -> mien.Recognizer:
+    return mien.load(detector="haar")
+
+
+@pytest.fixture(scope="session")
+def crops_only() -> mien.Recognizer:
+    return mien.load(detector="none")
+
+
+@pytest.fixture(scope="session")
+def face_crop(recognizer: mien.Recognizer, portrait: ImageArray) -> ImageArray:
+    """The aligned face of the portrait, 192 x 192."""
+    return recognizer.crops(portrait)[0].image
+
+
+@pytest.fixture
+def noise() -> ImageArray:
+    """A picture without a face."""
+    return np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def run() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Python code or the command in a process that sees nothing but the base install."""
+
+    def call(*args: str, stdin: str = "", code: str | None = None, cwd: Path | None = None,
+             **env: str) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        program = code or "from mien.cli import main; main()"
+        guarded = f"import tests.base_only\ntests.base_only.install()\n{program}"
+        return subprocess.run(
+            [sys.executable, "-c", guarded, *args],
+            input=stdin, capture_output=True, text=True, timeout=120, cwd=cwd, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **env},
+        )  # fmt: skip
+
+    return call

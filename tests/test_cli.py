@@ -1,0 +1,180 @@
+"""The command, end to end, in processes that see only the base install."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from PIL import Image
+
+from mien import __version__
+from tests.conftest import PORTRAIT
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return Path(shutil.copy(PORTRAIT, tmp_path / "photo [1].jpg"))
+
+
+def one_line(done: CompletedProcess[str]) -> str:
+    """What a failed call said: one line, no traceback."""
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_explain_says_draws_and_records(run: Run, photo: Path) -> None:
+    done = run("explain", str(photo))
+    assert done.returncode == 0, done.stderr
+    assert "happy" in done.stdout
+    assert "mostly the" in done.stdout
+    for region in ("mouth", "cheeks", "background"):
+        assert region in done.stdout
+    picture, record = photo.with_suffix(".mien.png"), photo.with_suffix(".mien.json")
+    assert str(picture) in done.stdout
+    assert str(record) in done.stdout
+    with Image.open(picture) as image:
+        assert image.size[0] > 1000
+    assert json.loads(record.read_text())[0]["efficiency_gap"] < 1e-5
+
+
+def test_explain_takes_every_option(run: Run, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "why.png"
+    done = run(
+        "explain", str(photo), "--method", "dncshap", "--contexts", "owen", "--levels", "4",
+        "--target", "fear", "--against", "surprise", "--face", "0", "--baseline", "blur",
+        "--output", str(out), "--detector", "haar", "--model", "mien", "--head", "fer2013",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    saved = json.loads(out.with_suffix(".json").read_text())[0]
+    assert saved["options"] == {"levels": 4, "contexts": "owen"}
+    assert (saved["target"], saved["against"]) == ("fear", "surprise")
+    assert saved["baseline"] == "blur"
+
+
+def test_predict_gives_csv_when_piped_and_a_row_for_every_input(
+    run: Run, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    Image.new("RGB", (64, 64)).save(tmp_path / "plain.png")
+    done = run("predict", str(tmp_path))
+    assert done.returncode == 1
+    rows = {Path(r["input"]).name: r for r in csv.DictReader(io.StringIO(done.stdout))}
+    assert rows["photo [1].jpg"]["dominant_emotion"] == "happy"
+    assert rows["plain.png"]["face_id"] == ""
+    assert rows["plain.png"]["error"] == ""
+    assert "cannot be read" in rows["bad.jpg"]["error"]
+    assert "cannot be read" in one_line(done)
+    assert photo.exists()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json"])
+def test_predict_writes_json_to_stdout(run: Run, photo: Path, kind: str) -> None:
+    done = run("predict", "--format", kind, str(photo))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout if kind == "json" else f"[{done.stdout.strip()}]")
+    assert rows[0]["box"][2] > 50
+
+
+def test_predict_draws_a_table_on_request(run: Run, photo: Path) -> None:
+    done = run("predict", "--format", "table", str(photo))
+    assert "happy" in done.stdout
+    assert "expression" in done.stdout
+
+
+def test_predict_reads_a_list_from_stdin_and_globs(run: Run, photo: Path) -> None:
+    done = run("predict", "-", stdin=f"{photo}\n\n{photo.parent}/*.jpg\n")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_predict_writes_a_file_and_says_how_many(run: Run, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    done = run("predict", str(photo), "-o", str(out), "--contempt")
+    assert done.returncode == 0, done.stderr
+    assert "1 faces in 1 images" in done.stderr
+    assert "contempt" in json.loads(out.read_text())["emotions"]
+
+
+def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path: Path) -> None:
+    done = run("predict", str(photo), "-o", str(tmp_path / "rows.parquet"))
+    assert done.returncode == 2
+    assert "pip install 'mien[parquet]'" in one_line(done)
+    assert not list(tmp_path.glob("rows*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("explain", "absent.jpg"), "no such file"),
+        (("explain", "{photo}", "--method", "gradcm"), "unknown method 'gradcm'"),
+        (("explain", "{photo}", "--target", "joy"), "unknown expression 'joy'"),
+        (("explain", "{photo}", "--levels", "3"), "unknown option of 'regions' 'levels'"),
+        (("explain", "{photo}", "--face", "7"), "expected a face in 0..0, got 7"),
+        (("explain", "{photo}", "-o", "no/such/folder/a.png"), "no such folder"),
+        (("predict", "{photo}", "--detector", "har"), "did you mean 'haar'"),
+        (("predict", "{photo}", "--model", "large"), "unknown model 'large'"),
+        (("predict", "{photo}", "--head", "rafdb"), "unknown head 'rafdb'"),
+        (("predict", "{photo}", "-o", "rows.xlsx"), ".csv"),
+        (("predict", "{photo}", "-f", "parquet"), "--output"),
+        (("predict", "*.nothing"), "no file matches"),
+        (("predict", "-"), "empty list"),
+        (("models", "fetch", "retina"), "unknown model to fetch"),
+        (("models", "card", "absent.onnx"), "no such model file"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(
+    run: Run, photo: Path, args: tuple[str, ...], words: str
+) -> None:
+    done = run(*(a.format(photo=photo) for a in args), cwd=photo.parent)
+    assert done.returncode == 2, done.stderr
+    assert words in one_line(done)
+
+
+def test_an_unknown_option_and_a_missing_argument_are_exit_code_2(run: Run) -> None:
+    for args in (("predict", "--colour"), ("explain",), ("nothing",)):
+        done = run(*args)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(run: Run) -> None:
+    for args in (("--debug", "explain", "absent.jpg"), ("explain", "absent.jpg", "--debug")):
+        done = run(*args)
+        assert "Traceback" in done.stderr
+        assert "InputError" in done.stderr
+
+
+def test_a_fault_of_our_own_is_one_line_too(run: Run, photo: Path) -> None:
+    code = (
+        "import mien.recognizer as r\n"
+        "r.load = lambda *a, **k: 1 / 0\n"
+        "from mien.cli import main; main()"
+    )
+    done = run("predict", str(photo), code=code)
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in one_line(done)
+
+
+def test_models_are_listed_and_their_cards_shown(run: Run, tmp_path: Path) -> None:
+    done = run("models", "list", MIEN_HOME=str(tmp_path))
+    assert "mien" in done.stdout
+    assert "mien models fetch yunet" in done.stdout.replace("\n", " ")
+    card = json.loads(run("models", "card").stdout)
+    assert card["preprocess"]["size"] == 48
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version").stdout.strip() == __version__
+    help_text = run("--help").stdout
+    for command in ("predict", "explain", "models"):
+        assert command in help_text

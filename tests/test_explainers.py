@@ -1,0 +1,242 @@
+"""Every registered explainer through the same checks, and what is special to each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mien
+from mien import explainers
+from mien.explainers.base import METHODS, Case
+from mien.explainers.masks import BASELINES, baseline_pixels, evaluate_coalitions, paint
+from mien.explainers.shapley import all_coalitions
+from mien.regions import REGIONS
+from mien.types import FloatArray, ImageArray, InputError, UnknownNameError
+
+ALL = explainers.names()
+
+
+@pytest.fixture(scope="module")
+def explained(crops_only: mien.Recognizer, face_crop: ImageArray) -> dict[str, mien.Explanation]:
+    return {name: crops_only.explain(face_crop, method=name)[0] for name in ALL}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_result_is_complete_and_knows_where_it_comes_from(
+    name: str, explained: dict[str, mien.Explanation]
+) -> None:
+    e = explained[name]
+    assert e.method == name
+    assert e.target == "happy"
+    assert e.values.shape == e.labels.shape == (48, 48)
+    assert np.isfinite(e.values).all()
+    assert tuple(e.regions) == tuple(e.areas) == REGIONS
+    assert e.evaluations >= 1
+    assert e.seconds > 0
+    assert e.baseline
+    assert "sha256:" in e.model
+    assert {"mien", "onnxruntime", "numpy", "python"} <= set(e.versions)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_keeps_its_promise_of_efficiency(
+    name: str, explained: dict[str, mien.Explanation]
+) -> None:
+    e = explained[name]
+    assert e.efficient
+    assert e.check() <= 1e-5
+    assert sum(e.regions.values()) == pytest.approx(e.total, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_deterministic(
+    name: str, explained: dict[str, mien.Explanation], crops_only: mien.Recognizer,
+    face_crop: ImageArray,
+) -> None:  # fmt: skip
+    again = crops_only.explain(face_crop, method=name)[0]
+    np.testing.assert_allclose(again.values, explained[name].values, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_contrast_is_the_difference_of_two_targets(
+    name: str, crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    """All methods here are linear in the logits."""
+
+    def values(target: str, against: str | None = None) -> FloatArray:
+        e = crops_only.explain(face_crop, method=name, target=target, against=against)
+        return e[0].values
+
+    contrast = values(target="happy", against="surprise")
+    np.testing.assert_allclose(
+        contrast, values(target="happy") - values(target="surprise"), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_smile_is_in_the_lower_face(name: str, explained: dict[str, mien.Explanation]) -> None:
+    e = explained[name]
+    lower = e.regions["mouth"] + e.regions["cheeks"] + e.regions["chin"] + e.regions["nose"]
+    assert lower > 0.6 * e.total
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_blank_image_is_explained_without_evidence_or_error(
+    name: str, crops_only: mien.Recognizer
+) -> None:
+    e = crops_only.explain(np.full((48, 48), 128, np.uint8), method=name)[0]
+    assert np.isfinite(e.values).all()
+    if e.baseline == "mean":
+        assert abs(e.total) < 1e-6
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_option_it_does_not_take_is_named(
+    name: str, crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    with pytest.raises(UnknownNameError, match="option"):
+        crops_only.explain(face_crop, method=name, options={"colour": 3})
+
+
+def test_regions_is_the_shapley_value_of_the_masked_crops(
+    crops_only: mien.Recognizer, face_crop: ImageArray, explained: dict[str, mien.Explanation]
+) -> None:
+    """Against a direct sum over coalitions, crop by crop, with masks made here."""
+    e = explained["regions"]
+    model = crops_only.model
+    pixels = model.pixels(face_crop)
+    base = np.full_like(pixels, pixels.mean())
+    names = list(REGIONS)
+    happy = model.labels.index("happy")
+    score = {}
+    for row in all_coalitions(8):
+        shown = row[e.labels]
+        score[tuple(row)] = model.logits(np.where(shown, pixels, base)[None])[0, happy]
+    player = names.index("mouth")
+    from math import factorial
+
+    total = 0.0
+    for row, value in score.items():
+        if row[player]:
+            size = sum(row)
+            without = (*row[:player], False, *row[player + 1 :])
+            weight = factorial(size - 1) * factorial(8 - size) / factorial(8)
+            total += weight * float(value - score[without])
+    assert e.regions["mouth"] == pytest.approx(total, abs=1e-4)
+    assert e.evaluations == 256
+
+
+def test_interactions_of_the_regions_sum_to_their_values(
+    explained: dict[str, mien.Explanation],
+) -> None:
+    e = explained["regions"]
+    for name in REGIONS:
+        assert sum(e.interactions[name].values()) == pytest.approx(e.regions[name], abs=1e-4)
+        assert e.interactions[name]["mouth"] == pytest.approx(e.interactions["mouth"][name])
+
+
+@pytest.mark.parametrize(
+    ("contexts", "evaluations"),
+    [("both", 60), ("absent", 32), ("present", 32), ("owen", 172), ("printed", 32)],
+)
+def test_dncshap_counts_its_passes_and_says_whether_it_adds_up(
+    crops_only: mien.Recognizer, face_crop: ImageArray, contexts: str, evaluations: int
+) -> None:
+    options = {"levels": 4, "contexts": contexts}
+    e = crops_only.explain(face_crop, method="dncshap", options=options)[0]
+    assert e.evaluations == evaluations
+    assert e.options == options
+    assert e.efficient is (contexts != "printed")
+    if e.efficient:
+        assert e.check() <= 1e-5
+    else:
+        assert e.values.sum() == pytest.approx(4 * e.total, rel=1e-3)  # 2^(4 - 2) times too much
+
+
+def test_cam_is_the_graphs_own_map_and_takes_one_pass(
+    crops_only: mien.Recognizer, face_crop: ImageArray, explained: dict[str, mien.Explanation]
+) -> None:
+    e = explained["cam"]
+    model = crops_only.model
+    cam = model.run(model.pixels(face_crop)[None], cam=True).cam
+    assert cam is not None
+    happy = cam[0, model.labels.index("happy")]
+    blocks = e.values.reshape(6, 8, 6, 8).sum(axis=(1, 3))
+    np.testing.assert_allclose(blocks, happy / 36, atol=1e-5)
+    assert e.evaluations == 1
+
+
+@pytest.mark.parametrize("kind", BASELINES)
+def test_baselines_keep_the_shape_and_stay_within_the_pixels(kind: str) -> None:
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, 24, 24)).astype(np.float32)
+    base = baseline_pixels(pixels, kind)
+    assert base.shape == pixels.shape
+    assert base.std() < pixels.std()
+    assert base.min() >= 0
+    assert base.max() <= 255
+    assert (kind == "black") == (base.max() == 0)
+
+
+def test_every_baseline_gives_an_efficient_explanation(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    for kind in BASELINES:
+        e = crops_only.explain(face_crop, baseline=kind)[0]
+        assert e.baseline == kind
+        assert e.check() <= 1e-5
+
+
+def test_the_engine_shows_exactly_the_coalition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.explainers.masks.CHUNK", 3)
+    players = np.array([[0, 0, 1], [2, 2, 1]])
+    pixels, base = np.full((1, 2, 3), 5.0), np.zeros((1, 2, 3))
+    seen: list[int] = []
+
+    def score(batch: FloatArray) -> FloatArray:
+        seen.append(len(batch))
+        return np.asarray(batch.sum(axis=(1, 2, 3))[:, None])
+
+    coalitions = all_coalitions(3)
+    scores = evaluate_coalitions(score, pixels, base, players, coalitions)
+    np.testing.assert_allclose(scores[:, 0], coalitions @ [10, 10, 10])
+    assert seen == [3, 3, 2]
+
+
+def test_painting_keeps_the_sum() -> None:
+    players = np.array([[0, 0, 1], [2, 2, 1]])
+    painted = paint(np.array([1.0, -4.0, 6.0]), players)
+    assert painted.sum() == pytest.approx(3)
+    assert painted[1, 0] == 3
+
+
+def test_wrong_questions_are_refused(crops_only: mien.Recognizer, face_crop: ImageArray) -> None:
+    def ask(**how: Any) -> None:
+        crops_only.explain(face_crop, **how)
+
+    with pytest.raises(UnknownNameError, match="did you mean 'dncshap'"):
+        ask(method="dncshp")
+    with pytest.raises(UnknownNameError, match="did you mean 'happy'"):
+        ask(target="hapy")
+    with pytest.raises(UnknownNameError, match="contempt"):
+        ask(target="contempt")
+    with pytest.raises(UnknownNameError, match="baseline"):
+        ask(baseline="grey")
+    with pytest.raises(InputError, match="against itself"):
+        ask(target="happy", against="happiness")
+    with pytest.raises(InputError, match="expected int for the option 'levels'"):
+        ask(method="dncshap", options={"levels": "six"})
+
+
+def test_a_new_method_is_one_function(
+    crops_only: mien.Recognizer, face_crop: ImageArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+
+    @METHODS.register("nothing")
+    def nothing(case: Case) -> explainers.Evidence:
+        return explainers.Evidence(np.zeros(case.regions.shape), 0.0, 0.0, 1, 0)
+
+    e = crops_only.explain(face_crop, method="nothing")[0]
+    assert e.sentence.endswith("no region carries evidence")

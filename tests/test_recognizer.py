@@ -1,0 +1,230 @@
+"""mien.recognizer and mien.results: photos in, rows and explanations out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import mien
+from mien import faces
+from mien.emotions import EIGHT, SEVEN
+from mien.landmarks import eye_distance
+from mien.types import ImageArray, InputError, UnknownNameError
+from tests.conftest import PORTRAIT
+
+GOLDEN = Path(__file__).parent / "golden.json"
+
+
+def test_the_portrait_is_happy_and_the_row_is_complete(recognizer: mien.Recognizer) -> None:
+    rows = recognizer.predict(PORTRAIT)
+    assert len(rows) == 1
+    row = rows[0]
+    assert row.input == str(PORTRAIT)
+    assert row.face_id == 0
+    assert tuple(row.emotions) == SEVEN
+    assert sum(row.emotions.values()) == pytest.approx(1)
+    assert row.dominant_emotion == "happy"
+    assert row.score == max(row.emotions.values()) > 0.9
+    assert row.error is None
+    with pytest.raises(FrozenInstanceError):
+        row.score = 0.0  # type: ignore[misc]  # the point of the test
+
+
+def test_golden_numbers_of_the_portrait() -> None:
+    """Written by ``python -m tests.golden`` when the shipped model changes, and only then."""
+    from tests.golden import measure
+
+    golden, now = json.loads(GOLDEN.read_text(encoding="utf-8")), measure()
+    assert now.keys() == golden.keys()
+    for key, numbers in golden.items():
+        for name, value in numbers.items():
+            assert now[key][name] == pytest.approx(value, abs=0.02), (key, name)
+
+
+def test_a_list_keeps_its_order_and_one_bad_item_stops_nothing(
+    recognizer: mien.Recognizer, portrait: ImageArray, noise: ImageArray
+) -> None:
+    rows = recognizer.predict([b"damaged", noise, portrait, "absent.jpg", PORTRAIT])
+    assert [row.input for row in rows] == [
+        "image 0", "image 1", "image 2", "absent.jpg", str(PORTRAIT),
+    ]  # fmt: skip
+    assert [row.face_id for row in rows] == [None, None, 0, None, 0]
+    assert [row.error is not None for row in rows] == [True, False, False, True, False]
+    assert len(rows.faces) == len(rows.errors) == 2
+    assert rows[1].dominant_emotion is None
+    assert rows[2].emotions == rows[4].emotions
+
+
+def test_many_faces_have_ids_from_left_to_right(
+    recognizer: mien.Recognizer, portrait: ImageArray
+) -> None:
+    rows = recognizer.predict(np.concatenate([portrait, portrait[:, ::-1]], axis=1))
+    assert [row.face_id for row in rows] == [0, 1]
+    assert all(row.dominant_emotion == "happy" for row in rows)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 3.0])
+def test_the_answer_does_not_depend_on_the_size_of_the_photo(
+    recognizer: mien.Recognizer, portrait: ImageArray, scale: float
+) -> None:
+    picture = Image.fromarray(portrait)
+    resized = picture.resize((round(512 * scale), round(512 * scale)), Image.Resampling.LANCZOS)
+    score = recognizer.predict(resized)[0].emotions["happy"]
+    assert score == pytest.approx(recognizer.predict(picture)[0].emotions["happy"], abs=0.08)
+
+
+def test_names_replace_those_of_unnamed_images(
+    recognizer: mien.Recognizer, portrait: ImageArray
+) -> None:
+    assert recognizer.predict([portrait], names=["Collins"])[0].input == "Collins"
+    with pytest.raises(InputError, match="expected 1 names, got 2"):
+        recognizer.predict([portrait], names=["a", "b"])
+
+
+def test_contempt_is_the_eighth_on_request_and_only_where_it_exists() -> None:
+    recognizer = mien.load(contempt=True, detector="haar")
+    assert recognizer.labels == EIGHT
+    assert tuple(recognizer.predict(PORTRAIT)[0].emotions) == EIGHT
+    with pytest.raises(InputError, match="no contempt"):
+        mien.load(head="fer2013", contempt=True)
+
+
+def test_the_other_head_answers_with_its_own_seven() -> None:
+    recognizer = mien.load(head="fer2013", detector="haar")
+    assert recognizer.labels == SEVEN
+    assert recognizer.predict(PORTRAIT)[0].dominant_emotion == "happy"
+
+
+def test_a_crop_is_taken_as_it_stands_by_the_detector_none(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    row = crops_only.predict(face_crop)[0]
+    assert row.box == (0, 0, 192, 192)
+    assert row.dominant_emotion == "happy"
+    np.testing.assert_array_equal(crops_only.crops(face_crop)[0].image, face_crop)
+
+
+def test_landmarks_of_detector_and_model_agree(portrait: ImageArray) -> None:
+    """The model's own landmarks, in the base install, against the mesh that taught them."""
+    if not faces.DETECTORS.get("blazeface").available():
+        pytest.skip("the files of 'blazeface' are not on this machine")
+    mesh = mien.load(detector="blazeface").crops(portrait)[0].face.landmarks
+    own = mien.load(detector="haar").crops(portrait)[0].face.landmarks
+    assert mesh is not None
+    assert own is not None
+    error = np.linalg.norm(mesh - own, axis=1).mean() / eye_distance(mesh)
+    assert error < 0.12
+
+
+def test_explaining_what_cannot_be_explained_says_why(
+    recognizer: mien.Recognizer, noise: ImageArray, portrait: ImageArray
+) -> None:
+    with pytest.raises(InputError, match="no face found by 'haar'"):
+        recognizer.explain(noise)
+    with pytest.raises(InputError, match=r"expected a face in 0\.\.0, got 2"):
+        recognizer.explain(portrait, face=2)
+    with pytest.raises(InputError, match="no such file"):
+        recognizer.explain("absent.jpg")
+
+
+def test_one_face_or_all_faces_are_explained(
+    recognizer: mien.Recognizer, portrait: ImageArray
+) -> None:
+    pair = np.concatenate([portrait, portrait[:, ::-1]], axis=1)
+    assert [e.prediction.face_id for e in recognizer.explain(pair, method="cam")] == [0, 1]
+    assert [e.prediction.face_id for e in recognizer.explain(pair, face=1, method="cam")] == [1]
+
+
+def test_the_module_function_takes_options_of_both() -> None:
+    e = mien.explain(PORTRAIT, detector="haar", method="cam", target="fear")[0]
+    assert (e.method, e.target) == ("cam", "fear")
+    with pytest.raises(TypeError, match="colour"):
+        mien.explain(PORTRAIT, detector="haar", colour="red")
+
+
+def test_the_sentence_names_the_class_its_score_and_the_main_regions(
+    recognizer: mien.Recognizer,
+) -> None:
+    e = recognizer.explain(PORTRAIT)[0]
+    first = max(e.regions, key=lambda name: e.regions[name])
+    assert e.sentence.startswith(f"happy, {e.prediction.score:.2f}: mostly the {first} (+")
+    denied = recognizer.explain(PORTRAIT, target="sad")[0]
+    assert "against it" in denied.sentence
+    assert denied.sentence.startswith("sad, 0.0")
+    pair = recognizer.explain(PORTRAIT, target="happy", against="surprise")[0]
+    assert pair.sentence.startswith("happy rather than surprise")
+
+
+def test_a_background_that_carries_too_much_is_warned_of(recognizer: mien.Recognizer) -> None:
+    e = recognizer.explain(PORTRAIT)[0]
+    assert e.warning is None
+    loud = replace(e, regions={**e.regions, "background": 50.0})
+    assert loud.warning is not None
+    assert "background carries" in loud.warning
+    assert loud.to_dict()["warning"] == loud.warning
+    assert loud.picture().shape[0] > e.picture().shape[0]
+
+
+def test_explanations_are_saved_whole(recognizer: mien.Recognizer, tmp_path: Path) -> None:
+    found = recognizer.explain(PORTRAIT)
+    picture, record = found.save(tmp_path / "collins.mien.png")
+    assert record.name == "collins.mien.json"
+    with Image.open(picture) as image:
+        assert image.size[0] > 1000
+    saved = json.loads(record.read_text(encoding="utf-8"))[0]
+    assert saved == found[0].to_dict()
+    assert np.sum(saved["values"]) == pytest.approx(saved["total"], abs=1e-3)
+    assert saved["prediction"]["dominant_emotion"] == "happy"
+    with pytest.raises(InputError, match=r"ending in \.png"):
+        found.save(tmp_path / "collins.jpg")
+    with pytest.raises(InputError, match="cannot be written"):
+        found.save(tmp_path / "absent" / "collins.png")
+
+
+def test_results_show_themselves_in_notebooks(recognizer: mien.Recognizer) -> None:
+    rows = mien.Predictions((*recognizer.predict(PORTRAIT), mien.Prediction("<b>", error="bad")))
+    html = rows._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "happy" in html
+    assert mien.Predictions(())._repr_html_() == "<p>no rows</p>"
+    assert "data:image/png;base64," in recognizer.explain(PORTRAIT, method="cam")._repr_html_()
+
+
+@pytest.fixture
+def rows(recognizer: mien.Recognizer, noise: ImageArray) -> mien.Predictions:
+    return recognizer.predict([PORTRAIT, noise, b"damaged"])
+
+
+def test_every_format_holds_every_row(rows: mien.Predictions, tmp_path: Path) -> None:
+    table = list(csv.DictReader(io.StringIO(rows.text("csv"))))
+    assert [r["dominant_emotion"] for r in table] == ["happy", "", ""]
+    assert float(table[0]["happy"]) == rows[0].emotions["happy"]
+    assert table[2]["error"] == rows[2].error
+    lines = [json.loads(line) for line in rows.text("jsonl").splitlines()]
+    assert lines == json.loads(rows.text("json")) == rows.to_dict()
+    path = rows.save(tmp_path / "rows.parquet")
+    columns = pq.read_table(path).to_pydict()
+    assert columns["face_id"] == [0, None, None]
+    assert columns["happy"][0] == rows[0].emotions["happy"]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_names_and_places_that_cannot_be_written_are_refused(
+    rows: mien.Predictions, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"\.csv"):
+        rows.save(tmp_path / "rows.xlsx")
+    with pytest.raises(InputError, match="cannot be written"):
+        rows.save(tmp_path / "absent" / "rows.csv")
+    with pytest.raises(InputError, match="not text"):
+        rows.text("parquet")
+    with pytest.raises(UnknownNameError, match="did you mean 'csv'"):
+        rows.text("cvs")
