@@ -107,7 +107,7 @@ def test_a_crop_is_taken_as_it_stands_by_the_detector_none(
     crops_only: mien.Recognizer, face_crop: ImageArray
 ) -> None:
     row = crops_only.predict(face_crop)[0]
-    assert row.box == (0, 0, 192, 192)
+    assert row.to_dict()["box"] == [0, 0, 192, 192]
     assert row.dominant_emotion == "happy"
     np.testing.assert_array_equal(crops_only.crops(face_crop)[0].image, face_crop)
 

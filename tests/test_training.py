@@ -1,0 +1,175 @@
+"""The built-in model's training: augmentation, loss, calibration, export; needs the train extra."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.landmarks import MIRROR
+from tests.conftest import ROOT
+
+torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
+
+from mien.models.compact import CompactNet  # noqa: E402 - after the check for torch
+from mien.runtime import Model, probabilities  # noqa: E402
+from training.augment import augment, erase, warp  # noqa: E402
+from training.export import attach, export_float, halve_weights, quantise  # noqa: E402
+from training.recipe import Augmentation, read_recipe  # noqa: E402
+from training.release import first_card, fit_temperature  # noqa: E402
+from training.train import train  # noqa: E402
+
+RECIPE = ROOT / "recipes" / "builtin" / "compact.toml"
+STILL = Augmentation(0, 0, 0, 0, 0, 0, 0.2)
+
+
+def test_the_recipe_is_read_and_a_wrong_field_is_named(tmp_path: Path) -> None:
+    recipe = read_recipe(RECIPE)
+    assert recipe.network.widths == (64, 128, 256)
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(RECIPE.read_text().replace("epochs =", "epoch ="))
+    with pytest.raises(TypeError, match="epoch"):
+        read_recipe(wrong)
+
+
+def test_the_network_has_the_size_and_shapes_of_its_card() -> None:
+    net = CompactNet().eval()
+    assert sum(p.numel() for p in net.parameters()) == 3_186_495
+    out = net(torch.zeros(2, 1, 48, 48))
+    assert out.ferplus.shape == (2, 8)
+    assert out.fer2013.shape == (2, 7)
+    assert out.landmarks.shape == (2, 24, 2)
+    assert out.features.shape == (2, 256, 6, 6)
+
+
+def test_points_move_with_the_pixels() -> None:
+    """A bright dot drawn at each landmark must still lie under it after the warp."""
+    how = replace(STILL, rotation=20.0, scale=0.2, shift=0.1)
+    generator = torch.Generator().manual_seed(0)
+    points = torch.zeros(16, 24, 2)
+    x, y = 0.25, -0.35
+    points[:] = torch.tensor([x, y])
+    images = torch.zeros(16, 1, 48, 48)
+    images[:, :, round((y + 1) * 24 - 0.5), round((x + 1) * 24 - 0.5)] = 1
+    warped, moved = warp(images, points, how, generator)
+    for image, point in zip(warped[:, 0], moved[:, 0], strict=True):
+        peak = np.unravel_index(int(image.argmax()), (48, 48))
+        found = (np.array(peak[::-1]) + 0.5) / 24 - 1
+        assert np.abs(found - point.numpy()).max() < 0.06
+
+
+def test_a_flip_swaps_left_and_right_landmarks() -> None:
+    generator = torch.Generator().manual_seed(1)
+    points = torch.linspace(-0.9, 0.9, 48).view(1, 24, 2).repeat(32, 1, 1)
+    images = torch.rand(32, 1, 48, 48)
+    warped, moved = warp(images, points, STILL, generator)
+    flipped = (warped - images.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-3
+    assert 5 < int(flipped.sum()) < 27
+    swapped = points[:, list(MIRROR)] * torch.tensor([-1.0, 1.0])
+    np.testing.assert_allclose(moved[flipped], swapped[flipped], atol=1e-5)
+    np.testing.assert_allclose(moved[~flipped], points[~flipped], atol=1e-5)
+
+
+def test_augmentation_repeats_for_a_seed_and_stays_within_the_pixels() -> None:
+    how = read_recipe(RECIPE).augmentation
+    images, points = torch.rand(8, 1, 48, 48), torch.zeros(8, 24, 2)
+    one, _ = augment(images, points, how, torch.Generator().manual_seed(5))
+    two, _ = augment(images, points, how, torch.Generator().manual_seed(5))
+    assert torch.equal(one, two)
+    assert float(one.min()) >= 0
+    assert float(one.max()) <= 1
+    erased = erase(images, replace(STILL, erase=1.0, erase_side=0.4), torch.Generator())
+    assert (erased != images).flatten(1).any(dim=1).all()
+
+
+def test_the_temperature_is_found() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 5)) * 2
+    truth = np.array([rng.choice(5, p=p) for p in probabilities(logits)])
+    found = fit_temperature(logits * 2.5, np.eye(5)[truth], np.ones(len(truth)))
+    assert found == pytest.approx(2.5, rel=0.05)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tiny data set of drawn discs in the layout of ``training.prepare``."""
+    rng = np.random.default_rng(0)
+    n = 96
+    labels = rng.integers(0, 7, n)
+    rows, columns = np.mgrid[:48, :48]
+    radius = 4 + 2 * labels[:, None, None]
+    images = np.where(np.hypot(rows - 24, columns - 24)[None] < radius, 220, 40).astype(np.uint8)
+    votes = np.zeros((n, 10), np.float32)
+    votes[np.arange(n), labels] = 10
+    np.savez(
+        tmp_path / "arrays.npz", images=images, labels=labels, votes=votes,
+        split=np.array(["train"] * 64 + ["val"] * 16 + ["test"] * 16),
+        in_training=np.zeros(n, bool),
+        landmarks=np.tile(np.linspace(5, 40, 48).reshape(24, 2), (n, 1, 1)).astype(np.float32),
+        landmarks_ok=np.ones(n, bool),
+    )  # fmt: skip
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # torch's own exporter code
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # likewise, and onnxruntime's quantiser
+@pytest.mark.filterwarnings("ignore:.*:FutureWarning")  # likewise
+def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
+    recipe = read_recipe(RECIPE)
+    network = replace(recipe.network, stem=8, widths=(8, 8, 8), blocks=(0, 0, 1))
+    recipe = replace(
+        recipe, network=network, training=replace(recipe.training, epochs=2, batch_size=16)
+    )
+    train(recipe, folder)
+    whole = torch.load(folder / "last.pt", weights_only=True)
+    (folder / "last.pt").unlink()
+    stop = replace(recipe, training=replace(recipe.training, epochs=2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.train.scores_of", interrupt_after_one())
+        with pytest.raises(KeyboardInterrupt):
+            train(stop, folder)
+    train(recipe, folder)
+    resumed = torch.load(folder / "last.pt", weights_only=True)
+    for name, value in whole["net"].items():
+        torch.testing.assert_close(resumed["net"][name], value)
+
+    net = CompactNet(**recipe.to_dict()["network"])
+    net.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
+    net.eval()
+    export_float(net, folder / "float.onnx")
+    import onnx
+
+    biases = {h: tuple(getattr(net, h).bias.tolist()) for h in ("ferplus", "fer2013")}
+    card = first_card(recipe, "text", biases, np.full((24, 2), 0.5))
+    attach(halve_weights(onnx.load(str(folder / "float.onnx"))), card, folder / "half.onnx")
+    quantise(folder / "float.onnx", folder / "int8.onnx", np.zeros((64, 1, 48, 48), np.float32))
+    attach(onnx.load(str(folder / "int8.onnx")), card, folder / "small.onnx")
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, 1, 48, 48)).astype(np.float32)
+    with torch.no_grad():
+        expected = net((torch.from_numpy(pixels) / 255 - 0.5) / 0.25)
+    half = Model(folder / "half.onnx").run(pixels, cam=True, landmarks=True)
+    np.testing.assert_allclose(half.logits, expected.ferplus, atol=0.02)
+    assert half.landmarks is not None
+    np.testing.assert_allclose(half.landmarks, (expected.landmarks + 1) / 2, atol=0.02)
+    for name in ("half.onnx", "small.onnx"):
+        out = Model(folder / name, head="fer2013").run(pixels, cam=True)
+        assert out.cam is not None
+        rebuilt = out.cam.mean(axis=(2, 3)) + np.array(biases["fer2013"])
+        np.testing.assert_allclose(rebuilt, out.logits, atol=1e-4)
+
+
+def interrupt_after_one() -> object:
+    """A stand-in for the scores that lets one epoch pass and then stops the run."""
+    from training import train as module
+
+    real, calls = module.scores_of, []
+
+    def scores(*args: object) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]  # handed on as they came
+
+    return scores
