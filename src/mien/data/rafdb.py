@@ -1,0 +1,131 @@
+"""RAF-DB (Li, Deng and Du 2017): the official list with aligned faces, and Kaggle's folders."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from mien.data.base import Card, Counts, Reading, Row, dataset
+from mien.data.sources import find_file, find_folder, images_below, needs_folder
+from mien.emotions import SEVEN
+from mien.types import InputError
+
+#: RAF-DB's own order, counted from 1.
+LABELS: Final = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+_PER_CLASS: Final = {  # they sum to the 12,271 and 3,068 of the paper
+    "train": (1290, 281, 717, 4772, 1982, 705, 2524),
+    "test": (329, 74, 160, 1185, 478, 162, 680),
+}
+COUNTS: Final[Counts] = {
+    (split, name): n
+    for split, numbers in _PER_CLASS.items()
+    for name, n in zip(LABELS, numbers, strict=True)
+}
+CARD: Final = Card(
+    name="rafdb",
+    title="RAF-DB, basic expressions",
+    summary="Faces from the web, labelled by about 40 people each, aligned to 100 x 100.",
+    size="15,339 images: train 12,271, test 3,068",
+    labels=SEVEN,
+    licence="Non-commercial research; ask the owners by e-mail from a university address.",
+    source="http://www.whdeng.cn/RAF/model1.html",
+    layout="EmoLabel/list_patition_label.txt + Image/aligned/train_00001_aligned.jpg (official), "
+    "or DATASET/train/1..7/*.jpg with train_labels.csv and test_labels.csv (Kaggle)",
+    citation="Li, Deng and Du 2017, Reliable crowdsourcing and deep locality-preserving learning "
+    "for expression recognition in the wild, CVPR",
+    flaws=(
+        "no validation split: selection on the test split is common",
+        "identities are unknown: they may be on both sides",
+        "happy is 39 % of the training images, fear 2 %",
+    ),
+    used_by=("GiMeFive",),
+    splits=("train", "test"),
+    paper={"scheme": "official"},
+    honest={"scheme": "deduplicated"},
+    counts=COUNTS,
+)
+
+
+def _meaning(number: str) -> str | None:
+    return LABELS[int(number) - 1] if number in list("1234567") else None
+
+
+def _wrong(number: str) -> str:
+    return f"expected a label 1..7, got {number!r}"
+
+
+def _official(source: Path, listing: Path, faces: Path) -> Iterator[Row]:
+    for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), 1):
+        fields = line.split()
+        if not fields:
+            continue
+        name = fields[0]
+        split = name.split("_")[0]
+        if len(fields) != 2 or split not in ("train", "test"):
+            yield Row(name, error=f"line {number}: expected 'train_00001.jpg 5', got {line!r}")
+            continue
+        path = faces / f"{Path(name).stem}_aligned.jpg"
+        if not path.is_file():
+            path = faces / name  # the unaligned originals, where that folder was given
+        shown = path.relative_to(source).as_posix()
+        meant = _meaning(fields[1])
+        if meant is None:
+            yield Row(shown, error=f"line {number}: {_wrong(fields[1])}")
+        else:
+            yield Row(shown, path, meant, split)
+
+
+def _kaggle(source: Path, files: list[Path], listed: dict[str, str]) -> Iterator[Row]:
+    seen: set[str] = set()
+    for path in files:
+        shown = path.relative_to(source).as_posix()
+        split, number = path.parent.parent.name.lower(), path.parent.name
+        seen.add(path.name)
+        meant = _meaning(number)
+        other = listed.get(path.name, number)
+        if split not in ("train", "test"):
+            yield Row(shown, error=f"expected a folder train or test above {number!r}")
+        elif meant is None:
+            yield Row(shown, error=_wrong(number))
+        elif other != number:
+            yield Row(shown, error=f"the folder says {number}, the table says {other}")
+        else:
+            yield Row(shown, path, meant, split)
+    for name in sorted(set(listed) - seen):
+        yield Row(name, error="named in the table of labels, but the file is missing")
+
+
+def _tables(source: Path) -> dict[str, str]:
+    """Labels by file name of ``train_labels.csv`` and ``test_labels.csv``; empty without them."""
+    listed: dict[str, str] = {}
+    for path in sorted(source.rglob("*_labels.csv")):
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"image", "label"} <= set(reader.fieldnames or ()):
+                raise InputError(
+                    f"{path}: expected the columns image and label, got "
+                    f"{', '.join(reader.fieldnames or ()) or 'an empty file'}"
+                )
+            listed.update((row["image"], (row["label"] or "").strip()) for row in reader)
+    return listed
+
+
+@dataset(CARD)
+def read(source: Path) -> Reading:
+    """RAF-DB from the official list and its aligned faces, or from Kaggle's numbered folders."""
+    needs_folder(source, "RAF-DB")
+    if any(source.rglob("list_patition_label.txt")):
+        listing = find_file(source, ("list_patition_label.txt",), "the list of labels")
+        faces = find_folder(source, ("aligned",), "the aligned faces")
+        with listing.open("rb") as file:
+            total = sum(1 for line in file if line.strip())
+        return Reading(_official(source, listing, faces), total, COUNTS, "official")
+    files = [p for p in images_below(source) if p.parent.parent.name.lower() in ("train", "test")]
+    if not files:
+        raise InputError(
+            f"{source}: expected list_patition_label.txt with a folder 'aligned', or folders "
+            "train/1..7 and test/1..7, found neither"
+        )
+    return Reading(_kaggle(source, files, _tables(source)), len(files), COUNTS, "folders")
