@@ -16,6 +16,7 @@ from PIL import Image
 import mien
 from mien import faces
 from mien.emotions import EIGHT, SEVEN
+from mien.explanation import chance
 from mien.landmarks import eye_distance
 from mien.types import ImageArray, InputError, UnknownNameError
 from tests.conftest import PORTRAIT
@@ -155,10 +156,12 @@ def test_the_sentence_names_the_class_its_score_and_the_main_regions(
 ) -> None:
     e = recognizer.explain(PORTRAIT)[0]
     first = max(e.regions, key=lambda name: e.regions[name])
-    assert e.sentence.startswith(f"happy, {e.prediction.score:.2f}: mostly the {first} (+")
+    assert e.sentence.startswith(
+        f"happy, {chance(e.prediction.emotions['happy'])}: mostly the {first} (+"
+    )
     denied = recognizer.explain(PORTRAIT, target="sad")[0]
     assert "against it" in denied.sentence
-    assert denied.sentence.startswith("sad, 0.0")
+    assert denied.sentence.startswith("sad, under 0.01")
     pair = recognizer.explain(PORTRAIT, target="happy", against="surprise")[0]
     assert pair.sentence.startswith("happy rather than surprise")
 

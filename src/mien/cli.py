@@ -160,7 +160,8 @@ def predict(
 def _table(results: Any) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("input", "face", "box", "expression", "score", "next"):
-        table.add_column(name, justify="right" if name in ("face", "score") else "left")
+        right, fold = name in ("face", "score"), name in ("input", "next")
+        table.add_column(name, justify="right" if right else "left", no_wrap=not fold)
     for row in results:
         if row.error or row.face_id is None:
             answer = "error" if row.error else "no face found"

@@ -131,24 +131,33 @@ class Explanation:
 PLURAL = {"brows", "eyes", "cheeks"}
 
 
+def chance(p: float) -> str:
+    """A probability in two digits that never claims certainty.
+
+    >>> chance(0.873), chance(0.9991), chance(0.0004)
+    ('0.87', 'over 0.99', 'under 0.01')
+    """
+    return "over 0.99" if p >= 0.995 else "under 0.01" if p < 0.005 else f"{p:.2f}"
+
+
 def describe(explanation: Explanation) -> str:
     """One sentence: the class, its probability, and the regions that made or unmade it."""
     e = explanation
-    score = e.prediction.emotions[e.target]
+    score = chance(e.prediction.emotions[e.target])
     subject = e.target if e.against is None else f"{e.target} rather than {e.against}"
     parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=e.total >= 0)
     leading = [(n, v) for n, v in parts if v * e.total > 0]
     opposing = [(n, v) for n, v in reversed(parts) if v * e.total < 0]
     if not leading:
-        return f"{subject}, {score:.2f}: no region carries evidence"
+        return f"{subject}, {score}: no region carries evidence"
     name, value = leading[0]
     share = f"({value:+.1f} of {e.total:+.1f})"
     if e.total >= 0:
-        text = f"{subject}, {score:.2f}: mostly the {name} {share}"
+        text = f"{subject}, {score}: mostly the {name} {share}"
         contrary = "against it"
     else:
         verb = "speak" if name in PLURAL else "speaks"
-        text = f"{subject}, {score:.2f}: the {name} {verb} most against it {share}"
+        text = f"{subject}, {score}: the {name} {verb} most against it {share}"
         contrary = "for it"
     if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(e.total):
         text += f", then the {leading[1][0]} ({leading[1][1]:+.1f})"
@@ -173,7 +182,8 @@ def sheet(explanation: Explanation) -> ImageArray:
     crop = draw.enlarge(e.crop, PANEL)
     p = e.prediction
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
-    evidence = f"{e.method}, {e.evaluations} forward passes, hidden parts: {e.baseline}"
+    passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
+    evidence = f"{e.method}, {passes}, hidden parts: {e.baseline}"
     ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
     panels = [
         ("crop", draw.stack([crop, _note(seen)], 8)),

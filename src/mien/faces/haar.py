@@ -10,6 +10,7 @@ from mien.faces.base import DETECTORS, Detector
 from mien.types import Face, ImageArray, ModelError
 
 LONGEST = 1280  # pixels; larger images are shrunk for the search
+SHORTEST = 240  # pixels; smaller images are enlarged, for the cascade sees faces from 20 pixels
 
 
 @DETECTORS.register("haar")
@@ -31,10 +32,12 @@ class Haar(Detector):
     def detect(self, image: ImageArray) -> list[Face]:
         """Upright frontal faces; the cascade gives no confidence."""
         height, width = image.shape[:2]
-        scale = min(1.0, LONGEST / max(height, width))
+        longest = max(height, width)
+        scale = min(1.0, LONGEST / longest) if longest >= SHORTEST else SHORTEST / longest
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        if scale < 1:
-            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        if scale != 1:
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=how)
         smallest = max(24, round(0.03 * max(grey.shape)))
         found = self._cascade.detectMultiScale(
             cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=4, minSize=(smallest, smallest)

@@ -1,0 +1,84 @@
+"""What the README and the docs say: Python blocks run, commands exist, numbers are the card's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from mien.runtime import Model
+from mien.weights import BUILT_IN, locate
+from tests.conftest import PORTRAIT, ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place where the photos and folders that the pages speak of exist."""
+    shutil.copy(PORTRAIT, tmp_path / "photo.jpg")
+    for name in ("photos", "more", "crops"):
+        (tmp_path / name).mkdir()
+        shutil.copy(PORTRAIT, tmp_path / name / "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_python_of_the_readme_runs(folder: Path) -> None:
+    for block in blocks(ROOT / "README.md", "python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert (folder / "faces.csv").exists()
+    assert (folder / "why.png").exists()
+    assert (folder / "why.json").exists()
+
+
+def test_the_mien_commands_of_the_readme_run(
+    folder: Path, run: Callable[..., CompletedProcess[str]]
+) -> None:
+    lines = "\n".join(blocks(ROOT / "README.md", "console")).splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("mien ")]
+    assert len(commands) >= 8
+    for command in commands:
+        done = run(*command, cwd=folder)
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def test_make_targets_that_the_pages_name_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        for target in re.findall(r"`?make (\w+)", page.read_text(encoding="utf-8")):
+            if target in {"demo", "test", "check", "bench", "model", "format", "clean"}:
+                assert re.search(rf"^{target}:", makefile, re.M)
+    assert README.index("make demo") < README.index("make test") < README.index("## Install")
+
+
+def test_links_between_the_pages_hold() -> None:
+    for page in [*PAGES, ROOT / "examples" / "README.md"]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("name", [n for n in BUILT_IN if locate(n).is_file()])
+def test_the_scores_of_the_readme_are_those_of_the_card(name: str) -> None:
+    scores = Model(locate(name)).card.metrics["PrivateTest"]
+    column = 1 + list(BUILT_IN).index(name)
+    found = 0
+    for line in README.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in scores:
+            score = scores[cells[0]]
+            value = score["value"] if isinstance(score, dict) else score
+            assert cells[column].split()[0] == f"{value:.3f}", line
+            found += 1
+    assert found >= 5
