@@ -206,6 +206,8 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def _score(value: Any) -> str:
+    if isinstance(value, dict) and "value" not in value:
+        return ", ".join(f"{name} {share:.2f}" for name, share in value.items())
     if isinstance(value, dict):
         return f"{value['value']:.4f} ({value['low']:.3f}-{value['high']:.3f}), n {value['images']}"
     return "" if value is None else f"{value}"

@@ -25,7 +25,13 @@ from mien.data.ferplus import majority, plurality, soft_targets
 from mien.emotions import EIGHT, SEVEN
 from mien.images import Preprocess
 from mien.landmarks import eye_distance
-from mien.metrics import bootstrap_interval, calibration_error, cross_entropy, macro_f1
+from mien.metrics import (
+    bootstrap_interval,
+    calibration_error,
+    cross_entropy,
+    macro_f1,
+    recall,
+)
 from mien.runtime import Card, Head, Model, probabilities
 from mien.types import FloatArray
 from training.export import attach, export_float, halve_weights, load_network, quantise
@@ -95,9 +101,12 @@ def measure(path: Path, arrays: dict[str, np.ndarray], split: str) -> dict[str, 
     )
     answer, labelled = plurality(votes)
     scores["ferplus ECE, plurality"] = round(calibration_error(answer[labelled], p8[labelled]), 4)
+    recalls = recall(truth[kept], p8.argmax(axis=1)[kept], len(EIGHT))
+    scores["ferplus recall, majority"] = {
+        name: round(float(v), 3) for name, v in zip(EIGHT, recalls, strict=True)
+    }
     scores["ferplus ECE, majority"] = round(calibration_error(truth[kept], p8[kept]), 4)
     target, weight = soft_targets(votes)
-    scores["ferplus ECE, against one rater"] = round(rater_calibration(p8, votes), 4)
     scores["ferplus cross-entropy, soft"] = round(
         cross_entropy(target[weight > 0], p8[weight > 0]), 4
     )
@@ -109,17 +118,6 @@ def measure(path: Path, arrays: dict[str, np.ndarray], split: str) -> dict[str, 
         scores["landmark error, % of eye distance"] = round(float(error.mean()), 2)
         scores["landmark error, median"] = round(float(np.median(error)), 2)
     return scores
-
-
-def rater_calibration(probability: np.ndarray, votes: np.ndarray, bins: int = 15) -> float:
-    """ECE of the top answer against the share of raters who gave that answer."""
-    kept = votes[:, :8].sum(axis=1) > 0
-    probability, votes = probability[kept], votes[kept]
-    top, sure = probability.argmax(axis=1), probability.max(axis=1)
-    agree = votes[np.arange(len(top)), top] / votes[:, :8].sum(axis=1)
-    which = np.minimum((sure * bins).astype(int), bins - 1)
-    return float(sum((which == b).mean() * abs((agree - sure)[which == b].mean())
-                     for b in range(bins) if (which == b).any()))  # fmt: skip
 
 
 def first_card(recipe: Recipe, text: str, biases: dict[str, tuple[float, ...]],

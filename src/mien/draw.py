@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.types import Box, FloatArray, ImageArray
+from mien.types import FloatArray, ImageArray
 
 Colour = tuple[int, int, int]
 
@@ -103,24 +103,6 @@ def bars(
         text = f"{value:+.2f}" if signed else f"{value:.2f}"
         pen.text((width - 2, top + 7), text, fill=INK, font=font(13), anchor="rm")
     pen.line((zero, 0, zero, picture.height), fill=RULE)
-    return np.array(picture)
-
-
-def boxes(
-    image: ImageArray, found: Sequence[Box], texts: Sequence[str], colours: Sequence[Colour]
-) -> ImageArray:
-    """The image with a box and a caption per face."""
-    picture = Image.fromarray(image)
-    pen = ImageDraw.Draw(picture)
-    thick = max(2, round(max(image.shape[:2]) / 300))
-    size = max(12, round(max(image.shape[:2]) / 38))
-    for (x, y, w, h), text, colour in zip(found, texts, colours, strict=True):
-        pen.rectangle((x, y, x + w, y + h), outline=colour, width=thick)
-        x0, y0, x1, y1 = pen.textbbox((0, 0), text, font=font(size))
-        tall = y1 - y0 + 8
-        top = y - tall if y >= tall else y + h
-        pen.rectangle((x, top, x + x1 - x0 + 10, top + tall), fill=colour)
-        pen.text((x + 5, top + 4 - y0), text, fill=PAPER, font=font(size))
     return np.array(picture)
 
 

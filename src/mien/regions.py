@@ -11,17 +11,6 @@ from mien.types import FloatArray, IntArray
 
 REGIONS: Final = ("brows", "eyes", "nose", "mouth", "cheeks", "forehead", "chin", "background")
 
-COLOURS: Final = {
-    "brows": (230, 159, 0),
-    "eyes": (86, 180, 233),
-    "nose": (0, 158, 115),
-    "mouth": (213, 94, 0),
-    "cheeks": (240, 228, 66),
-    "forehead": (0, 114, 178),
-    "chin": (204, 121, 167),
-    "background": (128, 128, 128),
-}
-
 _FINE = 8  # the outlines are drawn this many times finer, then each pixel takes its majority
 
 
