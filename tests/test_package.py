@@ -63,7 +63,8 @@ def test_the_layers_import_one_way_only() -> None:
         {"faces", "runtime", "weights", "data", "models", "results"},
         {"explanation"},
         {"explainers"},
-        {"recognizer"},
+        {"recognizer", "recipe"},
+        {"train", "evaluate", "report"},
         {"cli"},
     ]
     height = {name: i for i, names in enumerate(layers) for name in names}
