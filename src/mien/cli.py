@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mien import __version__
+from mien.data.commands import app as data
 from mien.types import InputError, MienError, Prediction
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 models = typer.Typer(help="The models on this machine, and those that can be fetched.")
 app.add_typer(models, name="models", no_args_is_help=True)
+app.add_typer(data, name="data", no_args_is_help=True)
 
 out, err = Console(), Console(stderr=True)
 LONG = 8  # images from which a progress bar is worth its lines

@@ -56,7 +56,9 @@ class Check:
 
     ``copies[a, b]`` counts the images of split ``a`` that have an exact copy in split ``b``
     (in the same split: the images beyond the first of each group); ``near`` counts the same for
-    near duplicates that are no exact copies. Lists hold at most :data:`LISTED` entries.
+    near duplicates that are no exact copies; ``across`` counts the images with either kind of copy
+    on another side. Where the file has a column ``fold``, folds are the sides. Lists hold at most
+    :data:`LISTED` entries; all are counted.
     """
 
     path: Path
@@ -70,8 +72,10 @@ class Check:
     near_conflicting: int
     near: Pairs
     subjects: int
+    across: int
     shared_subjects: Mapping[tuple[str, str], tuple[str, ...]]
     blank: tuple[int, ...]
+    blank_count: int
     unreadable: tuple[tuple[int, str], ...]
     unreadable_count: int
     examples: tuple[Group, ...]
@@ -80,8 +84,8 @@ class Check:
     @property
     def leaks(self) -> bool:
         """Whether anything of one split is in another."""
-        pairs = [*self.copies, *self.near, *self.shared_subjects]
-        return any(a != b and EXCLUDED not in (a, b) for a, b in pairs)
+        people = any(EXCLUDED not in sides for sides in self.shared_subjects)
+        return self.across > 0 or people
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
@@ -94,9 +98,10 @@ class Check:
             "unique_images": self.unique, "copy_groups": self.groups,
             "conflicting_groups": self.conflicting, "copies": spell(self.copies),
             "near_pairs": self.near_pairs, "near_conflicting_pairs": self.near_conflicting,
-            "near": spell(self.near), "subjects": self.subjects,
+            "near": spell(self.near), "across": self.across, "subjects": self.subjects,
             "shared_subjects": {f"{a}, {b}": list(s) for (a, b), s in self.shared_subjects.items()},
-            "blank_rows": list(self.blank), "unreadable": self.unreadable_count,
+            "blank": self.blank_count, "blank_rows": list(self.blank),
+            "unreadable": self.unreadable_count,
             "unreadable_rows": [{"row": r, "error": e} for r, e in self.unreadable],
             "leaks": self.leaks, "groups": [g.to_dict() for g in self.examples],
             "near_groups": [g.to_dict() for g in self.near_examples],
@@ -163,17 +168,19 @@ def _hashed(
 def _hash_all(
     base: sqlite3.Connection, source: Source, near: bool, advance: Callable[[int], object] | None
 ) -> None:
-    columns = [n for n in ("image", "label", "split", "subject", "source") if n in source.names]
+    side = "fold" if "fold" in source.names else "split"
+    columns = [n for n in ("image", "label", side, "subject", "source") if n in source.names]
     number = 0
     for batch in source.batches(columns):
         records: list[tuple[Any, ...]] = []
-        columns_of = (source.values(batch, n) for n in ("label", "split", "subject", "source"))
+        columns_of = (source.values(batch, n) for n in ("label", side, "subject", "source"))
         images = batch.column("image").to_pylist()
         for image, label, split, subject, origin in zip(images, *columns_of, strict=True):
             name = image_path(image) or f"row {number}"
             # people of two data sets may have one number: they are not one person
             person = None if subject is None else f"{origin}/{subject}" if origin else subject
-            head = (number, name, label, split or "none", person)
+            where = "none" if split is None else f"fold {split}" if side == "fold" else split
+            head = (number, name, label, where, person)
             number += 1
             try:
                 pixels = read_image(image_bytes(image))
@@ -298,8 +305,10 @@ def _report(base: sqlite3.Connection, path: Path, total: int, near: bool) -> Che
         else 0,
         near=_near(base) if near else {},
         subjects=number("SELECT COUNT(DISTINCT subject) FROM rows"),
+        across=_across(base, near),
         shared_subjects={pair: tuple(people) for pair, people in shared.items()},
         blank=tuple(row[0] for row in blank),
+        blank_count=number("SELECT COUNT(*) FROM rows WHERE blank"),
         unreadable=tuple(bad.fetchall()),
         unreadable_count=number("SELECT COUNT(*) FROM rows WHERE error IS NOT NULL"),
         examples=tuple(_examples(base)),
@@ -335,6 +344,24 @@ def _near(base: sqlite3.Connection) -> Pairs:
         " JOIN rows g ON g.id = p.other JOIN rows y ON y.pixels = g.pixels GROUP BY 1, 2"
     )
     return {(one, other): n for one, other, n in base.execute(query)}
+
+
+def _across(base: sqlite3.Connection, near: bool) -> int:
+    """Images that have a copy, exact or near, on another side; excluded ones are on none."""
+    exact = (
+        "SELECT x.id AS id FROM groups g JOIN rows x ON x.pixels = g.pixels"
+        " JOIN rows s ON s.pixels = g.pixels AND s.split <> x.split"
+        f" WHERE g.splits > 1 AND x.split <> '{EXCLUDED}' AND s.split <> '{EXCLUDED}'"
+    )
+    alike = (
+        " UNION SELECT x.id FROM"
+        " (SELECT a AS one, b AS other FROM pairs UNION ALL SELECT b, a FROM pairs) p"
+        " JOIN rows f ON f.id = p.one JOIN rows x ON x.pixels = f.pixels"
+        " JOIN rows g ON g.id = p.other JOIN rows y ON y.pixels = g.pixels"
+        f" WHERE x.split <> y.split AND x.split <> '{EXCLUDED}' AND y.split <> '{EXCLUDED}'"
+    )
+    query = f"SELECT COUNT(DISTINCT id) FROM ({exact}{alike if near else ''})"
+    return int(base.execute(query).fetchone()[0])
 
 
 def _group(rows: list[tuple[int, str, str | None, str]], correlation: float) -> Group:

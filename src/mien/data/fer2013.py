@@ -46,9 +46,9 @@ CARD: Final = Card(
     "headers), or folders train/angry/Training_3908.jpg, test/angry/PublicTest_*.jpg",
     citation="Goodfellow et al. 2013, Challenges in representation learning, arXiv:1307.0414",
     flaws=(
-        "568 test images (279 public, 289 private) have an exact copy in Training",
+        "568 test images (280 public, 288 private) have an exact copy in Training",
         "57 groups of exact copies carry different labels",
-        "12 images are blank; others are no faces (FER+ voted 'not a face')",
+        "13 images are blank; others are no faces (FER+ voted 'not a face')",
         "labels agree with people only in part: human accuracy is 65 +- 5 %",
     ),
     used_by=("GiMeFive", "ViT on FER2013", "DnCShap"),

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.data.base import DATASETS, SPLITS, Counts, Row, checked_options
+from mien.data.base import SPLITS, Counts, Row, checked_options
+from mien.data.readers import DATASETS
 from mien.data.sources import opened
 from mien.data.table import Writer, pixel_hash, schema
 from mien.emotions import EIGHT
@@ -76,7 +77,8 @@ def nested(counts: Mapping[Cell, int]) -> dict[str, dict[str, int]]:
     {'train': {'happy': 1}, 'test': {'happy': 2}}
     """
     found: dict[str, dict[str, int]] = {}
-    splits = [*SPLITS, *sorted({s for s, _ in counts if s} - set(SPLITS)), None]
+    others = {split for split, _ in counts if split} - set(SPLITS)
+    splits = [*SPLITS, *sorted(others, key=lambda s: (len(s), s)), None]
     labels = [*EIGHT, None]
     for split, name in sorted(counts, key=lambda c: (splits.index(c[0]), labels.index(c[1]))):
         found.setdefault(split or "all", {})[name or "all"] = counts[split, name]

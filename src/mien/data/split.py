@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from mien.data.base import DATASETS, EXCLUDED, SPLITS
+from mien.data.base import EXCLUDED, SPLITS
 from mien.data.check import alike
 from mien.data.prepare import Fingerprint
+from mien.data.readers import DATASETS
 from mien.data.table import Source, Writer, arrow, schema
 from mien.registry import Registry, choose
 from mien.types import InputError, IntArray, MissingExtraError
 
-Values = list[str | None] | list[int | None]
+Values = Sequence[str | int | None]
 
 
 @dataclass(frozen=True)
