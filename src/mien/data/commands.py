@@ -359,3 +359,23 @@ def merge(
         _say(f"  differs from the paper: {name} {difference}")
     _say(f"fingerprint: {done.fingerprint}")
     _say(f"{done.images} images: {done.path}")
+
+
+@app.command()
+def synth(
+    output: Output,
+    images: Annotated[int, typer.Option(help="How many; all seven expressions in turn.")] = 700,
+    people: Annotated[int, typer.Option(help="How many different persons.")] = 40,
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    seed: Seed = 0,
+) -> None:
+    """Draw faces whose evidence is known: images with masks, to try everything with no data set."""
+    from mien.data import synthetic
+
+    with _progress("faces") as advance:
+        counts, fingerprint = synthetic.write(
+            output, images, people=people, seed=seed, size=size, advance=advance
+        )
+    out.print(_counts(counts))
+    _say(f"fingerprint: {fingerprint}")
+    _say(f"{images} images: {output}")
