@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mien.types import FloatArray, InputError, IntArray
@@ -37,6 +39,35 @@ def recall(truth: IntArray, guess: IntArray, classes: int) -> FloatArray:
     counts = confusion(truth, guess, classes)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.diag(counts) / counts.sum(axis=1))
+
+
+def precision(truth: IntArray, guess: IntArray, classes: int) -> FloatArray:
+    """Precision of each class ``[classes]``; nan for a class that is never answered."""
+    counts = confusion(truth, guess, classes)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.diag(counts) / counts.sum(axis=0))
+
+
+def top_k(truth: IntArray, probability: FloatArray, k: int) -> float:
+    """Share of images whose class is among the k most probable, in 0..1."""
+    best = np.argsort(-probability, axis=1)[:, :k]
+    return float((best == truth[:, None]).any(axis=1).mean())
+
+
+def mcnemar(truth: IntArray, first: IntArray, second: IntArray) -> tuple[int, int, float]:
+    """Images that only the first, only the second answers rightly, and the exact p-value.
+
+    McNemar 1947, doi:10.1007/BF02295996; two-sided, by the binomial distribution.
+
+    >>> import numpy as np
+    >>> mcnemar(np.zeros(6, int), np.zeros(6, int), np.ones(6, int))
+    (6, 0, 0.03125)
+    """
+    one, two = first == truth, second == truth
+    b, c = int((one & ~two).sum()), int((two & ~one).sum())
+    n, few = b + c, min(b, c)
+    tail = sum(math.comb(n, i) for i in range(few + 1))
+    return b, c, min(1.0, 2 * tail / 2**n) if n else 1.0
 
 
 def macro_f1(truth: IntArray, guess: IntArray, classes: int) -> float:

@@ -57,14 +57,12 @@ class Data:
     labels: tuple[str, ...] = SEVEN  # the classes, in the order of the outputs
     protocol: str = "paper"  # the split that the paper used, or the honest one
     split_seed: int = 0
-    targets: str = "label"  # or "votes": the crowd's distribution as soft targets
     augmentation: str = "none"  # a preset of mien.data.augment
     under: float = 1.0  # majority classes are cut to this share of the largest (1: none)
     over: float = 1.0  # minority classes are repeated up to this factor (1: none)
 
     def __post_init__(self) -> None:
         choose("protocol", self.protocol, PROTOCOLS)
-        choose("targets", self.targets, ("label", "votes"))
         for name in self.labels:
             choose("expression", name, EIGHT)
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:

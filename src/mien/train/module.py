@@ -1,0 +1,164 @@
+"""The training step in Lightning: losses, optimisers, schedules and strategies of a recipe."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from mien.images import Preprocess
+from mien.models.base import Spec
+from mien.recipe import Recipe, Training
+from mien.train.losses import LOSSES, soften
+from mien.types import InputError
+
+
+def rate(step: int, steps_per_epoch: int, how: Training) -> float:
+    """Factor of the learning rate at a step: warm-up, then the schedule (plateau: warm-up only).
+
+    >>> how = Training(epochs=10, schedule="cosine", warmup_epochs=1, warmup_multiplier=10)
+    >>> [round(rate(s, 100, how), 3) for s in (0, 100, 550, 999)]
+    [0.1, 1.0, 0.5, 0.0]
+    """
+    warmup = how.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        low = 1 / how.warmup_multiplier
+        return low + (1 - low) * step / warmup
+    progress = (step - warmup) / max(how.epochs * steps_per_epoch - warmup, 1)
+    if how.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
+    if how.schedule == "linear":
+        return max(1 - progress, 0.0)
+    if how.schedule == "step":
+        epoch = step // steps_per_epoch
+        return float(how.schedule_factor ** (epoch // how.schedule_epochs))
+    return 1.0
+
+
+def freeze(net: nn.Module, how: Training, spec: Spec) -> None:
+    """Leave gradients to what the strategy trains: all, the head, or the head and last stages.
+
+    Raises InputError where the network has no such parts.
+    """
+    if how.strategy == "full":
+        return
+    kept = [*spec.heads, *spec.added]
+    if how.strategy == "partial":
+        if len(spec.stages) < how.blocks:
+            raise InputError(
+                f"expected a network of at least {how.blocks} stages for strategy 'partial', "
+                f"got the {len(spec.stages)} of {spec.name}"
+            )
+        kept += spec.stages[len(spec.stages) - how.blocks :]
+    found = False
+    for name, parameter in net.named_parameters():
+        learns = any(name.startswith(prefix + ".") for prefix in kept)
+        parameter.requires_grad_(learns)
+        found |= learns
+    if not found:
+        raise InputError(f"{spec.name}: expected a head to train, found none; use strategy 'full'")
+
+
+def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
+    """SGD, Adam or AdamW over what learns."""
+    learning = [p for p in net.parameters() if p.requires_grad]
+    if how.optimizer == "sgd":
+        return torch.optim.SGD(
+            learning, lr=how.learning_rate, momentum=how.momentum, nesterov=how.nesterov,
+            weight_decay=how.weight_decay,
+        )  # fmt: skip
+    kind = torch.optim.AdamW if how.optimizer == "adamw" else torch.optim.Adam
+    return kind(learning, lr=how.learning_rate, weight_decay=how.weight_decay)
+
+
+class Fit(lightning.LightningModule):
+    """A network under training: pixels in 0..255 in, logits out."""
+
+    def __init__(
+        self, net: nn.Module, recipe: Recipe, how: Preprocess, weights: Tensor, augment: Any = None
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.recipe = recipe
+        self.augment = augment
+        self.loss = LOSSES.get(recipe.training.loss)
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("mean", torch.tensor(how.mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(how.std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits ``[N, K]`` of pixels ``[N, C, h, w]`` in 0..255."""
+        x = (pixels.float() / 255 - self.mean) / self.std
+        logits: Tensor = self.net(x.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Every random step of the epoch follows from the seed and its number."""
+        seed = self.recipe.training.seed * 100_003 + self.current_epoch
+        torch.manual_seed(seed + 7919 * self.global_rank)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Augment, mix, and compare with the targets."""
+        how = self.recipe.training
+        pixels, targets = batch
+        images = pixels.float()
+        if self.augment is not None:
+            images = self.augment(images)
+        targets = soften(targets, how.label_smoothing)
+        if how.mixup > 0:
+            share = torch.distributions.Beta(how.mixup, how.mixup).sample((len(images),))
+            share = share.to(images)
+            other = torch.randperm(len(images), device=images.device)
+            images = _mix(images, images[other], share)
+            targets = _mix(targets, targets[other], share)
+        loss = self.loss(self(images).float(), targets, self.weights, how)
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True
+        )
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Loss and accuracy on images that no gradient sees."""
+        pixels, targets = batch
+        logits = self(pixels).float()
+        loss = self.loss(logits, targets, self.weights, self.recipe.training)
+        right = (logits.argmax(1) == targets.argmax(1)).float().mean()
+        for name, value in (("val_loss", loss), ("val_accuracy", right)):
+            self.log(name, value, prog_bar=True, batch_size=len(pixels), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser and schedule; plateau watches the validation loss."""
+        how = self.recipe.training
+        optimizer = optimizer_of(self.net, how)
+        if how.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=how.schedule_factor, patience=how.schedule_epochs
+            )
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"},
+            }
+        steps = max(int(self.trainer.estimated_stepping_batches) // how.epochs, 1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, steps, how))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's
+        """Warm-up beside a plateau schedule, which knows no steps."""
+        how = self.recipe.training
+        if how.schedule != "plateau" or how.warmup_epochs <= 0:
+            return
+        steps = max(int(self.trainer.num_training_batches), 1)
+        if self.global_step <= how.warmup_epochs * steps:
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = how.learning_rate * rate(self.global_step, steps, how)
+
+
+def _mix(one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    part = share.view(-1, *[1] * (one.dim() - 1))
+    return one * part + other * (1 - part)
