@@ -28,6 +28,7 @@ BITS = 3  # perceptual hashes that differ in at most so many bits are looked at
 BANDS = 4  # of 16 bits: two hashes within 3 bits agree on at least one of them
 CORRELATION = 0.98  # of thumbnails, from which two images are near duplicates
 BUCKET = 2000  # images that share 16 bits: compared within windows of this size
+PARTNERS = 25  # of one image, on its own side and on others: frames of a video are all alike
 LISTED = 1000  # groups and pairs that a report lists; all are counted
 Pairs = Mapping[tuple[str, str], int]
 
@@ -208,27 +209,36 @@ def _near_pairs(base: sqlite3.Connection) -> None:
     base.executescript(
         "CREATE TABLE pairs (a INTEGER, b INTEGER, correlation REAL, PRIMARY KEY (a, b))"
         " WITHOUT ROWID;"
-        "CREATE TABLE firsts AS SELECT MIN(id) AS id, look FROM rows"
+        "CREATE TABLE firsts AS SELECT MIN(id) AS id, look, split FROM rows"
         " WHERE look IS NOT NULL GROUP BY pixels;"
     )
     for band in range(BANDS):
         shift = 16 * band
         found = base.cursor().execute(
-            f"SELECT (look >> {shift}) & 65535 AS part, id, look FROM firsts ORDER BY part, id"
+            f"SELECT (look >> {shift}) & 65535 AS part, id, look, split FROM firsts ORDER BY 1, 2"
         )
         for _, members in itertools.groupby(found, key=lambda row: row[0]):
             while len(bucket := list(itertools.islice(members, BUCKET))) > 1:
                 base.executemany("INSERT OR IGNORE INTO pairs VALUES (?,?,NULL)", _close(bucket))
 
 
-def _close(bucket: list[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
-    """Pairs of ids, smaller first, whose hashes differ in at most :data:`BITS` bits."""
+def _close(bucket: list[tuple[int, int, int, str]]) -> Iterator[tuple[int, int]]:
+    """Pairs of ids, smaller first, whose hashes differ in at most :data:`BITS` bits.
+
+    Each image is paired with at most :data:`PARTNERS` later ones of its own side and as many of
+    others, so that the pairs grow with the images and not with their square.
+    """
     ids = np.array([row[1] for row in bucket])
     looks = np.array([row[2] for row in bucket], dtype=np.uint64)
+    sides = np.array([row[3] for row in bucket])
     for i in range(len(ids) - 1):
         differ = np.bitwise_count(looks[i + 1 :] ^ looks[i])
-        for j in np.flatnonzero(differ <= BITS) + i + 1:
-            yield int(min(ids[i], ids[j])), int(max(ids[i], ids[j]))
+        close = np.flatnonzero(differ <= BITS) + i + 1
+        if len(close) > PARTNERS:
+            own = sides[close] == sides[i]
+            close = np.concatenate([close[own][:PARTNERS], close[~own][:PARTNERS]])
+        for j in close:
+            yield int(ids[i]), int(ids[j])
 
 
 def _verify(base: sqlite3.Connection, source: Source, correlation: float) -> None:
