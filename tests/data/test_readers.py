@@ -427,3 +427,20 @@ def test_plain_files_are_stored_as_they_are(tmp_path: Path) -> None:
 def test_differences_understand_totals() -> None:
     found: dict[tuple[str | None, str | None], int] = {("train", "happy"): 2, ("test", "happy"): 1}
     assert differences(found, {("train", None): 2, (None, "happy"): 3, (None, None): 3}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("fer2013", "fer2013.csv"), ("csv", "list.csv"), ("affectnet", "labels.csv"),
+     ("ferplus", "fer2013new.csv"), ("rafdb", "list_patition_label.txt")],
+)  # fmt: skip
+def test_binary_rubbish_for_a_table_is_refused(name: str, file: str, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    trees.fer2013_csv(folder / "fer2013.csv")
+    trees.save(folder / "aligned" / "a.jpg")
+    rubbish = bytes(np.random.default_rng(0).integers(128, 256, 5000, dtype=np.uint8))
+    (folder / file).write_bytes(rubbish)
+    source = folder / file if name == "csv" else folder
+    with pytest.raises(InputError, match="expected"):
+        prepare(name, source, tmp_path / "o.parquet")
+    assert not (tmp_path / "o.parquet").exists()

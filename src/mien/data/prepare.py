@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 from collections import Counter
@@ -158,12 +159,16 @@ def prepare(
     """
     entry = DATASETS.get(name)
     given = checked_options(name, options or {})
-    with opened(source) as place:
-        reading = entry.read(place, **given)
-        return _write(
-            name, reading, Path(output), {k: str(v) for k, v in given.items()}, tuple(labels),
-            advance,
-        )  # fmt: skip
+    told = {k: str(v) for k, v in given.items()}
+    try:
+        with opened(source) as place:
+            reading = entry.read(place, **given)
+            return _write(name, reading, Path(output), told, tuple(labels), advance)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{source}: expected the tables of {entry.card.title} as text in UTF-8, "
+            f"got something else ({error})"
+        ) from error
 
 
 def _write(
