@@ -444,3 +444,10 @@ def test_binary_rubbish_for_a_table_is_refused(name: str, file: str, tmp_path: P
     with pytest.raises(InputError, match="expected"):
         prepare(name, source, tmp_path / "o.parquet")
     assert not (tmp_path / "o.parquet").exists()
+
+
+def test_csv_reads_imagefolders_metadata(tmp_path: Path) -> None:
+    trees.save(tmp_path / "a.png")
+    path = trees.table(tmp_path / "metadata.csv", ["file_name", "label"], [["a.png", "joyful"]])
+    done = prepare("csv", path, tmp_path / "o.parquet", options={"names": "joyful=happy"})
+    assert dict(done.counts) == {(None, "happy"): 1}

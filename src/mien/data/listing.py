@@ -1,4 +1,4 @@
-"""Any CSV of images: ``path,label[,split,subject]``."""
+"""Any CSV of images: ``path,label[,split,subject]``; Hugging Face's ``metadata.csv`` is one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mien.data.folder import SPLIT_NAMES, mapping, meaning
 from mien.emotions import EIGHT
 from mien.types import InputError, UnknownNameError
 
+PATHS: Final = ("path", "file_name", "filename", "image")  # what others call the path
 CARD: Final = Card(
     name="csv",
     title="CSV of images",
@@ -20,7 +21,8 @@ CARD: Final = Card(
     labels=EIGHT,
     licence="Your own.",
     source="your own",
-    layout="columns path, label and, if you like, split and subject; paths are relative to the CSV",
+    layout="columns path (or file_name), label and, if you like, split and subject; paths are "
+    "relative to the CSV",
     citation="-",
 )
 
@@ -28,7 +30,7 @@ CARD: Final = Card(
 def _rows(table: Path, names: dict[str, str]) -> Iterator[Row]:
     with table.open(newline="", encoding="utf-8-sig") as file:
         for number, fields in enumerate(csv.DictReader(file), 2):
-            name = (fields.get("path") or "").strip()
+            name = next((fields[key] for key in PATHS if fields.get(key)), "").strip()
             given = (fields.get("split") or "").strip()
             split = SPLIT_NAMES.get(given.lower())
             if not name:
@@ -60,6 +62,6 @@ def read(source: Path, names: str = "") -> Reading:
             total = sum(1 for line in file if line.strip())
     except UnicodeDecodeError:
         raise InputError(f"{source}: expected a CSV file in UTF-8, got something else") from None
-    if not {"path", "label"} <= set(header):
+    if "label" not in header or not set(PATHS) & set(header):
         raise InputError(f"{source}: expected the columns path and label, got {', '.join(header)}")
     return Reading(_rows(source, mapping(names)), total)
