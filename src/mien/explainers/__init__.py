@@ -1,7 +1,7 @@
 """Explanations: one call for every registered method.
 
->>> names()
-['regions', 'dncshap', 'cam']
+>>> sorted(names())
+['cam', 'dncshap', 'regions']
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def baseline_pixels(pixels: FloatArray, kind: str) -> FloatArray:
     the crop after a Gaussian of a sixth of its side.
 
     >>> import numpy as np
-    >>> baseline_pixels(np.full((1, 4, 4), 7.0), "mean").max()
+    >>> float(baseline_pixels(np.full((1, 4, 4), 7.0), "mean").max())
     7.0
     """
     import cv2

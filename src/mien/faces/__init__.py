@@ -1,7 +1,7 @@
 """Face detectors: one registry, and ``auto``, which takes the best that this machine has.
 
->>> names()
-['none', 'haar', 'yunet', 'blazeface']
+>>> sorted(names())
+['blazeface', 'haar', 'none', 'yunet']
 """
 
 from __future__ import annotations
