@@ -17,6 +17,7 @@ from rich.table import Table
 
 from mien import __version__
 from mien.data.commands import app as data
+from mien.train import commands as training
 from mien.types import InputError, MienError, Prediction
 
 app = typer.Typer(
@@ -29,6 +30,8 @@ app = typer.Typer(
 models = typer.Typer(help="The models on this machine, and those that can be fetched.")
 app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(data, name="data", no_args_is_help=True)
+for _command in (training.train, training.recipes, training.compare):
+    app.command()(_command)
 
 out, err = Console(), Console(stderr=True)
 LONG = 8  # images from which a progress bar is worth its lines

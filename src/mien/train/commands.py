@@ -80,7 +80,7 @@ def recipes(
     found = _recipes(folder)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("recipe", "repeats", "printed", "model", "data"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", no_wrap=name != "repeats")
     for path, recipe in found:
         printed = recipe.about.expected
         table.add_row(

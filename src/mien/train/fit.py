@@ -149,7 +149,6 @@ def fit(
     *,
     weights: str | Path | None = None,
     where: Where | None = None,
-    augment: Any = None,
 ) -> Run:
     """Train a recipe on a Parquet file, test it once, and write the run folder.
 
@@ -177,7 +176,7 @@ def fit(
     for part in parts:
         place = folder / part.name if part.name else folder
         place.mkdir(exist_ok=True)
-        probability[part.test], spec = _train(recipe, rows, part, place, weights, where, augment)
+        probability[part.test], spec = _train(recipe, rows, part, place, weights, where)
     assert spec is not None  # a split has at least one part
     report = evaluate(
         rows.label[tested], probability[tested], recipe.data.labels, seed=recipe.training.seed
@@ -223,7 +222,6 @@ def _train(
     folder: Path,
     weights: str | Path | None,
     where: Where,
-    augment: Any,
 ) -> tuple[FloatArray, Spec]:
     """Train on one part; probabilities of its test images by the weights best on validation."""
     how, classes = recipe.training, len(recipe.data.labels)
@@ -247,7 +245,7 @@ def _train(
         for side, index in (("train", train_rows), ("val", part.val), ("test", part.test))
     }
     weights_of = torch.as_tensor(weighed, dtype=torch.float32)
-    module = Fit(net, recipe, spec.preprocess, weights_of, augment)
+    module = Fit(net, recipe, spec.preprocess, weights_of)
     batch = how.batch_size // (where.devices * where.num_nodes)
     train = DataLoader(
         sets["train"], batch_size=batch, sampler=EpochSampler(len(train_rows), how.seed),

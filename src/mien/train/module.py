@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
 
+from mien.data.augment import Augmentation, Augmenter, preset
 from mien.images import Preprocess
 from mien.models.base import Spec
 from mien.recipe import Recipe, Training
@@ -77,13 +79,15 @@ def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
 class Fit(lightning.LightningModule):
     """A network under training: pixels in 0..255 in, logits out."""
 
-    def __init__(
-        self, net: nn.Module, recipe: Recipe, how: Preprocess, weights: Tensor, augment: Any = None
-    ) -> None:
+    def __init__(self, net: nn.Module, recipe: Recipe, how: Preprocess, weights: Tensor) -> None:
         super().__init__()
         self.net = net
         self.recipe = recipe
-        self.augment = augment
+        change = preset(recipe.data.augmentation)
+        if recipe.training.mixup > 0:
+            change = replace(change, mixup=recipe.training.mixup)
+        # without a seed of its own it follows torch's, which every epoch sets anew
+        self.augment = None if change == Augmentation() else Augmenter(change)
         self.loss = LOSSES.get(recipe.training.loss)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("mean", torch.tensor(how.mean).view(-1, 1, 1), persistent=False)
@@ -105,15 +109,9 @@ class Fit(lightning.LightningModule):
         how = self.recipe.training
         pixels, targets = batch
         images = pixels.float()
-        if self.augment is not None:
-            images = self.augment(images)
         targets = soften(targets, how.label_smoothing)
-        if how.mixup > 0:
-            share = torch.distributions.Beta(how.mixup, how.mixup).sample((len(images),))
-            share = share.to(images)
-            other = torch.randperm(len(images), device=images.device)
-            images = _mix(images, images[other], share)
-            targets = _mix(targets, targets[other], share)
+        if self.augment is not None:
+            images, targets = self.augment.mix(self.augment(images), targets)
         loss = self.loss(self(images).float(), targets, self.weights, how)
         self.log(
             "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True
@@ -157,8 +155,3 @@ class Fit(lightning.LightningModule):
         if self.global_step <= how.warmup_epochs * steps:
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = how.learning_rate * rate(self.global_step, steps, how)
-
-
-def _mix(one: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    part = share.view(-1, *[1] * (one.dim() - 1))
-    return one * part + other * (1 - part)
