@@ -422,3 +422,17 @@ def test_real_fer2013_comes_back_from_its_csv(tmp_path: Path) -> None:
                 file.write(f"{numbers[row['label']]},{text},{row['usage']}\n")
     done = prepare("fer2013", tmp_path, tmp_path / "o.parquet")
     assert (done.images, done.failed, done.differences) == (35887, 0, ())
+
+
+def test_frames_of_one_video_make_few_pairs(tmp_path: Path) -> None:
+    """Pairs must grow with the images, not with their square; leaks are found all the same."""
+    frame, rng = trees.noise(4), np.random.default_rng(0)
+    lines = [
+        (f"{i}", "happy", "test" if i == 150 else "train", "",
+         np.clip(frame + rng.normal(0, 1, frame.shape), 0, 255).astype(np.uint8))
+        for i in range(160)
+    ]  # fmt: skip
+    found = check(listed(tmp_path, lines))
+    assert found.near_pairs < 160 * 2 * 25 * 2
+    assert found.near["test", "train"] == 1
+    assert found.near["train", "train"] == 159

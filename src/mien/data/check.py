@@ -24,10 +24,12 @@ from mien.data.table import Source, image_bytes, image_path, pixel_hash
 from mien.media import read_image
 from mien.types import InputError
 
-BITS = 3  # perceptual hashes that differ in at most so many bits are looked at
-BANDS = 4  # of 16 bits: two hashes within 3 bits agree on at least one of them
+BITS = 8  # perceptual hashes that differ in at most so many of 63 bits are looked at
+#: Shift and width of parts of the hash. Two hashes within 4 bits agree on one of the five for
+#: sure, within 6 or 8 bits mostly.
+BANDS = ((0, 13), (13, 13), (26, 13), (39, 12), (51, 12))
 CORRELATION = 0.98  # of thumbnails, from which two images are near duplicates
-BUCKET = 2000  # images that share 16 bits: compared within windows of this size
+BUCKET = 2000  # images that share a band: compared within windows of this size
 PARTNERS = 25  # of one image, on its own side and on others: frames of a video are all alike
 LISTED = 1000  # groups and pairs that a report lists; all are counted
 Pairs = Mapping[tuple[str, str], int]
@@ -118,7 +120,7 @@ def check(
 ) -> Check:
     """Check a Parquet file of images; every image is decoded.
 
-    ``near`` also looks for near duplicates: perceptual hashes within 3 of 63 bits, verified by a
+    ``near`` also looks for near duplicates: perceptual hashes within 8 of 63 bits, verified by a
     correlation of thumbnails of at least ``correlation``. ``advance`` is called with the number
     of rows done. Raises InputError for a file without images.
     """
@@ -203,8 +205,8 @@ def _hash_all(
 def _near_pairs(base: sqlite3.Connection) -> None:
     """Fill ``pairs`` with rows whose hashes differ in few bits; of exact copies one stands for all.
 
-    Two 64-bit hashes within 3 bits agree on one of four bands of 16 bits (Manku et al. 2007,
-    "Detecting near-duplicates for web crawling").
+    Only hashes that agree on a band are compared (Manku et al. 2007, "Detecting near-duplicates
+    for web crawling").
     """
     base.executescript(
         "CREATE TABLE pairs (a INTEGER, b INTEGER, correlation REAL, PRIMARY KEY (a, b))"
@@ -212,11 +214,9 @@ def _near_pairs(base: sqlite3.Connection) -> None:
         "CREATE TABLE firsts AS SELECT MIN(id) AS id, look, split FROM rows"
         " WHERE look IS NOT NULL GROUP BY pixels;"
     )
-    for band in range(BANDS):
-        shift = 16 * band
-        found = base.cursor().execute(
-            f"SELECT (look >> {shift}) & 65535 AS part, id, look, split FROM firsts ORDER BY 1, 2"
-        )
+    for shift, width in BANDS:
+        part = f"(look >> {shift}) & {(1 << width) - 1}"
+        found = base.cursor().execute(f"SELECT {part}, id, look, split FROM firsts ORDER BY 1, 2")
         for _, members in itertools.groupby(found, key=lambda row: row[0]):
             while len(bucket := list(itertools.islice(members, BUCKET))) > 1:
                 base.executemany("INSERT OR IGNORE INTO pairs VALUES (?,?,NULL)", _close(bucket))

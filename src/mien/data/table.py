@@ -154,7 +154,8 @@ class Source:
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file; make one with: mien data prepare")
         try:
-            file = pq.ParquetFile(self.path)
+            # without these, Arrow keeps all that it has read of a file
+            file = pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except Exception as error:  # Arrow raises its own kinds on damaged files
             reason = str(error).splitlines()[0]
             raise InputError(
@@ -199,9 +200,10 @@ class Source:
     def batches(self, columns: Sequence[str], size: int = 512) -> Iterator[Any]:
         """Record batches of some columns, in the order of the file; InputError on damage."""
         try:
-            yield from self.file.iter_batches(
-                batch_size=size, columns=list(columns), use_threads=False
-            )
+            for group in range(self.file.metadata.num_row_groups):
+                yield from self.file.iter_batches(
+                    batch_size=size, row_groups=[group], columns=list(columns), use_threads=False
+                )
         except OSError as error:
             raise InputError(f"{self.path}: damaged Parquet file ({error})") from error
 
