@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from mien.cli import app
 from mien.data import split as splitting
-from mien.data.check import alike, check
+from mien.data.check import check
+from mien.data.copies import alike
 from mien.data.hashes import normalised, thumbnail
 from mien.data.merge import Part, Pool, load_pool, merge
 from mien.data.prepare import prepare

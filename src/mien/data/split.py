@@ -1,57 +1,22 @@
-"""Splits: the owners', the papers', and honest ones; each seeded, with a fingerprint.
-
->>> SCHEMES.names()
-['official', 'deduplicated', 'ratio', 'counts', 'folds', 'grouped', 'one-out']
-"""
+"""Splits: the owners', the papers', and honest ones; each seeded, with a fingerprint."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mien.data.base import EXCLUDED, SPLITS
-from mien.data.check import alike
+from mien.data.base import EXCLUDED
 from mien.data.prepare import Fingerprint
 from mien.data.readers import DATASETS
+from mien.data.schemes import SCHEMES, Frame, Values
 from mien.data.table import Source, Writer, arrow, schema
-from mien.registry import Registry, choose
-from mien.types import InputError, IntArray, MissingExtraError
+from mien.registry import choose
+from mien.types import InputError
 
-Values = Sequence[str | int | None]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The columns of a table that splits rest on, without its images; one entry per row."""
-
-    path: Path
-    labels: list[str | None]
-    splits: list[str | None]
-    subjects: list[str | None]
-    pixels: list[str]
-
-    def codes(self) -> IntArray:
-        """Labels as numbers, -1 for none."""
-        names = sorted({name for name in self.labels if name})
-        return np.array([names.index(name) if name else -1 for name in self.labels])
-
-    def groups(self) -> IntArray:
-        """Numbers of people; people who share an exact copy of an image count as one.
-
-        Raises InputError where a row has no subject.
-        """
-        missing = sum(person is None for person in self.subjects)
-        if missing:
-            raise InputError(
-                f"{self.path}: expected a subject in every row, {missing} of {len(self.subjects)} "
-                "have none; use the scheme deduplicated, or prepare it with subjects"
-            )
-        return join(zip(self.subjects, self.pixels, strict=True))
+__all__ = ["SCHEMES", "Frame", "Split", "fingerprint", "load", "make", "mine", "resolve", "write"]
 
 
 @dataclass(frozen=True)
@@ -72,211 +37,6 @@ class Split:
             "scheme": self.scheme, "seed": self.seed, "options": dict(self.options),
             "column": self.column, "fingerprint": self.fingerprint, "excluded": self.excluded,
         }  # fmt: skip
-
-
-Scheme = Callable[..., Values]
-SCHEMES = Registry[Scheme]("split scheme")
-
-
-def join(rows: Iterable[tuple[Any, ...]], pairs: Iterable[tuple[int, int]] = ()) -> IntArray:
-    """Numbers of groups: rows that share any of their keys, however indirectly, are in one.
-
-    ``pairs`` are row numbers that belong together besides.
-
-    >>> join([("a", 1), ("b", 2), ("c", 1), ("b", 3)]).tolist()
-    [0, 1, 0, 1]
-    """
-    parent: dict[Any, Any] = {}
-
-    def root(key: Any) -> Any:
-        while parent.setdefault(key, key) != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    firsts = []
-    for row in rows:
-        keys = [(i, key) for i, key in enumerate(row)]
-        for key in keys[1:]:
-            parent[root(key)] = root(keys[0])
-        firsts.append(keys[0])
-        root(keys[0])
-    for one, other in pairs:
-        parent[root(firsts[one])] = root(firsts[other])
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(root(key), len(numbers)) for key in firsts], dtype=np.int64)
-
-
-def _sklearn() -> Any:
-    try:
-        from sklearn import model_selection
-    except ImportError as error:
-        raise MissingExtraError(
-            "splits need scikit-learn, which is not installed; run: pip install 'mien[data]'"
-        ) from error
-    return model_selection
-
-
-def _numbers(text: str, what: str) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (2, 3) or any(n < 0 for n in numbers) or not numbers[0]:
-        raise InputError(f"{what}: expected two or three numbers such as 70,15,15, got {text!r}")
-    return numbers
-
-
-def _names(parts: Sequence[Any]) -> tuple[str, ...]:
-    return ("train", "test") if len(parts) == 2 else SPLITS
-
-
-@SCHEMES.register("official")
-def official(frame: Frame, seed: int) -> Values:  # noqa: ARG001 - every scheme takes a seed
-    """The split that the owners made, as the reader found it."""
-    if not any(frame.splits):
-        raise InputError(
-            f"{frame.path}: expected an official split, this set has none; use paper or honest"
-        )
-    return list(frame.splits)
-
-
-@SCHEMES.register("deduplicated")
-def deduplicated(frame: Frame, seed: int, near: str = "yes") -> Values:
-    """The official split without the val and test images that are copies of training images.
-
-    Test images that are copies of val images go too, since models are selected on those. With
-    ``near=yes`` near duplicates count as copies.
-    """
-    values = official(frame, seed)
-    pairs = alike(frame.path) if choose("near", near, ("yes", "no")) == "yes" else []
-    groups = join([(pixels,) for pixels in frame.pixels], pairs)
-    taken: dict[Any, set[int]] = {name: set() for name in SPLITS}
-    for group, value in zip(groups, values, strict=True):
-        taken.setdefault(value, set()).add(int(group))
-    before: dict[Any, set[int]] = {
-        "val": taken["train"],
-        "test": taken["train"] | taken["val"],
-    }
-    sides: list[str | None] = []
-    for group, value in zip(groups, values, strict=True):
-        leaked = int(group) in before.get(value, ())
-        sides.append(EXCLUDED if leaked else None if value is None else str(value))
-    return sides
-
-
-@SCHEMES.register("ratio")
-def ratio(frame: Frame, seed: int, ratios: str = "70,15,15") -> Values:
-    """A random split by parts such as 70,15,15, each with the same share of every class."""
-    parts = _numbers(ratios, "ratios")
-    whole = len(frame.labels)
-    sizes = [round(whole * part / sum(parts)) for part in parts[1:]]
-    return _drawn(frame, seed, [whole - sum(sizes), *sizes])
-
-
-@SCHEMES.register("counts")
-def counts(frame: Frame, seed: int, counts: str = "780,201") -> Values:
-    """A random split into so many images, such as 780,201, with the same share of every class."""
-    sizes = [int(n) for n in _numbers(counts, "counts")]
-    if sum(sizes) != len(frame.labels):
-        raise InputError(
-            f"counts: expected numbers that sum to the {len(frame.labels)} images, got {counts} "
-            f"= {sum(sizes)}"
-        )
-    return _drawn(frame, seed, sizes)
-
-
-def _drawn(frame: Frame, seed: int, sizes: list[int]) -> Values:
-    """Train first, then val and test out of the rest."""
-    tool = _sklearn()
-    labels = frame.codes()
-    values: list[str | None] = ["train"] * len(labels)
-    left = np.arange(len(labels))
-    for name, size in list(zip(_names(sizes), sizes, strict=True))[:0:-1]:
-        if not size:
-            continue
-        try:
-            left, drawn = tool.train_test_split(
-                left, test_size=size, stratify=labels[left], random_state=seed
-            )
-        except ValueError as error:
-            raise InputError(f"{frame.path}: cannot be split into {sizes}: {error}") from error
-        for row in drawn:
-            values[row] = name
-    return values
-
-
-@SCHEMES.register("folds")
-def folds(frame: Frame, seed: int, folds: str = "5") -> Values:
-    """Cross-validation: random folds with the same share of every class."""
-    tool = _sklearn().StratifiedKFold(_count(folds), shuffle=True, random_state=seed)
-    return _folded(frame, tool, None)
-
-
-@SCHEMES.register("grouped")
-def grouped(frame: Frame, seed: int, folds: str = "", ratios: str = "") -> Values:
-    """Nobody on two sides: folds of whole people, or parts such as 70,15,15 of them.
-
-    scikit-learn's StratifiedGroupKFold keeps the classes as even as the people allow.
-    """
-    groups = frame.groups()
-    if not ratios:
-        tool = _sklearn().StratifiedGroupKFold(
-            _count(folds or "5", groups.max() + 1), shuffle=True, random_state=seed
-        )
-        return _folded(frame, tool, groups)
-    parts = _numbers(ratios, "ratios")
-    fine = min(20, int(groups.max()) + 1)
-    if fine < len(parts):
-        raise InputError(f"{frame.path}: expected at least {len(parts)} people, got {fine}")
-    tool = _sklearn().StratifiedGroupKFold(fine, shuffle=True, random_state=seed)
-    numbers = _folded(frame, tool, groups)
-    each = [max(round(fine * part / sum(parts)), 1) for part in parts[1:]]
-    names = [name for name, n in zip(_names(parts)[1:], each, strict=True) for _ in range(n)]
-    sides: list[str | None] = []
-    for number in numbers:
-        known = isinstance(number, int) and number < len(names)
-        sides.append(names[int(number)] if known and number is not None else "train")
-    return sides
-
-
-@SCHEMES.register("one-out")
-def one_out(frame: Frame, seed: int) -> Values:  # noqa: ARG001 - every scheme takes a seed
-    """Leave one person (of FERG: one character) out: as many folds as people, in their order."""
-    groups = frame.groups()
-    first: dict[int, str] = {}
-    for group, person in zip(groups, frame.subjects, strict=True):
-        first[int(group)] = min(str(person), first.get(int(group), str(person)))
-    order = {group: i for i, group in enumerate(sorted(first, key=lambda g: first[g]))}
-    if len(order) < 2:
-        raise InputError(f"{frame.path}: expected at least two people, got {len(order)}")
-    left_out: list[int | None] = [order[int(group)] for group in groups]
-    return left_out
-
-
-def _count(text: str, most: int | None = None) -> int:
-    if not text.isdigit() or int(text) < 2:
-        raise InputError(f"folds: expected a whole number from 2, got {text!r}")
-    if most is not None and int(text) > most:
-        raise InputError(f"folds: expected at most the {most} people, got {text}")
-    return int(text)
-
-
-def _folded(frame: Frame, tool: Any, groups: IntArray | None) -> Values:
-    import warnings
-
-    labels = frame.codes()
-    values: list[int | None] = [None] * len(labels)
-    try:
-        with warnings.catch_warnings():
-            # a class with fewer images than folds: the card tells, and nothing can be done
-            warnings.simplefilter("ignore", UserWarning)
-            for number, (_, rows) in enumerate(tool.split(labels, labels, groups)):
-                for row in rows:
-                    values[row] = number
-    except ValueError as error:
-        raise InputError(f"{frame.path}: cannot be split into folds: {error}") from error
-    return values
 
 
 def load(path: str | Path) -> Frame:
