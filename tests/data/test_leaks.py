@@ -437,3 +437,11 @@ def test_frames_of_one_video_make_few_pairs(tmp_path: Path) -> None:
     assert found.near_pairs < 160 * 2 * 25 * 2
     assert found.near["test", "train"] == 1
     assert found.near["train", "train"] == 159
+
+
+def test_grouped_ratios_are_met_by_people(tmp_path: Path) -> None:
+    made = splitting.make(people(tmp_path, 20, 2), "grouped", options={"ratios": "70,15,15"})
+    assert [made.values.count(side) for side in ("train", "val", "test")] == [28, 6, 6]
+    single = [(f"{p}", SEVEN[p % 7], "", f"p{p}", trees.noise(p)) for p in range(30)]
+    made = splitting.make(listed(tmp_path / "one", single), "grouped", options={"ratios": "4,1"})
+    assert set(made.values) == {"train", "test"}

@@ -203,9 +203,12 @@ def grouped(frame: Frame, seed: int, folds: str = "", ratios: str = "") -> Value
         )
         return _folded(frame, tool, groups)
     parts = _numbers(ratios, "ratios")
-    fine = min(20, int(groups.max()) + 1)
-    if fine < len(parts):
-        raise InputError(f"{frame.path}: expected at least {len(parts)} people, got {fine}")
+    people = int(groups.max()) + 1
+    if people < len(parts):
+        raise InputError(f"{frame.path}: expected at least {len(parts)} people, got {people}")
+    # so many folds that a part is close to its share: of few people, one person is a fold
+    _, sizes = np.unique(frame.codes(), return_counts=True)
+    fine = max(min(people if people <= 100 else 20, int(sizes.max())), len(parts))
     tool = _sklearn().StratifiedGroupKFold(fine, shuffle=True, random_state=seed)
     numbers = _folded(frame, tool, groups)
     each = [max(round(fine * part / sum(parts)), 1) for part in parts[1:]]
