@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -347,38 +347,38 @@ def test_hugging_face_reads_it(tmp_path: Path) -> None:
     assert votes == [0, 0, 0, 9, 0, 1, 0, 0, 0, 0]
 
 
-def run(*arguments: object) -> Any:
+def call(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["data", *map(str, arguments)])
 
 
 def test_commands_from_end_to_end(tmp_path: Path) -> None:
     tree = trees.fer2013_folders(tmp_path / "set")
     path, report = tmp_path / "f.parquet", tmp_path / "r.json"
-    done = run("prepare", "fer2013", tree.source, "-o", path, "--report", report)
+    done = call("prepare", "fer2013", tree.source, "-o", path, "--report", report)
     assert done.exit_code == 0, done.output
     assert "published counts: 21 differ" in done.output
     assert json.loads(report.read_text())["images"] == 4
-    assert run("prepare", "fer2013", tree.source, "-o", path, "--strict").exit_code == 1
-    done = run("check", path, "--strict", "-o", tmp_path / "c.json")
+    assert call("prepare", "fer2013", tree.source, "-o", path, "--strict").exit_code == 1
+    done = call("check", path, "--strict", "-o", tmp_path / "c.json")
     assert done.exit_code == 0, done.output
     assert "no leak between splits found" in done.output
-    assert json.loads(run("check", path, "--json").stdout)["rows"] == 4
-    done = run("split", path, "-o", tmp_path / "s.parquet")
+    assert json.loads(call("check", path, "--json").stdout)["rows"] == 4
+    done = call("split", path, "-o", tmp_path / "s.parquet")
     assert "fingerprint: " in done.output
-    assert run("sample", path, "-o", tmp_path / "s.png", "--each", 2).exit_code == 0
+    assert call("sample", path, "-o", tmp_path / "s.png", "--each", 2).exit_code == 0
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.width > 100
-    merged = run("merge", path, path, "-o", tmp_path / "m.parquet", "--labels", "six")
+    merged = call("merge", path, path, "-o", tmp_path / "m.parquet", "--labels", "six")
     assert "8 images" in merged.output
-    assert run("check", tmp_path / "m.parquet", "--strict").exit_code == 0
-    assert "fer2013" in run("show", path).output
+    assert call("check", tmp_path / "m.parquet", "--strict").exit_code == 0
+    assert "fer2013" in call("show", path).output
 
 
 def test_commands_list_and_show_every_set() -> None:
-    listing = run("list").output
+    listing = call("list").output
     for name in trees.TREES:
         assert name in listing
-        shown = run("show", name)
+        shown = call("show", name)
         assert shown.exit_code == 0
         assert "licence" in shown.output
 
@@ -387,13 +387,13 @@ def test_bad_images_set_the_exit_code(tmp_path: Path) -> None:
     tree = trees.ck48(tmp_path / "set")
     assert tree.victim is not None
     tree.victim.write_bytes(b"not an image")
-    done = run("prepare", "ck48", tree.source, "-o", tmp_path / "o.parquet")
+    done = call("prepare", "ck48", tree.source, "-o", tmp_path / "o.parquet")
     assert done.exit_code == 1
     assert "anger/S010_004_00000017.png" in done.output
 
 
 def test_strict_check_fails_on_a_leak(leaky: Path) -> None:
-    done = run("check", leaky, "--strict")
+    done = call("check", leaky, "--strict")
     assert done.exit_code == 1
     assert "the splits leak" in done.output
 
@@ -445,3 +445,16 @@ def test_grouped_ratios_are_met_by_people(tmp_path: Path) -> None:
     single = [(f"{p}", SEVEN[p % 7], "", f"p{p}", trees.noise(p)) for p in range(30)]
     made = splitting.make(listed(tmp_path / "one", single), "grouped", options={"ratios": "4,1"})
     assert set(made.values) == {"train", "test"}
+
+
+def test_base_install_says_what_is_missing(
+    tmp_path: Path, run: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    tree = trees.ck48(tmp_path / "set")
+    assert run("data", "show", "fer2013").returncode == 0
+    for command in (["prepare", "ck48", str(tree.source), "-o", str(tmp_path / "o.parquet")],
+                    ["check", str(tmp_path / "o.parquet")]):  # fmt: skip
+        done = run("data", *command)
+        assert done.returncode == 2
+        assert "pip install 'mien[data]'" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
