@@ -38,6 +38,11 @@ def parts(net: Any) -> Parts:
     return _other(net)
 
 
+def with_parameters(prefix: str, modules: Any) -> tuple[str, ...]:
+    """Names of the modules of a sequence that have parameters, in order."""
+    return tuple(f"{prefix}.{i}" for i, m in enumerate(modules) if list(m.parameters()))
+
+
 def _vit(net: Any) -> Parts:
     """The last place where patches still reach the class token: before the last attention.
 
@@ -117,12 +122,10 @@ def _resnet(net: Any) -> Parts:
 
 def _vgg(net: Any) -> Parts:
     """The last activation, not its convolution: the ReLU after it overwrites that in place."""
-    starts = [0, *(i + 1 for i, m in enumerate(net.features) if type(m).__name__ == "MaxPool2d")]
     last = len(net.features) - 1  # the last max-pooling
     return Parts(
         layers=(Layer(f"features.{last - 1}"),),
-        stages=tuple(f"features.{i}" for i in starts[:-1]),
-        notes=("stages are named by their first convolution in features",),
+        stages=(*with_parameters("features", net.features), "pre_logits.fc1", "pre_logits.fc2"),
     )
 
 

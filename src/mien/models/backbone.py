@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -10,8 +11,8 @@ from torch import nn
 
 from mien.images import Preprocess
 from mien.models.anatomy import parts
-from mien.models.base import Spec, extra, register
-from mien.types import ModelError, UnknownNameError
+from mien.models.base import NOTHING, Spec, extra, register
+from mien.types import InputError, ModelError, UnknownNameError
 
 THESIS: Final = "CK+48 and JAFFE thesis, tables 4.1 and 4.2"
 VIT_STUDY: Final = "ViT on FER2013, section 4.2"
@@ -41,17 +42,19 @@ def any_timm(
     paper: str = "",
     size: int = 0,
     dropout: float = 0.0,
-    extra: dict[str, Any] | None = None,
+    extra: Mapping[str, Any] = NOTHING,
 ) -> tuple[nn.Module, Spec]:
     """Any network of timm, with the preprocessing of its published weights.
 
     ``size`` 0 means the size of those weights, ``dropout`` is before the last layer, and
     ``extra`` goes to ``timm.create_model`` as it is.
     """
-    arguments = dict(extra or {})
+    arguments = dict(extra)
     if dropout:
         arguments["drop_rate"] = dropout
     known = pretrained_config(network)
+    if size % 120 and network.startswith("crossvit") and "_240" in network:
+        raise InputError(f"expected a multiple of 120 pixels, got {size}; both grids must be whole")
     if size and known.get("fixed_input_size"):
         arguments["img_size"] = size  # position embeddings depend on it
     net = timm_network(network, classes, **arguments)

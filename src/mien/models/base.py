@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, get_origin
 
 from torch import nn
@@ -16,6 +17,7 @@ from mien.types import InputError, MissingExtraError
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,10 @@ class Spec:
     ``layers`` are what CAM methods read: one, or one per branch, or none where no layer is a map
     (``notes`` says why). ``heads`` are the modules that depend on the number of classes; ``added``
     those that a pretrained backbone's file does not have; ``dropped`` what such a file has beside.
-    ``stages`` go from the input to the output, for training the last few only. ``repository`` on
-    the hub holds the pretrained weights, "" where there are none. ``counts`` are the expected
-    numbers of parameters for 6 and 7 classes, empty where options changed the network.
+    ``stages`` are whole modules from the input to the output, for training the last few only (a
+    VGG's are its single layers). ``repository`` on the hub holds the pretrained weights, "" where
+    there are none. ``counts`` are the expected numbers of parameters for 6 and 7 classes, empty
+    where options changed the network.
     """
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mien.images import Preprocess
+from mien.models.anatomy import with_parameters
 from mien.models.base import ClassMap, Layer, Spec, register
 from mien.models.compact import CompactNet
 
@@ -40,7 +41,7 @@ def build(
         Preprocess(size=size, channels=1, mean=(0.5,), std=(0.25,)),
         layers=(Layer(last),),
         heads=("head",),
-        stages=tuple(f"trunk.{i}" for i, _ in enumerate(net.trunk)),
+        stages=with_parameters("trunk", net.trunk),
         class_map=ClassMap(last, "head"),
         added=("head",),
         dropped=("ferplus", "fer2013", "locate", "landmarks", "template"),

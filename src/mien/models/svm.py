@@ -7,7 +7,7 @@ a network that is explained, saved and exported like every other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from mien.images import Preprocess
+from mien.models.anatomy import with_parameters
 from mien.models.backbone import timm_network, timm_spec
 from mien.models.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    NOTHING,
     ClassMap,
     Layer,
     Spec,
@@ -128,6 +130,7 @@ def build_svm(
         Preprocess(size=size, channels=3, mean=IMAGENET_MEAN, std=IMAGENET_STD),
         layers=(Layer(f"features.{last}"),),
         heads=("svm",),
+        stages=with_parameters("features", net.features),
         class_map=ClassMap(f"features.{last}", "svm") if pool == "average" else None,
         dropped=("features", "pre_logits", "classifier", "head"),
         repository="timm/vgg19.tv_in1k",
@@ -142,11 +145,11 @@ def build_dense(
     hidden: tuple[int, ...] = (512, 256),
     pool: str = "flatten",
     dropout: float = 0.0,
-    extra: dict[str, Any] | None = None,
+    extra: Mapping[str, Any] = NOTHING,
 ) -> tuple[nn.Module, Spec]:
     """ResNet50 whose output layer gives way to a flattening layer and three dense layers."""
     flatten = choose("pool", pool, POOLS) == "flatten"
-    net = timm_network("resnet50.tv_in1k", classes, **(extra or {}))
+    net = timm_network("resnet50.tv_in1k", classes, **extra)
     if flatten:
         net.global_pool = nn.Flatten(1)
     cells = math.ceil(size / 32) ** 2 if flatten else 1  # five halvings, each rounded up

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.images import Preprocess
+from mien.models.anatomy import with_parameters
 from mien.models.base import IMAGENET_MEAN, IMAGENET_STD, Layer, Spec, register
 from mien.types import InputError
 
@@ -96,20 +97,18 @@ def build(
     if not set(shortcuts) <= {1, 2, 3, 4}:
         raise InputError(f"expected shortcuts among 1, 2, 3, 4, got {list(shortcuts)}")
     net = VggResidual(classes, size, channels, tuple(sorted(shortcuts)), hidden, dropout)
-    starts = [0, *(end + 1 for end in net.ends[:-1])]
     return net, Spec(
         "", classes, PAPER,
         Preprocess(size=size, channels=3, mean=IMAGENET_MEAN, std=IMAGENET_STD),
         layers=(Layer(f"features.{net.ends[-1] - 1}"),),
         heads=("logits",),
-        stages=tuple(f"features.{i}" for i in starts),
+        stages=with_parameters("features", net.features),
         added=("residual", "dense", "logits"),
         dropped=("pre_logits", "head", "classifier"),
         repository="timm/vgg16.tv_in1k",
         notes=(
             "the layer is B5's last activation; the residual layers pass it by, so a map of it "
             "shows the evidence of one of the five paths only",
-            "stages are named by their first convolution in features",
         ),
     )  # fmt: skip
 

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
+pytest.importorskip("timm", reason="timm is not installed: make test does without it")
+svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed: likewise")
+
+from mien.models import create  # noqa: E402 - after the checks
+from mien.models.svm import fit_svm  # noqa: E402
+from mien.types import InputError  # noqa: E402
+from tests.models.tiny import TINY  # noqa: E402
+
+OPTIONS = TINY["vgg19-svm"]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("pool", ["average", "flatten"])
+def test_the_layer_decides_as_scikit_learn_does(classes: int, pool: str) -> None:
+    torch.manual_seed(0)
+    net, spec = create("vgg19-svm", classes=classes, pool=pool, group=2, **OPTIONS)
+    net.train()
+    labels = np.arange(24) % classes
+    size = spec.preprocess.size
+    pixels = torch.randn(24, 3, size, size) + torch.from_numpy(labels)[:, None, None, None]
+    fit_svm(net, [(pixels[:10], labels[:10]), (pixels[10:], labels[10:])])
+    assert net.training
+    net.eval()
+    with torch.no_grad():
+        features = net.embed(pixels).double().numpy()
+        found = net(pixels).numpy()
+    std = features.std(axis=0)
+    scaled = (features - features.mean(axis=0)) / np.where(std == 0, 1, std)
+    model = svm.LinearSVC(random_state=0, max_iter=20_000).fit(scaled, labels)
+    assert (found.argmax(axis=1) == model.predict(scaled)).all()
+    expected = model.decision_function(scaled)
+    np.testing.assert_allclose(found[:, 1] if classes == 2 else found, expected, atol=1e-3)
+    assert (found.argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_a_class_without_images_is_refused() -> None:
+    net, _ = create("vgg19-svm", classes=3, **OPTIONS)
+    with pytest.raises(InputError, match=r"expected images of all 3 classes, none of \[1, 2\]"):
+        fit_svm(net, [(torch.zeros(2, 3, 64, 64), np.zeros(2, dtype=np.int64))])
+
+
+def test_each_group_of_vgg19_gives_features() -> None:
+    for group, width in enumerate((64, 128, 256, 512, 512), start=1):
+        with torch.device("meta"):
+            net, spec = create("vgg19-svm", classes=7, group=group)
+        assert net.svm.in_features == width
+        assert spec.layers[0].grid == (224 >> group, 224 >> group)
