@@ -15,7 +15,7 @@ from mien.registry import choose
 from mien.types import InputError, UnknownNameError
 
 T = TypeVar("T")
-PROTOCOLS: Final = ("paper", "honest")
+PROTOCOLS: Final = ("paper", "honest", "official")
 STRATEGIES: Final = ("full", "head", "partial")
 LOSSES: Final = ("cross-entropy", "focal")
 OPTIMIZERS: Final = ("sgd", "adam", "adamw")
@@ -55,7 +55,7 @@ class Data:
 
     sets: tuple[str, ...]  # names of mien.data; the Parquet must hold these
     labels: tuple[str, ...] = SEVEN  # the classes, in the order of the outputs
-    protocol: str = "paper"  # the split that the paper used, or the honest one
+    protocol: str = "paper"  # the split of the paper, the honest one, or the owners' (official)
     split_seed: int = 0
     augmentation: str = "none"  # a preset of mien.data.augment
     under: float = 1.0  # majority classes are cut to this share of the largest (1: none)
@@ -65,6 +65,8 @@ class Data:
         choose("protocol", self.protocol, PROTOCOLS)
         for name in self.labels:
             choose("expression", name, EIGHT)
+        if not self.sets:
+            raise InputError("data.sets: expected at least one data set, got none")
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise InputError(f"data.labels: expected two or more different, got {self.labels}")
         _between("data.under", self.under, 0.05, 1)
@@ -120,7 +122,18 @@ class Training:
         _between("training.epochs", self.epochs, 1, 10_000)
         _between("training.batch_size", self.batch_size, 1, 65_536)
         _between("training.learning_rate", self.learning_rate, 1e-9, 100)
+        _between("training.momentum", self.momentum, 0, 0.9999)
+        _between("training.weight_decay", self.weight_decay, 0, 10)
+        _between("training.blocks", self.blocks, 0, 1000)
+        _between("training.focal_gamma", self.focal_gamma, 0, 20)
+        _between("training.focal_alpha", self.focal_alpha, 1e-6, 100)
         _between("training.label_smoothing", self.label_smoothing, 0, 0.9)
+        _between("training.mixup", self.mixup, 0, 10)
+        _between("training.schedule_factor", self.schedule_factor, 1e-6, 1)
+        _between("training.schedule_epochs", self.schedule_epochs, 1, 10_000)
+        _between("training.warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        _between("training.patience", self.patience, 0, 10_000)
+        _between("training.clip", self.clip, 0, 1e6)
         _between("training.ema", self.ema, 0, 0.99999)
         _between("training.warmup_multiplier", self.warmup_multiplier, 1, 1e6)
         if self.strategy == "partial" and self.blocks < 1:
@@ -170,8 +183,16 @@ class Recipe:
 
 
 def _section(name: str, values: Mapping[str, Any]) -> str:
-    # JSON's scalars and lists are TOML's too
-    return f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in values.items())
+    return f"[{name}]\n" + "".join(f"{k} = {_value(v)}\n" for k, v in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    # JSON's scalars are TOML's too, but for its surrogate pairs
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _changed(section: str, part: T, values: Mapping[str, Any]) -> T:

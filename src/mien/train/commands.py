@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +70,8 @@ def train(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and folders
         run = fit(chosen, data, output, weights=weights, where=where)
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        return  # one process of several speaks
     out.print(escape(headline(chosen, run.report)), soft_wrap=True, highlight=False)
     out.print(escape(f"report: {run.folder / 'report.html'}"), soft_wrap=True, highlight=False)
 
@@ -115,11 +118,11 @@ def compare(
     for name in ("run", "model", "parameters", "seconds", "accuracy", "printed", "against first"):
         table.add_column(name)
     first = found[0][2]
-    for folder, report, scores in found:
+    for number, (folder, report, scores) in enumerate(found):
         facts, test, about = report["facts"], report["test"], report["about"]
         accuracy = test["accuracy"]
         versus = ""
-        if folder != runs[0]:
+        if number:
             if scores.names != first.names or scores.labels != first.labels:
                 versus = "other images"
             else:

@@ -20,7 +20,8 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
 )
-from safetensors.torch import load_file, save_file
+from lightning.pytorch.utilities import rank_zero_only
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from mien.data.balance import class_weights, sample
@@ -129,10 +130,13 @@ class History(Callback):
         """Start the epoch's clock."""
         self._started = time.perf_counter()
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:  # noqa: ARG002 - Lightning's
-        """Append one row."""
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Append one row; every process takes part in the mean, the first one writes."""
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row["train_loss"] = module.epoch_loss()
+        if not trainer.is_global_zero:
+            return
         row |= {k: float(v) for k, v in trainer.callback_metrics.items()}
         row["seconds"] = round(time.perf_counter() - self._started, 2)
         rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
@@ -195,8 +199,9 @@ def fit(
         "versions": {n: version(n) for n in ("mien", "torch", "lightning", "timm", "numpy")},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
-    _write_scores(folder / "scores.csv", rows, tested, probability, recipe.data.labels)
-    write_report(folder, recipe, report, facts, read_history(folder / "history.csv"))
+    if rank_zero_only.rank == 0:  # every process has the same report; one writes it
+        _write_scores(folder / "scores.csv", rows, tested, probability, recipe.data.labels)
+        write_report(folder, recipe, report, facts, read_history(folder / "history.csv"))
     return Run(folder, report, facts)
 
 
@@ -273,8 +278,9 @@ def _train(
     trainer.fit(module, train, val, ckpt_path=str(resume) if resume.exists() else None)
     state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
     best_net = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
-    save_file({k: v.contiguous() for k, v in best_net.items()}, folder / "weights.safetensors")
-    net.load_state_dict(load_file(folder / "weights.safetensors"))
+    if trainer.is_global_zero:
+        save_file({k: v.contiguous() for k, v in best_net.items()}, folder / "weights.safetensors")
+    net.load_state_dict(best_net)
     return predict(module, sets["test"], 4 * batch), spec
 
 

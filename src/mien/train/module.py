@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,9 +101,16 @@ class Fit(lightning.LightningModule):
         return logits
 
     def on_train_epoch_start(self) -> None:
-        """Every random step of the epoch follows from the seed and its number."""
-        seed = self.recipe.training.seed * 100_003 + self.current_epoch
-        torch.manual_seed(seed + 7919 * self.global_rank)
+        """Start the epoch's mean anew."""
+        self.losses: list[Tensor] = []
+
+    def epoch_loss(self) -> float:
+        """Mean training loss of the epoch so far, over all processes.
+
+        Kept here and not by Lightning's log, whose means a resumed run would mix up.
+        """
+        mean = torch.stack(self.losses).mean()
+        return float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Augment, mix, and compare with the targets."""
@@ -113,9 +121,7 @@ class Fit(lightning.LightningModule):
         if self.augment is not None:
             images, targets = self.augment.mix(self.augment(images), targets)
         loss = self.loss(self(images).float(), targets, self.weights, how)
-        self.log(
-            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True
-        )
+        self.losses.append(loss.detach())
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -147,11 +153,13 @@ class Fit(lightning.LightningModule):
         }
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's
-        """Warm-up beside a plateau schedule, which knows no steps."""
+        """Seed the step, so that a resumed run repeats it; warm up beside a plateau schedule."""
         how = self.recipe.training
-        if how.schedule != "plateau" or how.warmup_epochs <= 0:
-            return
-        steps = max(int(self.trainer.num_training_batches), 1)
-        if self.global_step <= how.warmup_epochs * steps:
-            for group in self.trainer.optimizers[0].param_groups:
-                group["lr"] = how.learning_rate * rate(self.global_step, steps, how)
+        step = [how.seed, self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1, np.uint64)[0]))
+        if how.schedule == "plateau" and how.warmup_epochs > 0:
+            steps = max(int(self.trainer.num_training_batches), 1)
+            # the step after the last of the warm-up sets the full rate
+            if self.global_step <= how.warmup_epochs * steps:
+                for group in self.trainer.optimizers[0].param_groups:
+                    group["lr"] = how.learning_rate * rate(self.global_step, steps, how)

@@ -1,0 +1,1 @@
+"""Tests of mien.train; all of them need the train extra."""

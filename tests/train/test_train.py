@@ -1,0 +1,285 @@
+"""Training of recipes on drawn faces; skipped where torch and lightning are not installed."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.emotions import SEVEN
+from mien.recipe import About, Data, Network, Recipe, Training
+from mien.types import InputError, MienError
+from tests.conftest import ROOT
+
+torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
+pytest.importorskip("lightning", reason="lightning is not installed")
+
+from mien.data import synthetic  # noqa: E402 - after the checks
+from mien.models import create  # noqa: E402
+from mien.runs import read_history, read_run, read_scores  # noqa: E402
+from mien.train.fit import Where, fit, parts_of  # noqa: E402
+from mien.train.loader import EpochSampler, Rows, read_pixels, select  # noqa: E402
+from mien.train.losses import LOSSES, soften  # noqa: E402
+from mien.train.module import freeze, optimizer_of, rate  # noqa: E402
+
+# Lightning advises on loaders, folders and its own deprecations; none is about our code
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+CPU = Where(accelerator="cpu")
+RECIPE = Recipe(
+    About("drawn faces", "none", expected=0.9),
+    Data(("synthetic",), labels=SEVEN, protocol="official"),
+    Network("compact", options={"stem": 8, "widths": [8, 16, 16], "blocks": [0, 0, 0]}),
+    Training(epochs=2, batch_size=16, optimizer="sgd", learning_rate=0.05, seed=3),
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("drawn") / "drawn.parquet"
+    synthetic.write(path, 280, people=40, size=48)
+    return path
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_every_loss_falls_with_the_right_answer_and_has_gradients(name: str) -> None:
+    loss, how = LOSSES.get(name), Training(loss=name)
+    targets = torch.eye(3)[[0, 1]]
+    good = torch.tensor([[4.0, 0, 0], [0, 4.0, 0]], requires_grad=True)
+    value = loss(good, targets, torch.ones(3), how)
+    value.backward()
+    assert torch.isfinite(good.grad).all()
+    assert 0 <= float(value) < float(loss(torch.zeros(2, 3), targets, torch.ones(3), how))
+
+
+def test_cross_entropy_is_torchs_and_focal_without_gamma_is_cross_entropy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(8, 4, generator=generator), torch.arange(8) % 4
+    weights = torch.tensor([1.0, 2, 0.5, 1])
+    targets = torch.eye(4)[labels]
+    ours = LOSSES.get("cross-entropy")(logits, targets, weights, Training())
+    torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits, labels, weights))
+    plain = LOSSES.get("focal")(logits, targets, weights, Training(focal_gamma=0.0))
+    torch.testing.assert_close(plain, ours)
+    smooth = LOSSES.get("cross-entropy")(logits, soften(targets, 0.1), torch.ones(4), Training())
+    expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(smooth, expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step", "plateau"])
+def test_the_rate_warms_up_to_one_and_never_leaves_its_range(schedule: str) -> None:
+    how = Training(epochs=10, schedule=schedule, warmup_epochs=2, warmup_multiplier=10)
+    rates = [rate(step, 50, how) for step in range(500)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[100] == pytest.approx(1.0)
+    assert all(0 <= r <= 1 for r in rates)
+    assert rates[:100] == sorted(rates[:100])
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+@pytest.mark.parametrize(("strategy", "blocks"), [("full", 0), ("head", 0), ("partial", 2)])
+def test_a_strategy_trains_what_it_says(strategy: str, blocks: int) -> None:
+    net, spec = create("compact", classes=7)
+    freeze(net, replace(RECIPE.training, strategy=strategy, blocks=blocks), spec)
+    learning = {n for n, p in net.named_parameters() if p.requires_grad}
+    whole = {n for n, _ in net.named_parameters()}
+    assert any(n.startswith("head") for n in learning)
+    assert (learning == whole) is (strategy == "full")
+    if strategy == "partial":
+        assert all(n.startswith(("head", *spec.stages[-2:])) for n in learning)
+        with pytest.raises(InputError, match="at least 99"):
+            freeze(net, replace(RECIPE.training, strategy="partial", blocks=99), spec)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_every_optimiser_is_built(name: str) -> None:
+    net = torch.nn.Linear(2, 2)
+    optimizer = optimizer_of(net, replace(RECIPE.training, optimizer=name, weight_decay=0.01))
+    assert type(optimizer).__name__.lower() == name
+    assert optimizer.param_groups[0]["weight_decay"] == 0.01
+
+
+def test_the_order_of_an_epoch_follows_from_seed_and_number() -> None:
+    sampler = EpochSampler(50, seed=1)
+    first = list(sampler)
+    assert first == list(sampler)
+    assert sorted(first) == list(range(50))
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def rows_of(sides: list[Any], subjects: list[str | None]) -> Rows:
+    n = len(sides)
+    return Rows(Path("x"), np.arange(n), np.arange(n) % 2, sides, subjects, [""] * n, "", "test")
+
+
+def test_validation_is_held_out_of_training_by_subject_and_never_of_test() -> None:
+    subjects: list[str | None] = [f"s{i // 4}" for i in range(100)]
+    sides = ["train"] * 80 + ["test"] * 20
+    (part,) = parts_of(rows_of(sides, subjects), 0)
+    assert set(part.test) == set(range(80, 100))
+    assert len(part.val) > 0
+    assert not set(part.train) & set(part.val)
+    assert not {subjects[i] for i in part.train} & {subjects[i] for i in part.val}
+    folds = parts_of(rows_of([i // 4 % 5 for i in range(100)], subjects), 0)
+    assert len(folds) == 5
+    assert sorted(np.concatenate([p.test for p in folds])) == list(range(100))
+    for fold in folds:
+        whole = np.concatenate([fold.train, fold.val, fold.test])
+        assert sorted(whole) == list(range(100))
+    with pytest.raises(InputError, match="training and test images"):
+        parts_of(rows_of(["train"] * 10, [None] * 10), 0)
+
+
+def test_rows_and_pixels_are_those_of_the_file(drawn: Path) -> None:
+    rows = select(RECIPE, drawn)
+    assert len(rows.number) == 280
+    assert {"train", "val", "test"} == set(rows.side)
+    _, spec = create("compact", classes=7)
+    twice = read_pixels(drawn, np.array([5, 3, 5]), spec.preprocess)
+    assert twice.shape == (3, 1, 48, 48)
+    assert torch.equal(twice[0], twice[2])
+    assert not torch.equal(twice[0], twice[1])
+    with pytest.raises(InputError, match="expected the set fer2013, got synthetic"):
+        select(RECIPE.change(data={"sets": ["fer2013"]}), drawn)
+
+
+@pytest.fixture(scope="module")
+def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    fit(RECIPE, drawn, folder, where=CPU)
+    return folder
+
+
+def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Path) -> None:
+    files = {"recipe.toml", "history.csv", "weights.safetensors", "scores.csv",
+             "report.json", "report.md", "report.html"}  # fmt: skip
+    assert files <= {p.name for p in finished.iterdir()}
+    facts = read_run(finished)["facts"]
+    assert facts["recipe_hash"] == RECIPE.hash
+    assert facts["split_fingerprint"] == select(RECIPE, drawn).fingerprint
+    assert facts["images"] == {"train": 196, "val": 42, "test": 42}
+    assert {"torch", "lightning", "mien"} <= set(facts["versions"])
+    history = read_history(finished / "history.csv")
+    assert [row["epoch"] for row in history] == ["1", "2"]
+    assert all(math.isfinite(float(row["train_loss"])) for row in history)
+    scores = read_scores(finished)
+    assert len(scores.truth) == 42
+    accuracy = read_run(finished)["test"]["accuracy"]["value"]
+    assert accuracy == pytest.approx(float((scores.truth == scores.answer).mean()))
+
+
+def test_the_weights_give_the_scores_again(finished: Path, drawn: Path) -> None:
+    from safetensors.torch import load_file
+
+    net, spec = create("compact", classes=7, **RECIPE.model.options)
+    net.load_state_dict(load_file(finished / "weights.safetensors"))
+    rows = select(RECIPE, drawn)
+    test = np.flatnonzero([side == "test" for side in rows.side])
+    pixels = read_pixels(drawn, rows.number[test], spec.preprocess).float()
+    with torch.no_grad():
+        answer = net.eval()((pixels / 255 - 0.5) / 0.25).argmax(dim=1).numpy()
+    np.testing.assert_array_equal(answer, read_scores(finished).answer)
+
+
+def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
+    finished: Path, drawn: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from mien.recipe import read_recipe\n"
+        "from mien.train import fit as f\n"
+        "class Kill(f.History):\n"
+        "    def on_train_epoch_start(self, trainer, module):\n"
+        "        if trainer.current_epoch == 1: os.kill(os.getpid(), 9)\n"
+        "        super().on_train_epoch_start(trainer, module)\n"
+        "f.History = Kill\n"
+        "f.fit(read_recipe(sys.argv[1]), sys.argv[2], sys.argv[3],"
+        " where=f.Where(accelerator='cpu'))\n"
+    )
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.to_toml(), encoding="utf-8")
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(recipe), str(drawn), str(tmp_path / "run")],
+        cwd=ROOT, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -9, killed.stderr
+    assert not (tmp_path / "run" / "report.json").exists()
+    run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)
+    np.testing.assert_array_equal(read_scores(run.folder).answer, read_scores(finished).answer)
+    first, second = (read_history(f / "history.csv") for f in (finished, run.folder))
+    assert [r["epoch"] for r in second] == ["1", "2"]
+    assert float(second[1]["train_loss"]) == pytest.approx(float(first[1]["train_loss"]), abs=1e-5)
+    states = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"]
+              for f in (finished, run.folder)]  # fmt: skip
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, msg=name)
+
+
+def test_a_folder_of_another_recipe_is_refused(finished: Path, drawn: Path) -> None:
+    with pytest.raises(InputError, match="another recipe"):
+        fit(RECIPE.change(training={"seed": 4}), drawn, finished, where=CPU)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw", "schedule": "plateau", "warmup_epochs": 1.0, "patience": 2},
+        {"schedule": "cosine", "ema": 0.9, "mixup": 0.2, "label_smoothing": 0.1, "clip": 1.0},
+        {"loss": "focal", "class_weights": "balanced", "strategy": "head", "precision": "bf16"},
+    ],
+)
+def test_every_kind_of_training_runs(drawn: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    recipe = RECIPE.change(
+        training={**changes, "epochs": 1}, data={"augmentation": "strong", "over": 2.0}
+    )
+    where = replace(CPU, steps=3)
+    run = fit(recipe, drawn, tmp_path / "run", where=where)
+    assert 0 <= run.report.accuracy.value <= 1
+
+
+def test_two_processes_give_the_result_of_one(drawn: Path, tmp_path: Path) -> None:
+    """Data-parallel training over gloo; the network has no batch normalisation to differ in."""
+    recipe = RECIPE.change(
+        model={"name": "gimefive-10", "options": {"dropout": 0.0, "head_dropout": 0.0, "size": 32}},
+        training={"epochs": 1, "learning_rate": 0.01},
+    )
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.to_toml(), encoding="utf-8")
+    losses = []
+    for devices in (1, 2):
+        folder = tmp_path / f"run{devices}"
+        done = subprocess.run(
+            [sys.executable, "-m", "mien.cli", "train", str(path), "--data", str(drawn),
+             "-o", str(folder), "--device", "cpu", "--devices", str(devices),
+             "--strategy", "ddp" if devices > 1 else "auto"],
+            cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        losses.append(float(read_history(folder / "history.csv")[0]["train_loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_compare_puts_runs_side_by_side(finished: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien.cli", "compare", str(finished), str(finished)],
+        capture_output=True, text=True, timeout=120, check=False, env={"COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "p 1 (0 to 0)" in done.stdout
+    stated = json.loads((finished / "report.json").read_text())["test"]["accuracy"]["value"]
+    assert f"{stated:.1%}" in done.stdout
+
+
+def test_missing_weights_and_wrong_data_are_one_line(drawn: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.change(model={"name": "vit-b16", "options": {}, "pretrained": True})
+    with pytest.raises(MienError):
+        fit(recipe, drawn, tmp_path / "a", where=CPU, weights=tmp_path / "absent.safetensors")
