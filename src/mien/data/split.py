@@ -45,9 +45,13 @@ def load(path: str | Path) -> Frame:
     columns: dict[str, list[Any]] = {
         n: [] for n in ("label", "split", "subject", "source", "pixel_hash")
     }
+    same: dict[Any, Any] = {}  # one object for each label, split and person, not one per row
     for batch in source.batches(list(columns), 8192):
         for name, values in columns.items():
-            values += source.values(batch, name)
+            found = source.values(batch, name)
+            if name != "pixel_hash":
+                found = [same.setdefault(value, value) for value in found]
+            values += found
     several = len(set(columns["source"])) > 1
     people = [
         f"{origin}/{person}" if several and person is not None else person

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mien.landmarks import LANDMARKS
-from mien.types import FloatArray, ImageArray
+from mien.types import FloatArray, ImageArray, IntArray
 
 if TYPE_CHECKING:
     from mien.data.synthetic import Muscles, Person, Scene
@@ -48,14 +48,15 @@ class Pen:
         turned = x * (1 - 0.15 * abs(self._yaw)) + 0.2 * self._yaw * depth
         return np.asarray(np.stack([turned, y], axis=-1) @ self._matrix.T + self._origin)
 
-    def _pixels(self, points: Sequence[Sequence[float]] | FloatArray) -> np.ndarray:
+    def pixels(self, points: Sequence[Sequence[float]] | FloatArray) -> IntArray:
+        """Points as OpenCV takes them, in sixteenths of a pixel of the canvas."""
         return np.round(self.at(np.asarray(points, dtype=float)) * 16).astype(np.int32)
 
     def fill(self, points: Sequence[Sequence[float]] | FloatArray, colour: Colour) -> None:
         """A filled outline."""
         import cv2
 
-        cv2.fillPoly(self.canvas, [self._pixels(points)], colour, cv2.LINE_AA, shift=4)
+        cv2.fillPoly(self.canvas, [self.pixels(points)], colour, cv2.LINE_AA, shift=4)
 
     def stroke(
         self, points: Sequence[Sequence[float]] | FloatArray, colour: Colour, width: float
@@ -64,7 +65,7 @@ class Pen:
         import cv2
 
         thick = max(round(width * self.side * 0.46), 1)
-        cv2.polylines(self.canvas, [self._pixels(points)], False, colour, thick, cv2.LINE_AA, 4)
+        cv2.polylines(self.canvas, [self.pixels(points)], False, colour, thick, cv2.LINE_AA, 4)
 
 
 def curve(start: Sequence[float], bend: Sequence[float], end: Sequence[float]) -> FloatArray:
@@ -176,14 +177,20 @@ def _eye(
     lower = curve((x + half, y), (x, y + down), (x - half, y))
     almond = np.vstack([upper, lower])
     pen.fill(almond, (240, 238, 234))
-    # iris and pupil are cut to the opening of the lids
+    # iris and pupil are cut to the opening of the lids, in the small part that they touch
+    iris = oval(x, y - 0.005, 0.06, 0.06)
+    touched = pen.at(np.vstack([almond, iris]))
+    left, top = np.clip(touched.min(axis=0).astype(int) - 4, 0, pen.side)
+    right, bottom = np.clip(touched.max(axis=0).astype(int) + 5, 0, pen.side)
     inside = np.zeros(pen.canvas.shape[:2], dtype=np.uint8)
-    cv2.fillPoly(inside, [pen._pixels(almond)], 1, shift=4)
-    before = pen.canvas.copy()
-    pen.fill(oval(x, y - 0.005, 0.06, 0.06), who.iris)
+    cv2.fillPoly(inside, [pen.pixels(almond)], 1, shift=4)
+    part = pen.canvas[top:bottom, left:right]
+    before = part.copy()
+    pen.fill(iris, who.iris)
     pen.fill(oval(x, y - 0.005, 0.03, 0.03), (15, 12, 12))
     pen.fill(oval(x + 0.018, y - 0.025, 0.012, 0.012), (250, 250, 250))
-    pen.canvas = np.where(inside[:, :, None] > 0, pen.canvas, before)
+    hidden = inside[top:bottom, left:right] == 0
+    part[hidden] = before[hidden]
     pen.stroke(upper, DARK, 0.026)
     pen.stroke(lower, shade(who.skin, 0.6), 0.012)
     inner, outer = (x + half, x - half) if side < 0 else (x - half, x + half)
