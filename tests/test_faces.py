@@ -53,7 +53,7 @@ def test_no_face_is_an_empty_list(name: str, noise: ImageArray) -> None:
 
 
 @pytest.mark.parametrize("name", faces.names())
-@pytest.mark.parametrize("shape", [(8, 8), (9, 400), (400, 9), (1500, 1100)])
+@pytest.mark.parametrize("shape", [(8, 8), (9, 400), (8, 40_000), (40_000, 8), (1500, 1100)])
 def test_any_size_and_shape_is_taken(name: str, shape: tuple[int, int]) -> None:
     for face in detector(name)(np.full((*shape, 3), 60, np.uint8)):
         assert face.box[2] > 0
@@ -94,6 +94,18 @@ def test_a_tilted_face_is_set_upright(portrait: ImageArray, degrees: float) -> N
     crop = mien.load(detector=detector("blazeface").name).crops(tilted)[0]
     left, right = eye_centres(crop.landmarks * 192)
     assert abs(np.rad2deg(np.arctan2(right[1] - left[1], right[0] - left[0]))) < 3
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_threads_may_share_a_detector(name: str, portrait: ImageArray) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    one = detector(name)
+    images = [portrait, np.ascontiguousarray(portrait[:, ::-1]), portrait[40:440, 30:470].copy()]
+    expected = [[face.box for face in one(image)] for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(one, images * 4))
+    assert [[face.box for face in faces_] for faces_ in found] == expected * 4
 
 
 def test_auto_takes_one_that_is_available_and_an_unknown_name_is_refused() -> None:

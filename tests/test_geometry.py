@@ -80,9 +80,37 @@ def test_a_box_beyond_the_image_repeats_the_edge() -> None:
     assert (cut(image, box_matrix((-10, -10, 40, 40), 48), 48) == 90).all()
 
 
-def test_preprocessing_checks_its_channels() -> None:
+@pytest.mark.parametrize(
+    ("size", "channels", "mean", "std"),
+    [
+        (48, 2, (0.5,), (0.5,)),
+        (48, 1, (0.5,), (0.2, 0.2, 0.2)),
+        (48, 1, (0.5, 0.5, 0.5), (0.2,)),
+        (48, 3, (0.5,), (0.2, 0.2, 0.2)),
+        (48, 1, (0.5,), (0.0,)),
+        (0, 1, (0.5,), (0.2,)),
+    ],
+)
+def test_preprocessing_checks_its_numbers(
+    size: int, channels: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
     with pytest.raises(InputError, match="channels"):
-        Preprocess(48, 2, (0.5,), (0.5,))
+        Preprocess(size, channels, mean, std)
+
+
+def test_a_crop_of_the_networks_own_size_reaches_it_unchanged() -> None:
+    """So that what was measured on FER2013's pixels is what users of crops get."""
+    grey = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
+    crop = mien.load(detector="none").crops(np.repeat(grey[:, :, None], 3, axis=2))[0]
+    np.testing.assert_array_equal(crop.pixels[0], grey)
+
+
+@pytest.mark.parametrize("shape", [(8, 40_000), (40_000, 8), (9, 9)])
+def test_extreme_shapes_can_be_cut(shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 77, np.uint8)
+    box = (0.0, 0.0, float(shape[1]), float(shape[0]))
+    assert (cut(image, box_matrix(box, 192)) == 77).all()
+    assert cut(image, box_matrix((-500.0, -500.0, 30.0, 30.0), 192)).shape == (192, 192, 3)
 
 
 def test_mirroring_twice_is_nothing_and_swaps_left_with_right(template: FloatArray) -> None:

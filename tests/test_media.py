@@ -135,6 +135,25 @@ def test_folders_globs_and_files_are_found_once_and_in_order(
     assert find_images(["absent.jpg"]) == [Path("absent.jpg")]
 
 
+def test_pictures_that_mien_drew_are_no_photos(gradient: ImageArray, tmp_path: Path) -> None:
+    for name in ("a.png", "a.mien.png"):
+        Image.fromarray(gradient).save(tmp_path / name)
+    (tmp_path / "folder.jpg").mkdir()
+    assert find_images([tmp_path]) == [tmp_path / "a.png"]
+    assert find_images([f"{tmp_path}/*.png"]) == [tmp_path / "a.png"]
+
+
+def test_a_name_that_no_file_can_have_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="cannot be a file"):
+        read_image("x" * 300 + ".jpg")
+
+
+def test_open_files_and_buffers_are_read(gradient: ImageArray) -> None:
+    content = saved(Image.fromarray(gradient), "PNG")
+    for source in (bytearray(content), memoryview(content), io.BytesIO(content)):
+        np.testing.assert_array_equal(read_image(source), gradient)
+
+
 def test_an_empty_folder_and_a_glob_without_match_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         find_images([tmp_path])

@@ -156,12 +156,13 @@ def test_the_sentence_names_the_class_its_score_and_the_main_regions(
 ) -> None:
     e = recognizer.explain(PORTRAIT)[0]
     first = max(e.regions, key=lambda name: e.regions[name])
-    assert e.sentence.startswith(
-        f"happy, {chance(e.prediction.emotions['happy'])}: mostly the {first} (+"
-    )
+    share = e.regions[first] / e.total
+    word = "mostly" if share >= 0.5 else "most of it from"
+    p = chance(e.prediction.emotions["happy"])
+    assert e.sentence.startswith(f"happy, {p}: {word} the {first} (+")
     denied = recognizer.explain(PORTRAIT, target="sad")[0]
     assert "against it" in denied.sentence
-    assert denied.sentence.startswith("sad, under 0.01")
+    assert denied.sentence.startswith("sad, under 0.01 (the answer is happy, over 0.99)")
     pair = recognizer.explain(PORTRAIT, target="happy", against="surprise")[0]
     assert pair.sentence.startswith("happy rather than surprise")
 
@@ -188,8 +189,55 @@ def test_explanations_are_saved_whole(recognizer: mien.Recognizer, tmp_path: Pat
     assert saved["prediction"]["dominant_emotion"] == "happy"
     with pytest.raises(InputError, match=r"ending in \.png"):
         found.save(tmp_path / "collins.jpg")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="no such folder"):
         found.save(tmp_path / "absent" / "collins.png")
+    (tmp_path / "taken.mien.json").mkdir()
+    with pytest.raises(InputError, match="got a folder"):
+        found.save(tmp_path / "taken.png")
+    assert not (tmp_path / "taken.png").exists()
+    with pytest.raises(InputError, match="got none"):
+        mien.Explanations(()).save(tmp_path / "empty.png")
+
+
+def test_a_list_with_a_bad_image_keeps_what_was_explained(recognizer: mien.Recognizer) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        recognizer.explain([PORTRAIT, "absent.jpg"], method="cam")
+    found = recognizer.explain([PORTRAIT, "absent.jpg"], method="cam", on_error="collect")
+    assert len(found) == 1
+    assert [row.input for row in found.errors] == ["absent.jpg"]
+
+
+def test_an_image_that_opencv_refuses_is_a_row(
+    recognizer: mien.Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    def refuse(_: ImageArray) -> list[object]:
+        raise cv2.error("resize !dsize.empty()")
+
+    monkeypatch.setattr(recognizer, "detector", refuse)
+    (row,) = recognizer.predict(PORTRAIT)
+    assert row.error is not None
+    assert "dsize" in row.error
+
+
+def test_a_slice_of_rows_is_still_rows(rows: mien.Predictions) -> None:
+    assert isinstance(rows[:1], mien.Predictions)
+    assert rows[:1].text("csv").splitlines() == rows.text("csv").splitlines()[:2]
+
+
+def test_columns_do_not_depend_on_what_was_found(
+    recognizer: mien.Recognizer, noise: ImageArray, rows: mien.Predictions
+) -> None:
+    header = recognizer.predict(noise).text("csv").splitlines()[0]
+    assert header == rows.text("csv").splitlines()[0]
+
+
+def test_names_that_are_not_utf_8_are_written(tmp_path: Path) -> None:
+    rows = mien.Predictions((mien.Prediction("m\udcfcller.jpg", error="bad"),))
+    assert b"m\xfcller" in rows.save(tmp_path / "rows.csv").read_bytes()
+    for name in ("rows.jsonl", "rows.parquet"):
+        assert rows.save(tmp_path / name).exists()
 
 
 def test_results_show_themselves_in_notebooks(recognizer: mien.Recognizer) -> None:
@@ -227,6 +275,7 @@ def test_names_and_places_that_cannot_be_written_are_refused(
         rows.save(tmp_path / "rows.xlsx")
     with pytest.raises(InputError, match="cannot be written"):
         rows.save(tmp_path / "absent" / "rows.csv")
+    assert not list(tmp_path.glob("*.part"))
     with pytest.raises(InputError, match="not text"):
         rows.text("parquet")
     with pytest.raises(UnknownNameError, match="did you mean 'csv'"):

@@ -11,7 +11,8 @@ import onnx
 import pytest
 
 from mien.emotions import EIGHT, SEVEN
-from mien.runtime import CARD_KEY, Card, Head, Model, probabilities
+from mien.metrics import probabilities
+from mien.runtime import CARD_KEY, Card, Head, Model
 from mien.types import FloatArray, ImageArray, InputError, ModelError, UnknownNameError
 from mien.weights import BUILT_IN, locate
 

@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.images import Preprocess
 from mien.landmarks import MIRROR
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
+from mien.metrics import fit_temperature, probabilities  # noqa: E402
 from mien.models.compact import CompactNet  # noqa: E402 - after the check for torch
-from mien.runtime import Model, probabilities  # noqa: E402
+from mien.runtime import Model  # noqa: E402
+from mien.train.export import attach, halve_weights, quantise, to_onnx  # noqa: E402
 from training.augment import augment, erase, warp  # noqa: E402
-from training.export import attach, export_float, halve_weights, quantise  # noqa: E402
+from training.export import HEADS, OUTPUTS, Exported  # noqa: E402
 from training.recipe import Augmentation, read_recipe  # noqa: E402
-from training.release import first_card, fit_temperature  # noqa: E402
+from training.release import first_card  # noqa: E402
 from training.train import train  # noqa: E402
 
 RECIPE = ROOT / "recipes" / "builtin" / "compact.toml"
@@ -138,13 +141,16 @@ def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
     net = CompactNet(**recipe.to_dict()["network"])
     net.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
     net.eval()
-    export_float(net, folder / "float.onnx")
+    how = Preprocess(48, 1, (0.5,), (0.25,))
+    to_onnx(Exported(net), how, OUTPUTS, folder / "float.onnx")
     import onnx
 
     biases = {h: tuple(getattr(net, h).bias.tolist()) for h in ("ferplus", "fer2013")}
     card = first_card(recipe, "text", biases, np.full((24, 2), 0.5))
     attach(halve_weights(onnx.load(str(folder / "float.onnx"))), card, folder / "half.onnx")
-    quantise(folder / "float.onnx", folder / "int8.onnx", np.zeros((64, 1, 48, 48), np.float32))
+    quantise(
+        folder / "float.onnx", folder / "int8.onnx", np.zeros((64, 1, 48, 48), np.float32), HEADS
+    )
     attach(onnx.load(str(folder / "int8.onnx")), card, folder / "small.onnx")
     pixels = np.random.default_rng(0).uniform(0, 255, (3, 1, 48, 48)).astype(np.float32)
     with torch.no_grad():

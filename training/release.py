@@ -29,31 +29,19 @@ from mien.metrics import (
     bootstrap_interval,
     calibration_error,
     cross_entropy,
+    fit_temperature,
     macro_f1,
+    probabilities,
     recall,
 )
-from mien.runtime import Card, Head, Model, probabilities
+from mien.runtime import Card, Head, Model
+from mien.train.export import attach, halve_weights, quantise, to_onnx
 from mien.types import FloatArray
-from training.export import attach, export_float, halve_weights, load_network, quantise
+from training.export import HEADS, OUTPUTS, Exported, load_network
 from training.recipe import Recipe, read_recipe
 from training.train import MEAN, STD
 
 LARGEST_LOSS = 0.005  # of accuracy on PublicTest that int8 may cost
-
-
-def fit_temperature(logits: FloatArray, target: FloatArray, weight: FloatArray) -> float:
-    """Temperature of least weighted cross-entropy, by golden search over 0.2..5."""
-
-    def loss(log_t: float) -> float:
-        p = probabilities(logits, float(np.exp(log_t)))
-        return float((weight * -(target * np.log(p + 1e-12)).sum(axis=1)).sum())
-
-    low, high = np.log(0.2), np.log(5.0)
-    ratio = (np.sqrt(5) - 1) / 2
-    for _ in range(60):
-        a, b = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, b) if loss(a) < loss(b) else (a, high)
-    return float(np.exp((low + high) / 2))
 
 
 def crowd_labels(votes: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -165,11 +153,11 @@ def release(recipe_path: Path, folder: Path, output: Path, *, final: bool) -> di
     net = load_network(recipe.to_dict()["network"], folder / "best.pt")
     output.mkdir(parents=True, exist_ok=True)
     raw, path, small = folder / "float.onnx", output / "mien.onnx", output / "mien-int8.onnx"
-    export_float(net, raw)
+    to_onnx(Exported(net), Preprocess(48, 1, (MEAN,), (STD,)), OUTPUTS, raw)
     training = arrays["images"][arrays["split"] == "train"]
     chosen = np.random.default_rng(recipe.training.seed).choice(len(training), 2048, replace=False)
     crops = (training[chosen, None].astype(np.float32) / 255 - MEAN) / STD
-    quantise(raw, folder / "int8.onnx", crops)
+    quantise(raw, folder / "int8.onnx", crops, HEADS)
 
     biases = {name: tuple(float(b) for b in getattr(net, name).bias.detach())
               for name in ("ferplus", "fer2013")}  # fmt: skip

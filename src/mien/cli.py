@@ -30,7 +30,7 @@ app = typer.Typer(
 models = typer.Typer(help="The models on this machine, and those that can be fetched.")
 app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(data, name="data", no_args_is_help=True)
-for _command in (training.train, training.recipes, training.compare):
+for _command in (training.train, training.recipes, training.compare, training.export):
     app.command()(_command)
 
 out, err = Console(), Console(stderr=True)
@@ -128,28 +128,32 @@ def predict(
     """
     from mien.media import find_images
     from mien.recognizer import load
-    from mien.results import Predictions, file_format, require_parquet
+    from mien.results import Predictions, check_writable, file_format, require_parquet
 
     kind = format.value if format else None
     if output is None and kind == "parquet":
         raise InputError("parquet is not text: give an --output ending in .parquet")
     if output is not None:
         # what cannot be written fails before the work, not after it
-        if (kind or file_format(output)) == "parquet":
+        kind = file_format(output) if kind in (None, "table") else kind
+        if kind == "parquet":
             require_parquet()
-        if not output.parent.is_dir():
-            raise InputError(f"{output.parent}: no such folder; make it first")
+        check_writable(output)
     found = find_images(_listed(paths))
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
     rows: list[Prediction] = []
+    stopped = False
     with _progress(len(found), "images") as advance:
-        for path in found:
-            rows += recognizer.predict_one(path, name=str(path))
-            advance()
-    results = Predictions(tuple(rows))
+        try:
+            for path in found:
+                rows += recognizer.predict_one(path, name=str(path))
+                advance()
+        except KeyboardInterrupt:
+            stopped = True  # what is done is written all the same
+    results = Predictions(tuple(rows), recognizer.labels)
     if output is not None:
-        results.save(output, None if kind in (None, "table") else kind)
-        done = f"{len(results.faces)} faces in {len(found)} images"
+        results.save(output, kind)
+        done = f"{_count(len(results.faces), 'face')} in {_count(len(found), 'image')}"
         text = f"{done}, found by {recognizer.detector.name}: {output}"
         err.print(escape(text), soft_wrap=True, highlight=False)
     elif kind in (None, "table") and (kind or out.is_terminal):
@@ -158,11 +162,20 @@ def predict(
         sys.stdout.write(results.text(kind or "csv"))
     for row in results.errors:
         _fail(str(row.error))
+    if stopped:
+        _fail(f"stopped after {len(rows)} rows; they are written")
+        raise typer.Exit(130)
     if results.errors:
         raise typer.Exit(1)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _table(results: Any) -> Table:
+    from mien.results import brief
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("input", "face", "box", "expression", "score", "next"):
         right, fold = name in ("face", "score"), name in ("input", "next")
@@ -174,7 +187,7 @@ def _table(results: Any) -> Table:
             continue
         ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
         box = ",".join(f"{v:.0f}" for v in row.box)
-        others = ", ".join(f"{name} {p:.2f}" for name, p in ranked[1:3])
+        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3])
         table.add_row(
             escape(row.input),
             str(row.face_id),
@@ -202,8 +215,8 @@ def explain(
         int | None, typer.Option(help="Only this face, counted from 0, left to right.")
     ] = None,
     baseline: Annotated[
-        str, typer.Option(help="What stands where a part is hidden: mean, black or blur.")
-    ] = "mean",
+        str | None, typer.Option(help="What hides a part: mean (the default), black or blur.")
+    ] = None,
     contexts: Annotated[
         str | None, typer.Option(help="dncshap: both, absent, present, owen or printed.")
     ] = None,
@@ -220,13 +233,19 @@ def explain(
 
     Writes PHOTO.mien.png and PHOTO.mien.json beside the photo, or where --output says.
     """
+    from mien.explanation import FOOTNOTE, record_path
     from mien.recognizer import load
+    from mien.results import check_writable
 
     given = {"contexts": contexts, "levels": levels}
     options = {key: value for key, value in given.items() if value is not None}
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected the path of an image, found no such file")
     picture = output or Path(path).with_suffix(".mien.png")
-    if not picture.parent.is_dir():
-        raise InputError(f"{picture.parent}: no such folder; make it first")
+    for place in (picture, record_path(picture)):
+        if place.exists() and place.samefile(path):
+            raise InputError(f"{place}: is the photo itself; give another --output")
+        check_writable(place)
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
     found = recognizer.explain(
         Path(path), face=face, method=method, target=target, against=against,
@@ -238,6 +257,7 @@ def explain(
         if result.warning:
             out.print(f"[yellow]warning:[/yellow] {result.warning}", soft_wrap=True)
         out.print(_regions(result))
+    out.print(FOOTNOTE, style="dim")
     for label, written in zip(("picture", "record"), found.save(picture), strict=True):
         _say(f"{label}: {written}")
 
@@ -245,7 +265,7 @@ def explain(
 def _regions(result: Any) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("region")
-    for name in ("logits", "share of the evidence", "share of the crop"):
+    for name in ("evidence", "share, + and -", "of the crop"):
         table.add_column(name, justify="right")
     whole = max(sum(abs(v) for v in result.regions.values()), 1e-12)
     for name, value in sorted(result.regions.items(), key=lambda item: -abs(item[1])):

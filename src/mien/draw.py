@@ -73,13 +73,15 @@ def bars(
     width: int,
     *,
     colours: Mapping[str, Colour] | None = None,
-    signed: bool = True,
+    texts: Mapping[str, str] | None = None,
     row: int = 27,
 ) -> ImageArray:
     """Horizontal bars with names and numbers, one per entry, in the order given.
 
-    Signed bars grow from a common zero line; unsigned ones (probabilities) span 0..1.
+    Signed bars grow from a common zero line. With ``texts``, which stand in place of the numbers,
+    the values are probabilities and span 0..1.
     """
+    signed = texts is None
     name_width, number_width = 88, 48
     left, right = name_width, width - number_width
     largest = max((abs(v) for v in values.values()), default=1.0) if signed else 1.0
@@ -100,7 +102,7 @@ def bars(
         )
         x0, x1 = sorted((zero, end))
         pen.rectangle((x0, top, max(x1, x0 + 1), top + row - 12), fill=colour)
-        text = f"{value:+.2f}" if signed else f"{value:.2f}"
+        text = f"{value:+.2f}" if texts is None else texts[name]
         pen.text((width - 2, top + 7), text, fill=INK, font=font(13), anchor="rm")
     pen.line((zero, 0, zero, picture.height), fill=RULE)
     return np.array(picture)

@@ -14,8 +14,11 @@ EIGHT: Final = (*SEVEN, "contempt")
 ALIASES: Final = {
     "anger": "angry",
     "disgusted": "disgust",
+    "afraid": "fear",
     "fearful": "fear",
+    "scared": "fear",
     "happiness": "happy",
+    "joy": "happy",
     "sadness": "sad",
     "surprised": "surprise",
 }

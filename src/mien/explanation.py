@@ -15,7 +15,7 @@ from PIL import Image
 
 from mien import draw
 from mien.emotions import COLOURS
-from mien.results import Results
+from mien.results import Results, brief, check_writable, whole_file
 from mien.types import FloatArray, ImageArray, InputError, IntArray, Prediction
 
 
@@ -30,7 +30,9 @@ class Explanation:
     method: str
     target: str
     against: str | None
-    values: FloatArray  # [h, w], signed; each pixel holds its part of its player's value
+    values: FloatArray = field(
+        repr=False
+    )  # [h, w], signed; each pixel holds its part of its player's value
     regions: dict[str, float]  # summed over each facial region
     areas: dict[str, float]  # share of the crop that each region covers, sums to 1
     base: float  # the explained score on the baseline image
@@ -73,7 +75,13 @@ class Explanation:
 
     @property
     def warning(self) -> str | None:
-        """A sentence where the background carries more than its share of the area, else None."""
+        """A sentence where the result must be read with care, else None.
+
+        Where the background carries more than its share of the area (and more than 5 %), and
+        where the method's parts do not add up.
+        """
+        if not self.efficient:
+            return f"the parts of this method do not add up to its total of {self.total:+.1f}"
         share, area = self.background_share, self.areas.get("background", 0.0)
         if share <= max(area, 0.05):
             return None
@@ -132,36 +140,51 @@ PLURAL = {"brows", "eyes", "cheeks"}
 
 
 def chance(p: float) -> str:
-    """A probability in two digits that never claims certainty.
+    """A probability in words and two digits that never claims certainty.
 
     >>> chance(0.873), chance(0.9991), chance(0.0004)
     ('0.87', 'over 0.99', 'under 0.01')
     """
-    return "over 0.99" if p >= 0.995 else "under 0.01" if p < 0.005 else f"{p:.2f}"
+    return brief(p).replace(">", "over ").replace("<", "under ")
+
+
+#: What the numbers are, for people who have not read the documentation.
+FOOTNOTE = (
+    "Evidence is in logits, the model's scores before they become probabilities: how much a part "
+    "raises (+) or lowers (-) the score, compared with hiding it. It is what the model used, not "
+    "a cause, and not what the person feels."
+)
 
 
 def describe(explanation: Explanation) -> str:
     """One sentence: the class, its probability, and the regions that made or unmade it."""
     e = explanation
-    score = chance(e.prediction.emotions[e.target])
-    subject = e.target if e.against is None else f"{e.target} rather than {e.against}"
-    parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=e.total >= 0)
-    leading = [(n, v) for n, v in parts if v * e.total > 0]
-    opposing = [(n, v) for n, v in reversed(parts) if v * e.total < 0]
+    p = e.prediction
+    subject = f"{e.target}, {chance(p.emotions[e.target])}"
+    if e.against is not None:
+        pair = f"{chance(p.emotions[e.target])} to {chance(p.emotions[e.against])}"
+        subject = f"{e.target} rather than {e.against}, {pair}"
+    elif e.target != p.dominant_emotion and p.score is not None:
+        subject += f" (the answer is {p.dominant_emotion}, {chance(p.score)})"
+    # what does not add up to a total has no shares of it
+    whole = e.total if e.efficient else sum(e.regions.values())
+    of = f" of {e.total:+.1f}" if e.efficient else ""
+    parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
+    leading = [(n, v) for n, v in parts if v * whole > 0]
+    opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
     if not leading:
-        return f"{subject}, {score}: no region carries evidence"
+        return f"{subject}: no region carries evidence; the crop is like one that is hidden"
     name, value = leading[0]
-    share = f"({value:+.1f} of {e.total:+.1f})"
-    if e.total >= 0:
-        text = f"{subject}, {score}: mostly the {name} {share}"
-        contrary = "against it"
-    else:
+    if whole < 0:
         verb = "speak" if name in PLURAL else "speaks"
-        text = f"{subject}, {score}: the {name} {verb} most against it {share}"
-        contrary = "for it"
-    if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(e.total):
+        text = f"{subject}: the {name} {verb} most against it ({value:+.1f}{of})"
+    else:
+        most = "mostly" if value >= 0.5 * whole else "most of it from"
+        text = f"{subject}: {most} the {name} ({value:+.1f}{of})"
+    contrary = "against it" if whole >= 0 else "for it"
+    if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(whole):
         text += f", then the {leading[1][0]} ({leading[1][1]:+.1f})"
-    if opposing and abs(opposing[0][1]) >= 0.1 * abs(e.total):
+    if opposing and abs(opposing[0][1]) >= 0.1 * abs(whole):
         text += f"; {contrary}: the {opposing[0][0]} ({opposing[0][1]:+.1f})"
     return text
 
@@ -184,20 +207,24 @@ def sheet(explanation: Explanation) -> ImageArray:
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
     passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
     evidence = f"{e.method}, {passes}, hidden parts: {e.baseline}"
+    texts = {name: brief(v) for name, v in p.emotions.items()}
     ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
     panels = [
-        ("crop", draw.stack([crop, _note(seen)], 8)),
+        ("aligned face", draw.stack([crop, _note(seen)], 8)),
         (f"evidence for {_subject(e)}",
          draw.stack([draw.overlay(crop, shown, limit), draw.legend(PANEL, limit, unit)], 8)),
         (f"regions, logits (sum {e.total:+.2f})" if e.efficient else "regions, logits",
          draw.bars(ordered, PANEL)),
-        ("calibrated score", draw.bars(p.emotions, PANEL, colours=COLOURS, signed=False)),
+        ("probability of each expression",
+         draw.bars(p.emotions, PANEL, colours=COLOURS, texts=texts)),
     ]  # fmt: skip
     row = draw.side_by_side(
         [draw.stack([draw.wrapped(title, PANEL, 13, draw.PALE), panel], 8)
          for title, panel in panels], 28,
     )  # fmt: skip
-    parts = [draw.wrapped(e.sentence, row.shape[1], 19), row, _note(evidence, row.shape[1])]
+    width = row.shape[1]
+    notes = [_note(evidence, width), _note(FOOTNOTE, width)]
+    parts = [draw.wrapped(e.sentence, width, 19), row, draw.stack(notes, 4)]
     if e.warning:
         parts.insert(1, draw.wrapped(f"Warning: {e.warning}", row.shape[1], 14, draw.FOR))
     return draw.frame(draw.stack(parts, 14), 24)
@@ -211,42 +238,59 @@ def _note(text: str, width: int = PANEL) -> ImageArray:
     return draw.wrapped(text, width, 12, draw.PALE)
 
 
-def write_png(path: Path, picture: ImageArray) -> None:
-    """Write a picture; InputError where the folder does not exist or cannot be written."""
-    try:
-        Image.fromarray(picture).save(path, format="PNG")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
 def _data_url(picture: ImageArray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+@dataclass(frozen=True)
 class Explanations(Results[Explanation]):
-    """Explanations of the faces of one or more images."""
+    """Explanations of the faces of one or more images.
+
+    ``errors`` are rows of the images that could not be explained, where those were collected.
+    """
+
+    errors: tuple[Prediction, ...] = ()
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready records."""
         return [row.to_dict() for row in self.rows]
 
     def picture(self) -> ImageArray:
-        """The sheets of all faces, below one another."""
+        """The sheets of all faces, below one another; InputError where there is none."""
+        if not self.rows:
+            raise InputError("expected at least one explanation to draw, got none")
         return draw.stack([sheet(row) for row in self.rows])
 
     def save(self, path: str | Path) -> tuple[Path, Path]:
-        """Write ``path`` as PNG with all sheets and the records beside it as JSON; both paths."""
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise InputError(f"{path}: expected a name ending in .png")
-        if not self.rows:
-            raise InputError("expected at least one explanation to save, got none")
-        record = path.with_suffix(".json")
-        write_png(path, self.picture())
-        record.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write ``path`` as PNG with all sheets, and the records beside it; returns both paths.
+
+        The records of ``why.png`` and of ``why.mien.png`` are in ``why.mien.json``. Each file
+        appears whole or not at all. Raises InputError for another suffix, or where a file cannot
+        be written.
+        """
+        path, record = Path(path), record_path(path)
+        for place in (path, record):
+            check_writable(place)
+        picture = self.picture()
+        with whole_file(path) as part:
+            Image.fromarray(picture).save(part, format="PNG")
+        with whole_file(record) as part:
+            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
         return path, record
 
     def _repr_html_(self) -> str:
         return "".join(row._repr_html_() for row in self.rows)
+
+
+def record_path(picture: str | Path) -> Path:
+    """Where the records beside a picture go; InputError for a name that is no PNG's.
+
+    >>> record_path("photo.mien.png").name
+    'photo.mien.json'
+    """
+    path = Path(picture)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: expected a name ending in .png; rename the output")
+    return path.with_name(path.stem.removesuffix(".mien") + ".mien.json")

@@ -28,10 +28,12 @@ class Preprocess:
     margin: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3) or len(self.mean) != self.channels != len(self.std):
+        fits = len(self.mean) == self.channels == len(self.std)
+        if self.channels not in (1, 3) or not fits or min(self.std) <= 0 or self.size < 1:
             raise InputError(
-                f"expected 1 or 3 channels with as many means and stds, got {self.channels} "
-                f"channels, {len(self.mean)} means and {len(self.std)} stds"
+                "expected a size of at least 1 and 1 or 3 channels with as many means and positive "
+                f"stds, got size {self.size}, {self.channels} channels, mean {self.mean}, "
+                f"std {self.std}"
             )
 
     def pixels(self, crop: ImageArray) -> FloatArray:
@@ -102,29 +104,58 @@ def invert(matrix: FloatArray) -> FloatArray:
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
+def shrink(image: ImageArray, scale: float) -> ImageArray:
+    """The image at ``scale`` times its size (at least 1 pixel), by area averaging."""
+    import cv2
+
+    height, width = image.shape[:2]
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def cut(image: ImageArray, matrix: FloatArray, size: int = DISPLAY) -> ImageArray:
     """The crop ``[size, size, 3]`` that ``matrix`` (to pixels of that crop) takes from the image.
 
-    Beyond the image the edge is repeated. A large face is shrunk by area averaging first, so
-    that the crop does not alias.
+    Beyond the image its edge is repeated. A large face is shrunk by area averaging, so that the
+    crop does not alias; one that fits pixel by pixel is copied as it stands.
     """
     import cv2
 
-    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    height, width = image.shape[:2]
-    if shrink < 0.75 and min(height, width) * shrink >= 2:
-        small_width, small_height = max(round(width * shrink), 1), max(round(height * shrink), 1)
-        small = cv2.resize(image, (small_width, small_height), interpolation=cv2.INTER_AREA)
-        image = np.asarray(small, dtype=np.uint8)
-        sx, sy = width / small_width, height / small_height
-        enlarge = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
-        matrix = matrix @ enlarge
+    # only the part around the crop is worked on, however large the photo is
+    corners = transform(_CORNERS * (size - 1), invert(matrix))
+    limits = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, limits - 1)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 3, low + 1, limits)
+    part = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
+    matrix = matrix @ np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1]])
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if scale < 0.75:
+        # to between one and two pixels of the source for each of the crop, then bilinear
+        small = shrink(part, min(1.5 * scale, 1.0))
+        sx, sy = part.shape[1] / small.shape[1], part.shape[0] / small.shape[0]
+        matrix = matrix @ np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
+        part = small
     return np.asarray(
         cv2.warpAffine(
-            image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            part, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         ),
         dtype=np.uint8,
     )
+
+
+_CORNERS = np.array([[0.0, 0.0], [1, 0], [0, 1], [1, 1]])
+
+
+def sample(image: ImageArray, matrix: FloatArray, how: Preprocess) -> FloatArray:
+    """A network's pixels ``[channels, size, size]`` of the crop that ``matrix`` cuts.
+
+    ``matrix`` leads to pixels of a crop of :data:`DISPLAY`. The crop is cut at a whole multiple
+    of the network's size and averaged down, so that a crop of that very size passes unchanged.
+    """
+    matrix = rescale(matrix, how.size / DISPLAY)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    times = int(np.clip(np.floor(1 / scale), 1, 4))
+    return how.pixels(cut(image, rescale(matrix, times), how.size * times))
 
 
 def rescale(matrix: FloatArray, factor: float) -> FloatArray:

@@ -14,10 +14,13 @@ from PIL import Image, ImageOps
 
 from mien.types import ImageArray, InputError
 
-Source = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
+Source = (
+    str | Path | bytes | bytearray | memoryview | io.IOBase | Image.Image | np.ndarray[Any, Any]
+)
 
 SUFFIXES = frozenset(
     [
+        ".avif",
         ".bmp",
         ".gif",
         ".jfif",
@@ -35,6 +38,7 @@ SUFFIXES = frozenset(
         ".webp",
     ]
 )
+OWN = ".mien.png"  # pictures that Mien drew: no photos
 SMALLEST = 8  # pixels; nothing smaller can hold a face
 
 
@@ -44,7 +48,7 @@ def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
     Parameters
     ----------
     source
-        A path, the bytes of an image file, a PIL image, or an array: ``[H, W]`` grey,
+        A path, an image file's bytes, an open file, a PIL image, or an array: ``[H, W]`` grey,
         ``[H, W, 3]`` RGB or ``[H, W, 4]`` RGBA, uint8.
     bgr
         Set it for arrays in OpenCV's channel order.
@@ -60,11 +64,13 @@ def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
         image = _from_array(source, bgr)
     elif isinstance(source, Image.Image):
         image = _from_pil(source)
-    elif isinstance(source, bytes):
+    elif isinstance(source, bytes | bytearray | memoryview):
         image = _from_file(io.BytesIO(source), "bytes")
+    elif isinstance(source, io.IOBase):
+        image = _from_file(io.BytesIO(source.read()), "file")
     elif isinstance(source, str | Path):
         path = Path(source)
-        if not path.exists():
+        if not exists(path):
             raise InputError(f"{path}: no such file; give the path of an image")
         if path.is_dir():
             raise InputError(f"{path}: expected an image, got a folder")
@@ -80,6 +86,15 @@ def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
             f"expected an image of at least {SMALLEST} x {SMALLEST} pixels, got {width} x {height}"
         )
     return image
+
+
+def exists(path: Path) -> bool:
+    """Whether a path is there; InputError where its name cannot be one."""
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)[:60]}...: cannot be a file ({reason})") from error
 
 
 def _from_array(array: np.ndarray[Any, Any], bgr: bool) -> ImageArray:
@@ -165,13 +180,16 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
-        if path.is_dir():
-            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if exists(path) and path.is_dir():
+            matches = sorted(
+                p for p in path.rglob("*")
+                if p.suffix.lower() in SUFFIXES and not p.name.endswith(OWN) and p.is_file()
+            )  # fmt: skip
             if not matches:
                 raise InputError(f"{path}: expected a folder with images, found none in it")
-        elif not path.exists() and glob.has_magic(str(pattern)):
+        elif not exists(path) and glob.has_magic(str(pattern)):
             hits = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - pathlib refuses absolute patterns
-            matches = [p for p in hits if p.is_file()]
+            matches = [p for p in hits if p.is_file() and not p.name.endswith(OWN)]
             if not matches:
                 raise InputError(f"{pattern}: no file matches this pattern")
         else:

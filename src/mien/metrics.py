@@ -113,3 +113,39 @@ def bootstrap_interval(
     means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(draws)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def probabilities(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
+    """Softmax of logits over the last axis, divided by the temperature first (Guo et al. 2017).
+
+    >>> import numpy as np
+    >>> probabilities(np.array([0.0, 0.0]))
+    array([0.5, 0.5])
+    """
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    odds = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+
+
+def fit_temperature(logits: FloatArray, target: FloatArray, weight: FloatArray) -> float:
+    """Temperature of least cross-entropy for logits ``[N, K]`` (Guo et al. 2017, section 4.2).
+
+    ``target`` ``[N, K]`` rows sum to 1, ``weight`` is ``[N]``; golden search over 0.2..5.
+
+    >>> import numpy as np
+    >>> logits = np.log([[0.9, 0.1]] * 10)
+    >>> target = np.array([[1.0, 0.0]] * 9 + [[0.0, 1.0]])
+    >>> round(fit_temperature(3 * logits, target, np.ones(10)), 3)
+    3.0
+    """
+
+    def loss(log_t: float) -> float:
+        p = probabilities(logits, float(np.exp(log_t)))
+        return float((weight * -(target * np.log(p + 1e-12)).sum(axis=1)).sum())
+
+    low, high = np.log(0.2), np.log(5.0)
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, b) if loss(a) < loss(b) else (a, high)
+    return float(np.exp((low + high) / 2))

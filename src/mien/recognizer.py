@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import IOBase
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import numpy as np
 
 from mien import explainers, faces
 from mien.emotions import SEVEN
-from mien.explanation import Explanations
-from mien.images import DISPLAY, align, box_matrix, cut, invert, rescale, transform
+from mien.explainers.base import METHODS
+from mien.explanation import Explanation, Explanations
+from mien.images import DISPLAY, align, box_matrix, cut, invert, sample, transform
+from mien.landmarks import LANDMARKS
 from mien.media import Source, read_image
+from mien.metrics import probabilities
+from mien.registry import choose
 from mien.results import Predictions
-from mien.runtime import Model, probabilities
+from mien.runtime import Model
 from mien.types import Face, FloatArray, ImageArray, InputError, MienError, Prediction
 from mien.weights import locate
 
@@ -24,8 +29,9 @@ from mien.weights import locate
 class Crop:
     """One face as the model sees it."""
 
-    face: Face  # with landmarks, unless the image is itself the crop
-    image: ImageArray  # [192, 192, 3]
+    face: Face  # with landmarks in pixels of the photo
+    pixels: FloatArray  # [C, size, size] in 0..255, the network's input
+    image: ImageArray  # [192, 192, 3], for people to look at
     landmarks: FloatArray  # [24, 2] in 0..1 across the crop
 
 
@@ -42,6 +48,8 @@ class Recognizer:
     def __init__(self, detector: faces.Detector, model: Model, *, contempt: bool = False) -> None:
         self.detector = detector
         self.model = model
+        #: The model that places landmarks: the same, or the built-in one where it has none.
+        self.locator = model if model.card.landmarks else Model(locate("mien"))
         dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
         self.labels = tuple(name for name in model.labels if name not in dropped)
         if contempt and "contempt" not in self.labels:
@@ -58,16 +66,20 @@ class Recognizer:
         rows: list[Prediction] = []
         for name, source in _named(images, names):
             rows += self.predict_one(source, name=name, bgr=bgr)
-        return Predictions(tuple(rows))
+        return Predictions(tuple(rows), self.labels)
 
     def predict_one(self, source: Source, *, name: str, bgr: bool = False) -> list[Prediction]:
         """Rows of one image; never raises for a bad image."""
         try:
             image = read_image(source, bgr=bgr)
             crops = self.crops(image)
+            return self._answers(name, crops) or [Prediction(name)]
         except MienError as error:
             return [Prediction(name, error=str(error))]
-        return self._answers(name, crops) or [Prediction(name)]
+        except Exception as error:  # one image that OpenCV refuses must not cost the others
+            reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else ""
+            text = f"{name}: cannot be worked on ({type(error).__name__}: {reason})"
+            return [Prediction(name, error=text)]
 
     def explain(
         self,
@@ -77,41 +89,69 @@ class Recognizer:
         method: str = "regions",
         target: str | None = None,
         against: str | None = None,
-        baseline: str = "mean",
+        baseline: str | None = None,
         options: dict[str, Any] | None = None,
         bgr: bool = False,
         names: Sequence[str] = (),
+        on_error: str = "raise",
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
-        The other arguments are those of :func:`mien.explainers.explain_crop`. Raises InputError
-        for an image that cannot be read, that shows no face, or not that one, and
-        UnknownNameError for a method, expression, baseline or option that does not exist.
+        Parameters
+        ----------
+        method
+            ``regions``, ``dncshap`` or ``cam``.
+        target, against
+            Expressions: the target's logit is explained, less the other's where one is given.
+            Default: the answer.
+        baseline
+            What stands where a part is hidden: ``mean`` (the default), ``black`` or ``blur``.
+        options
+            What the method takes: ``levels`` and ``contexts`` of ``dncshap``.
+        on_error
+            ``raise`` (InputError for an image that cannot be read or shows no such face), or
+            ``collect``: such an image becomes a row of the result's ``errors``.
+
+        Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
-        results = []
+        choose("on_error", on_error, ("raise", "collect"))
+        METHODS.get(method)
+        results: list[Explanation] = []
+        errors: list[Prediction] = []
         for name, source in _named(images, names):
-            crops = self.crops(read_image(source, bgr=bgr))
-            if not crops:
-                raise InputError(
-                    f"{name}: no face found by {self.detector.name!r}; try another --detector, "
-                    "or 'none' where the image is itself a face crop"
-                )
-            answers = self._answers(name, crops)
-            if face is not None and not 0 <= face < len(crops):
-                raise InputError(
-                    f"{name}: expected a face in 0..{len(crops) - 1}, got {face}; "
-                    "faces are numbered from left to right"
-                )
-            for crop, answer in zip(crops, answers, strict=True):
-                if face in (None, answer.face_id):
-                    results.append(
-                        explainers.explain_crop(
-                            self.model, crop.image, answer, landmarks=crop.landmarks,
-                            method=method, target=target, against=against, baseline=baseline,
-                            options=options,
-                        )
-                    )  # fmt: skip
-        return Explanations(tuple(results))
+            try:
+                results += self._explain_one(
+                    name, source, face, bgr, method=method, target=target, against=against,
+                    baseline=baseline, options=options,
+                )  # fmt: skip
+            except InputError as error:
+                if on_error == "raise":
+                    raise
+                errors.append(Prediction(name, error=str(error)))
+        return Explanations(tuple(results), tuple(errors))
+
+    def _explain_one(
+        self, name: str, source: Source, face: int | None, bgr: bool, **how: Any
+    ) -> list[Explanation]:
+        crops = self.crops(read_image(source, bgr=bgr))
+        if not crops:
+            raise InputError(
+                f"{name}: no face found by {self.detector.name!r}; try another detector, "
+                "or 'none' where the image is itself a face crop"
+            )
+        if face is not None and not 0 <= face < len(crops):
+            raise InputError(
+                f"{name}: expected a face in 0..{len(crops) - 1}, got {face}; "
+                "faces are numbered from left to right"
+            )
+        answers = self._answers(name, crops)
+        return [
+            explainers.explain_crop(
+                self.model, crop.pixels, crop.image, answer, crop.landmarks, **how
+            )
+            for crop, answer in zip(crops, answers, strict=True)
+            if face in (None, answer.face_id)
+        ]
 
     def crops(self, image: ImageArray) -> list[Crop]:
         """Every face of an image ``[H, W, 3] uint8``, aligned by its eyes and mouth, left to right.
@@ -120,24 +160,29 @@ class Recognizer:
         on the square around the box, to align, and once on the aligned crop.
         """
         found = self.detector(image)
-        template = self.model.template
-        rough = [self._rough_matrix(face) for face in found]
-        located = self._locate([cut(image, m) for m in rough])
-        crops = []
-        for face, matrix, points in zip(found, rough, located, strict=True):
-            own = transform(points * DISPLAY - 0.5, invert(matrix))
-            landmarks = face.landmarks if face.landmarks is not None else own
-            if self.detector.name != "none" and len(template):
-                matrix = rescale(align(landmarks, template, self.model.card.preprocess.size),
-                                 DISPLAY / self.model.card.preprocess.size)  # fmt: skip
-            marked = replace(face, landmarks=landmarks)
-            aligned = (transform(landmarks, matrix) + 0.5) / DISPLAY
-            crops.append(Crop(marked, cut(image, matrix), aligned))
-        again = [i for i, face in enumerate(found) if face.landmarks is None]
+        matrices = [self._rough_matrix(face) for face in found]
+        points = self._locate(image, matrices)
         if self.detector.name != "none":
-            refined = self._locate([crops[i].image for i in again])
-            for i, points in zip(again, refined, strict=True):
-                crops[i] = replace(crops[i], landmarks=points)
+            known = [
+                transform(own * DISPLAY - 0.5, invert(matrix))
+                if face.landmarks is None else face.landmarks
+                for face, matrix, own in zip(found, matrices, points, strict=True)
+            ]  # fmt: skip
+            matrices = [align(marks, self.locator.template, DISPLAY) for marks in known]
+            points = self._locate(image, matrices)
+        crops = []
+        for face, matrix, own in zip(found, matrices, points, strict=True):
+            back = invert(matrix)
+            own_marks = transform(own * DISPLAY - 0.5, back)
+            marks = own_marks if face.landmarks is None else face.landmarks
+            crops.append(
+                Crop(
+                    face=replace(face, landmarks=marks),
+                    pixels=sample(image, matrix, self.model.card.preprocess),
+                    image=cut(image, matrix),
+                    landmarks=(transform(marks, matrix) + 0.5) / DISPLAY,
+                )
+            )
         return crops
 
     def _rough_matrix(self, face: Face) -> FloatArray:
@@ -145,18 +190,20 @@ class Recognizer:
         box = self.detector.crop_box(face)
         return box_matrix(box, DISPLAY, self.detector.margin + how.margin)
 
-    def _locate(self, images: list[ImageArray]) -> FloatArray:
-        """The model's landmarks ``[N, 24, 2]`` in 0..1, or its template for each."""
-        if not images:
-            return np.zeros((0, len(self.model.template), 2))
-        pixels = np.stack([self.model.pixels(image) for image in images])
-        found = self.model.run(pixels, landmarks=True).landmarks
-        return np.stack([self.model.template] * len(images)) if found is None else found
+    def _locate(self, image: ImageArray, matrices: list[FloatArray]) -> FloatArray:
+        """The locator's landmarks ``[N, 24, 2]`` in 0..1 of the crops that matrices cut."""
+        if not matrices:
+            return np.zeros((0, len(LANDMARKS), 2))
+        how = self.locator.card.preprocess
+        pixels = np.stack([sample(image, matrix, how) for matrix in matrices])
+        found = self.locator.run(pixels, landmarks=True).landmarks
+        assert found is not None  # that is what made it the locator
+        return found
 
     def _answers(self, name: str, crops: list[Crop]) -> list[Prediction]:
         if not crops:
             return []
-        logits = self.model.logits(np.stack([self.model.pixels(crop.image) for crop in crops]))
+        logits = self.model.logits(np.stack([crop.pixels for crop in crops]))
         columns = [self.model.labels.index(label) for label in self.labels]
         chances = probabilities(logits[:, columns], self.model.head.temperature)
         rows = []
@@ -178,7 +225,9 @@ class Recognizer:
 
 
 def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[tuple[str, Source]]:
-    several = isinstance(images, Iterable) and not isinstance(images, str | bytes | np.ndarray)
+    several = isinstance(images, Iterable) and not isinstance(
+        images, str | bytes | bytearray | memoryview | np.ndarray | IOBase
+    )
     items: list[Any] = list(images) if several else [images]  # type: ignore[arg-type]  # mypy forgets the check
     if names and len(names) != len(items):
         raise InputError(f"expected {len(items)} names, got {len(names)}")

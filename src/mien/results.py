@@ -6,12 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
-from mien.emotions import EIGHT
+from mien.emotions import SEVEN
 from mien.registry import choose
 from mien.types import InputError, MissingExtraError, Prediction
 
@@ -19,6 +20,15 @@ T = TypeVar("T")
 FORMATS = ("csv", "jsonl", "json", "parquet")
 SUFFIX_FORMAT = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
                  ".parquet": "parquet"}  # fmt: skip
+
+
+def brief(p: float) -> str:
+    """A probability in two digits that never claims certainty.
+
+    >>> brief(0.873), brief(0.9991), brief(0.0004)
+    ('0.87', '>0.99', '<0.01')
+    """
+    return ">0.99" if p >= 0.995 else "<0.01" if p < 0.005 else f"{p:.2f}"
 
 
 @dataclass(frozen=True)
@@ -33,21 +43,28 @@ class Results(Sequence[T], Generic[T]):
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
-    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
-        return self.rows[index]
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> T | Self:
+        return (
+            replace(self, rows=self.rows[index]) if isinstance(index, slice) else self.rows[index]
+        )
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.rows)
 
 
+@dataclass(frozen=True)
 class Predictions(Results[Prediction]):
     """Rows of predictions: one per face, and one for each image without a face or in error.
+
+    ``labels`` are the columns of the table, whatever the rows hold.
 
     >>> rows = Predictions((Prediction("a.jpg"), Prediction("b.jpg", error="not an image")))
     >>> [len(rows), len(rows.faces), len(rows.errors)]
     [2, 0, 1]
     """
+
+    labels: tuple[str, ...] = SEVEN
 
     @property
     def faces(self) -> tuple[Prediction, ...]:
@@ -65,8 +82,7 @@ class Predictions(Results[Prediction]):
 
     def table(self) -> list[dict[str, Any]]:
         """Flat rows for CSV and Parquet: the box in four columns, one column per expression."""
-        labels = [name for name in EIGHT if any(name in row.emotions for row in self.rows)]
-        return [_flat(row, labels) for row in self.rows]
+        return [_flat(row, self.labels) for row in self.rows]
 
     def text(self, kind: str) -> str:
         """The rows as ``csv``, ``jsonl`` or ``json``."""
@@ -94,19 +110,47 @@ class Predictions(Results[Prediction]):
         """
         path = Path(path)
         kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
-        part = path.with_name(path.name + ".part")
-        try:
+        with whole_file(path) as part:
             if kind == "parquet":
                 _write_parquet(part, self.table())
             else:
-                part.write_text(self.text(kind), encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+                # names of files need not be UTF-8: they are written as they are
+                part.write_text(self.text(kind), encoding="utf-8", errors="surrogateescape")
         return path
 
     def _repr_html_(self) -> str:
         return _html_table(self.table())
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes ``path`` on a clean exit, and vanishes otherwise.
+
+    Raises InputError where it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError, before any work, where a file could not be written at ``path``."""
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file to write, got a folder")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder; make it first")
+    part = path.with_name(path.name + ".part")
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def file_format(path: Path) -> str:
@@ -149,6 +193,10 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
     names = list(rows[0]) if rows else ["input"]
     kinds = {n: pa.string() if n in texts else pa.int64() if n in whole else pa.float64()
              for n in names}  # fmt: skip
+    rows = [
+        {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v
+         for k, v in row.items()} for row in rows
+    ]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()))), path)
 
 

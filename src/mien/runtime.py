@@ -185,18 +185,6 @@ class Model:
         return np.asarray(self.card.template, dtype=np.float64)
 
 
-def probabilities(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
-    """Softmax of logits over the last axis, divided by the temperature first (Guo et al. 2017).
-
-    >>> import numpy as np
-    >>> probabilities(np.array([0.0, 0.0]))
-    array([0.5, 0.5])
-    """
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    odds = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
-
-
 def _verified_hash(path: Path) -> str:
     """SHA-256 of a model file; ModelError where it is absent or not the one beside it."""
     if not path.is_file():

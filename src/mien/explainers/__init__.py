@@ -34,30 +34,33 @@ def names() -> list[str]:
 
 def explain_crop(
     model: Model,
-    crop: ImageArray,
+    pixels: FloatArray,
+    picture: ImageArray,
     prediction: Prediction,
+    landmarks: FloatArray,
     *,
     method: str = "regions",
     target: str | None = None,
     against: str | None = None,
-    baseline: str = "mean",
-    landmarks: FloatArray | None = None,
+    baseline: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> Explanation:
     """Explain one crop.
 
     Parameters
     ----------
-    crop
-        ``[H, W, 3] uint8``, the aligned face.
+    pixels
+        ``[C, size, size]`` in 0..255, the network's input.
+    picture
+        ``[H, W, 3] uint8``, the same crop for people to look at.
     prediction
         The answer for this crop; its dominant expression is the target unless one is given.
+    landmarks
+        ``[24, 2]`` in 0..1 across the crop.
     target, against
         Labels: the explained score is the target's logit, less the other's where one is given.
     baseline
-        What stands where a part is hidden: ``mean``, ``black`` or ``blur``.
-    landmarks
-        ``[24, 2]`` in 0..1 across the crop; the model's own where None.
+        What stands where a part is hidden: ``mean`` (the default), ``black`` or ``blur``.
     options
         What the method itself takes, such as ``levels`` and ``contexts`` of ``dncshap``.
 
@@ -65,24 +68,27 @@ def explain_crop(
     explained.
     """
     METHODS.get(method)
-    choose("baseline", baseline, BASELINES)
+    choose("baseline", baseline or "mean", BASELINES)
     labels = tuple(prediction.emotions)
-    chosen = label(target or prediction.dominant_emotion or "", labels)
+    if "contempt" in (target, against) and "contempt" not in labels:
+        raise InputError(
+            "contempt is not among the answers; ask for it with contempt=True (--contempt)"
+        )
+    chosen = label(prediction.dominant_emotion or "" if target is None else target, labels)
     other = None if against is None else label(against, labels)
     if other == chosen:
         raise InputError(f"expected two different expressions, got {chosen!r} against itself")
     started = time.perf_counter()
-    pixels = model.pixels(crop)
     size = pixels.shape[1]
-    if landmarks is None:
-        landmarks = find_landmarks(model, pixels)
     grid_points = landmarks * size - 0.5
     direction = np.zeros(len(model.labels))
     direction[model.labels.index(chosen)] = 1.0
     if other is not None:
         direction[model.labels.index(other)] = -1.0
-    case = Case(model, pixels, region_labels(grid_points, size), direction, baseline)
+    case = Case(model, pixels, region_labels(grid_points, size), direction, baseline or "mean")
     evidence = METHODS.get(method)(case, **checked_options(method, options or {}))
+    if evidence.baseline and baseline is not None:
+        raise InputError(f"the method {method!r} hides nothing and takes no baseline; leave it out")
     if not np.isfinite(evidence.values).all():
         raise ModelError(f"the method {method!r} gave values that are not finite; try 'regions'")
     matrix = evidence.interactions
@@ -95,7 +101,7 @@ def explain_crop(
         areas=areas(case.regions),
         base=evidence.base,
         value=evidence.value,
-        baseline=evidence.baseline or baseline,
+        baseline=evidence.baseline or baseline or "mean",
         seed=None,
         players=evidence.players,
         evaluations=evidence.evaluations,
@@ -103,7 +109,7 @@ def explain_crop(
         model=model.identity,
         versions=_versions(),
         prediction=prediction,
-        crop=crop,
+        crop=picture,
         labels=case.regions,
         landmarks=grid_points,
         interactions={} if matrix is None else {
@@ -113,19 +119,6 @@ def explain_crop(
         efficient=evidence.efficient,
         options=evidence.options,
     )  # fmt: skip
-
-
-def find_landmarks(model: Model, pixels: FloatArray) -> FloatArray:
-    """Landmarks ``[24, 2]`` in 0..1 of pixels ``[C, h, w]``: the model's, else its template."""
-    found = model.run(pixels[None], landmarks=True).landmarks
-    if found is not None:
-        return np.asarray(found[0], dtype=np.float64)
-    if len(model.template) == 0:
-        raise ModelError(
-            f"{model.card.name}: expected landmarks or a template in the model, found neither; "
-            "give landmarks"
-        )
-    return model.template
 
 
 def _versions() -> dict[str, str]:

@@ -56,6 +56,8 @@ def checked_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """
     parameters = inspect.signature(METHODS.get(name), eval_str=True).parameters
     known = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    if options and not known:
+        raise InputError(f"the method {name!r} takes no options, got {', '.join(options)}")
     for key, value in options.items():
         wanted = known[choose(f"option of {name!r}", key, known)].annotation
         if not isinstance(value, wanted):

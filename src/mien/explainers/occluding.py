@@ -43,8 +43,8 @@ def dncshap(case: Case, *, levels: int = 6, contexts: str = "both") -> Evidence:
     Forward passes for n leaves: ``both`` 4n - 4, ``absent``, ``present`` and ``printed`` 2n,
     ``owen`` 2(n^2 - 1)/3 + 2.
     """
-    design = dncshap_design(levels, contexts)
     players = tree_grid(levels, case.pixels.shape[1])
+    design = dncshap_design(levels, contexts)
     baseline = baseline_pixels(case.pixels, case.baseline)
     scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)[
         :, 0

@@ -237,17 +237,17 @@ def _printed(book: _Book, levels: int, full: int, empty: int) -> list[Terms]:
 def tree_grid(levels: int, size: int) -> IntArray:
     """The leaf that owns each pixel ``[size, size]``: halves first across (x), then down (y).
 
-    The paper splits columns first. Raises InputError where ``size`` has too few pixels.
+    The paper splits columns first. Raises InputError where they would differ in size.
 
     >>> tree_grid(2, 2)
     array([[0, 2],
            [1, 3]])
     """
     across, down = 2 ** ((levels + 1) // 2), 2 ** (levels // 2)
-    if size < across:
+    if levels < 1 or size % across or size % down:
         raise InputError(
-            f"expected at most {size} parts a side for a grid of {size} pixels, got {across}; "
-            "use fewer levels"
+            f"expected parts of equal size, got {across} x {down} of them on a grid of {size} "
+            "pixels; use other levels (6 is the default)"
         )
     column, row = np.arange(size) * across // size, np.arange(size) * down // size
     leaf = np.zeros((size, size), dtype=np.int64)

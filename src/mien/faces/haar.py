@@ -9,7 +9,8 @@ import cv2
 from mien.faces.base import DETECTORS, Detector
 from mien.types import Face, ImageArray, ModelError
 
-LONGEST = 1280  # pixels; larger images are shrunk for the search
+LONGEST = 1600  # pixels; larger images are shrunk for the search
+SMALLEST = 24  # pixels, after shrinking
 SHORTEST = 240  # pixels; smaller images are enlarged, for the cascade sees faces from 20 pixels
 
 
@@ -37,10 +38,10 @@ class Haar(Detector):
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if scale != 1:
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=how)
-        smallest = max(24, round(0.03 * max(grey.shape)))
+            size = (max(round(width * scale), 1), max(round(height * scale), 1))
+            grey = cv2.resize(grey, size, interpolation=how)
         found = self._cascade.detectMultiScale(
-            cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=4, minSize=(smallest, smallest)
+            cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST)
         )
         return [
             Face((x / scale, y / scale, w / scale, h / scale), None, self.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -56,9 +55,3 @@ class FaceMesh:
         points = (vertices + 0.5) * scale - 0.5 - border
         presence = 1.0 / (1.0 + float(np.exp(-by_size[1].item())))
         return points, presence
-
-
-@cache
-def shared_mesh() -> FaceMesh:
-    """The mesh network, read once per process."""
-    return FaceMesh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 
 from mien.faces.base import DETECTORS, Detector
+from mien.images import shrink
 from mien.types import Face, ImageArray, ModelError
 from mien.weights import FETCHABLE, cache_folder, fetched
 
@@ -42,9 +43,8 @@ class YuNet(Detector):
         """Faces from about 10 pixels up."""
         height, width = image.shape[:2]
         scale = min(1.0, LONGEST / max(height, width))
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        if scale < 1:
-            bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = shrink(image, scale) if scale < 1 else image
+        bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
         self._net.setInputSize((bgr.shape[1], bgr.shape[0]))
         _, found = self._net.detect(bgr)
         faces = []

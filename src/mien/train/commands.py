@@ -76,6 +76,22 @@ def train(
     out.print(escape(f"report: {run.folder / 'report.html'}"), soft_wrap=True, highlight=False)
 
 
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise; needs --data.")] = False,
+    data: Annotated[Path | None, typer.Option(help="The run's Parquet file.")] = None,
+) -> None:
+    """Write a run as ONNX with its card, for mien predict --model FILE."""
+    _need_torch()
+    from mien.train.export import export as write
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        written = write(run, output, int8=int8, data=data)
+    out.print(escape(f"model: {written}"), soft_wrap=True, highlight=False)
+
+
 def recipes(
     folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path("recipes"),
 ) -> None:

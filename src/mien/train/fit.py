@@ -26,12 +26,12 @@ from torch.utils.data import DataLoader
 
 from mien.data.balance import class_weights, sample
 from mien.evaluate import Report, evaluate
+from mien.metrics import fit_temperature, probabilities
 from mien.models import create
 from mien.models.base import Spec, count
 from mien.recipe import Recipe
 from mien.report import write_report
 from mien.runs import read_history
-from mien.runtime import probabilities
 from mien.train.loader import (
     EpochSampler,
     Images,
@@ -180,7 +180,9 @@ def fit(
     for part in parts:
         place = folder / part.name if part.name else folder
         place.mkdir(exist_ok=True)
-        probability[part.test], spec = _train(recipe, rows, part, place, weights, where)
+        probability[part.test], temperature, spec = _train(
+            recipe, rows, part, place, weights, where
+        )
     assert spec is not None  # a split has at least one part
     report = evaluate(
         rows.label[tested], probability[tested], recipe.data.labels, seed=recipe.training.seed
@@ -188,6 +190,7 @@ def fit(
     facts = {
         "recipe_hash": recipe.hash,
         "model": spec.name,
+        "temperature": temperature,
         "parameters": _parameters(recipe),
         "split": rows.scheme,
         "protocol": recipe.data.protocol,
@@ -227,8 +230,11 @@ def _train(
     folder: Path,
     weights: str | Path | None,
     where: Where,
-) -> tuple[FloatArray, Spec]:
-    """Train on one part; probabilities of its test images by the weights best on validation."""
+) -> tuple[FloatArray, float, Spec]:
+    """Train on one part: calibrated probabilities of its test images, temperature, spec.
+
+    Weights and temperature are chosen on the validation images.
+    """
     how, classes = recipe.training, len(recipe.data.labels)
     lightning.seed_everything(how.seed, verbose=False)
     net, spec = create(
@@ -281,16 +287,19 @@ def _train(
     if trainer.is_global_zero:
         save_file({k: v.contiguous() for k, v in best_net.items()}, folder / "weights.safetensors")
     net.load_state_dict(best_net)
-    return predict(module, sets["test"], 4 * batch), spec
+    held = predict(module, sets["val"], 4 * batch)
+    temperature = fit_temperature(held, targets[part.val], np.ones(len(held)))
+    test = predict(module, sets["test"], 4 * batch)
+    return probabilities(test, temperature), temperature, spec
 
 
 @torch.no_grad()
 def predict(module: Fit, images: Images, batch: int) -> FloatArray:
-    """Probabilities ``[N, K]`` of images, in their order, in float32."""
+    """Logits ``[N, K]`` of images, in their order, in float32."""
     module.eval()
     parts = images.pixels.split(batch)
     logits = torch.cat([module(part.to(module.device)).float().cpu() for part in parts])
-    return probabilities(logits.numpy())
+    return np.asarray(logits.numpy())
 
 
 def _write_scores(
