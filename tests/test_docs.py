@@ -30,6 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("photos", "more", "crops"):
         (tmp_path / name).mkdir()
         shutil.copy(PORTRAIT, tmp_path / name / "a.jpg")
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,7 +57,10 @@ def test_the_mien_commands_of_the_readme_run(
 def test_make_targets_that_the_pages_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for page in PAGES:
-        for target in re.findall(r"`?make (\w+)", page.read_text(encoding="utf-8"), re.M):
+        said = re.findall(r"`make (\w+)", page.read_text(encoding="utf-8"))
+        for block in blocks(page, "console"):
+            said += re.findall(r"^make (\w+)", block, re.M)
+        for target in said:
             assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: make {target}"
     assert README.index("make demo") < README.index("make test") < README.index("## Install")
 

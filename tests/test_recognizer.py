@@ -157,7 +157,7 @@ def test_the_sentence_names_the_class_its_score_and_the_main_regions(
     e = recognizer.explain(PORTRAIT)[0]
     first = max(e.regions, key=lambda name: e.regions[name])
     share = e.regions[first] / e.total
-    word = "mostly" if share >= 0.5 else "most of it from"
+    word = "mostly" if share >= 0.5 else "first"
     p = chance(e.prediction.emotions["happy"])
     assert e.sentence.startswith(f"happy, {p}: {word} the {first} (+")
     denied = recognizer.explain(PORTRAIT, target="sad")[0]

@@ -89,6 +89,15 @@ def measure(path: Path, arrays: dict[str, np.ndarray], split: str) -> dict[str, 
     )
     answer, labelled = plurality(votes)
     scores["ferplus ECE, plurality"] = round(calibration_error(answer[labelled], p8[labelled]), 4)
+    # what users get: contempt left out and the other seven rescaled
+    served = probabilities(output.logits[:, : len(SEVEN)], model.head.temperature)
+    common = labelled & (answer < len(SEVEN))
+    scores["ferplus accuracy, plurality, seven as served"] = with_interval(
+        (served.argmax(axis=1) == answer)[common]
+    )
+    scores["ferplus ECE, plurality, seven as served"] = round(
+        calibration_error(answer[common], served[common]), 4
+    )
     recalls = recall(truth[kept], p8.argmax(axis=1)[kept], len(EIGHT))
     scores["ferplus recall, majority"] = {
         name: round(float(v), 3) for name, v in zip(EIGHT, recalls, strict=True)
@@ -124,7 +133,10 @@ def first_card(recipe: Recipe, text: str, biases: dict[str, tuple[float, ...]],
         default_head="ferplus",
         landmarks="landmarks",
         template=tuple((round(float(x), 5), round(float(y), 5)) for x, y in template),
-        licence="Apache-2.0",
+        licence=(
+            "Apache-2.0 for the weights; FER2013's images, no part of it, were shared for "
+            "research, and the FER+ votes are under the MIT licence"
+        ),
         data=(
             "FER2013 (Goodfellow et al. 2013), Training, 28,709 images; FER+ votes (Barsoum et al. "
             "2016, MIT); landmarks from the mesh of Kartynnik et al. 2019 (Apache-2.0)"

@@ -179,7 +179,7 @@ def describe(explanation: Explanation) -> str:
         verb = "speak" if name in PLURAL else "speaks"
         text = f"{subject}: the {name} {verb} most against it ({value:+.1f}{of})"
     else:
-        most = "mostly" if value >= 0.5 * whole else "most of it from"
+        most = "mostly" if value >= 0.5 * whole else "first"
         text = f"{subject}: {most} the {name} ({value:+.1f}{of})"
     contrary = "against it" if whole >= 0 else "for it"
     if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(whole):

@@ -42,6 +42,7 @@ def region_labels(landmarks: FloatArray, size: int) -> IntArray:
     fill("chin", face.below_mouth())
     # half-planes reach beyond the face: take them back
     canvas[~inside] = REGIONS.index("background")
+    fill("eyes", face.lids())
     fill("nose", face.nose())
     for side in ("left", "right"):
         fill("eyes", face.eye(side))
@@ -112,14 +113,19 @@ class _Face:
         thick = self.unit * self.v
         return np.vstack([line - 0.07 * thick, line[::-1] + 0.15 * thick])
 
+    def lids(self) -> FloatArray:
+        """What lies between the brows and the corners of the eyes."""
+        names = ("outer", "middle", "inner")
+        left = [self[f"brow_left_{n}"] for n in names]
+        right = [self[f"brow_right_{n}"] for n in reversed(names)]
+        corners = [self["eye_right_outer"], self["eye_right_inner"]]
+        corners += [self["eye_left_inner"], self["eye_left_outer"]]
+        return np.vstack([*left, *right, *corners])
+
     def eye(self, side: str) -> FloatArray:
         outer, inner = self[f"eye_{side}_outer"], self[f"eye_{side}_inner"]
-        centre = (outer + inner) / 2
         width = max(float(np.linalg.norm(outer - inner)), 0.3 * self.unit)
-        brow = float((centre - self[f"brow_{side}_middle"]) @ self.v)
-        upper = self._arc(centre, 0.62 * width * self.u, -max(brow, 0.42 * width) * self.v, 1, 0)
-        lower = self._arc(centre, 0.62 * width * self.u, 0.42 * width * self.v, 0, 1)
-        return np.vstack([upper[::-1], lower])
+        return self._arc((outer + inner) / 2, 0.62 * width * self.u, 0.42 * width * self.v, 0, 2)
 
     def nose(self) -> FloatArray:
         bridge, left, right = self["nose_bridge"], self["nose_left"], self["nose_right"]
