@@ -57,6 +57,7 @@ class Data:
     labels: tuple[str, ...] = SEVEN  # the classes, in the order of the outputs
     protocol: str = "paper"  # the split of the paper, the honest one, or the owners' (official)
     split_seed: int = 0
+    folds: int = 0  # of the paper, where its cross-validation is not the set's usual split
     augmentation: str = "none"  # a preset of mien.data.augment
     under: float = 1.0  # majority classes are cut to this share of the largest (1: none)
     over: float = 1.0  # minority classes are repeated up to this factor (1: none)
@@ -69,6 +70,8 @@ class Data:
             raise InputError("data.sets: expected at least one data set, got none")
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise InputError(f"data.labels: expected two or more different, got {self.labels}")
+        if self.folds == 1 or not 0 <= self.folds <= 1000:
+            raise InputError(f"data.folds: expected 0 (none) or 2 to 1000, got {self.folds}")
         _between("data.under", self.under, 0.05, 1)
         _between("data.over", self.over, 1, 10)
 

@@ -262,8 +262,8 @@ def test_affectnet_seven_classes_and_hostile_tables(tmp_path: Path) -> None:
     assert done.images == 2
     assert dict(done.skipped) == {"contempt (classes=7)": 1, "no face": 1}
     other = trees.affectnet_kaggle(tmp_path / "kaggle")
-    rows = [["../../secret.jpg", "happy"], ["/etc/hostname", "happy"], ["happy/image02.jpg", "bored"],
-            ["happy/image02.jpg", "happy"]]  # fmt: skip
+    rows = [["../../secret.jpg", "happy"], ["/etc/hostname", "happy"],
+            ["happy/image02.jpg", "bored"], ["happy/image02.jpg", "happy"]]  # fmt: skip
     trees.table(other.source / "labels.csv", ["pth", "label"], rows)
     done = prepare("affectnet", other.source, tmp_path / "o.parquet")
     assert (done.images, done.failed) == (1, 3)

@@ -147,7 +147,7 @@ def test_rows_and_pixels_are_those_of_the_file(drawn: Path) -> None:
     assert twice.shape == (3, 1, 48, 48)
     assert torch.equal(twice[0], twice[2])
     assert not torch.equal(twice[0], twice[1])
-    with pytest.raises(InputError, match="expected the set fer2013, got synthetic"):
+    with pytest.raises(InputError, match="expected images of fer2013, got synthetic"):
         select(RECIPE.change(data={"sets": ["fer2013"]}), drawn)
 
 
@@ -268,6 +268,16 @@ def test_two_processes_give_the_result_of_one(drawn: Path, tmp_path: Path) -> No
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
+def test_folds_are_trained_one_after_another_and_tested_together(
+    drawn: Path, tmp_path: Path
+) -> None:
+    recipe = RECIPE.change(data={"protocol": "paper", "folds": 2}, training={"epochs": 1})
+    run = fit(recipe, drawn, tmp_path / "run", where=replace(CPU, steps=2))
+    assert run.report.accuracy.images == 280
+    assert run.facts["trainings"] == 2
+    assert (run.folder / "fold-1" / "weights.safetensors").exists()
+
+
 def test_compare_puts_runs_side_by_side(finished: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mien.cli", "compare", str(finished), str(finished)],
@@ -277,6 +287,49 @@ def test_compare_puts_runs_side_by_side(finished: Path) -> None:
     assert "p 1 (0 to 0)" in done.stdout
     stated = json.loads((finished / "report.json").read_text())["test"]["accuracy"]["value"]
     assert f"{stated:.1%}" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["gimefive/fer2013-13", "gimefive/rafdb-16"])
+def test_a_recipe_smokes_on_drawn_faces_without_any_data(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien.cli", "train", f"recipes/{name}.toml", "--smoke",
+         "-o", str(tmp_path / "run"), "--device", "cpu"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert read_run(tmp_path / "run")["facts"]["images"]["train"] > 0
+
+
+def test_a_run_is_exported_and_serves_like_the_built_in_model(
+    finished: Path, drawn: Path, tmp_path: Path
+) -> None:
+    import mien
+    from mien.data.table import Source, image_bytes
+    from mien.train.export import export
+
+    path = export(finished, tmp_path / "drawn.onnx")
+    recognizer = mien.load(path, detector="none")
+    assert recognizer.labels == SEVEN
+    cells = next(iter(Source(drawn).batches(["image"]))).column("image").to_pylist()[:20]
+    images = [image_bytes(cell) for cell in cells]
+    net, spec = create("compact", classes=7, **RECIPE.model.options)
+    from safetensors.torch import load_file
+
+    net.load_state_dict(load_file(finished / "weights.safetensors"))
+    pixels = read_pixels(drawn, np.arange(20), spec.preprocess).float()
+    with torch.no_grad():
+        answer = net.eval()((pixels / 255 - 0.5) / 0.25).argmax(dim=1).tolist()
+    assert [row.dominant_emotion for row in recognizer.predict(images)] == [
+        SEVEN[i] for i in answer
+    ]
+    for method in ("regions", "cam"):
+        assert recognizer.explain(images[0], method=method)[0].check() < 1e-4
+    small = export(finished, tmp_path / "small.onnx", int8=True, data=drawn)
+    assert mien.load(small, detector="none").predict(images[0])[0].error is None
+    with pytest.raises(InputError, match="give --data"):
+        export(finished, tmp_path / "small.onnx", int8=True)
+    with pytest.raises(InputError, match=r"\.onnx"):
+        export(finished, tmp_path / "drawn.bin")
 
 
 def test_missing_weights_and_wrong_data_are_one_line(drawn: Path, tmp_path: Path) -> None:

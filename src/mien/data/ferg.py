@@ -55,7 +55,7 @@ def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
             yield Row(shown, error=f"expected a folder such as aia_anger, got {path.parent.name!r}")
             continue
         try:
-            meant = label("happy" if expression == "joy" else expression, SEVEN)
+            meant = label(expression, SEVEN)
         except UnknownNameError as error:
             yield Row(shown, error=str(error))
             continue

@@ -36,20 +36,23 @@ class Rows:
     scheme: str
 
 
-def select(recipe: Recipe, path: Path, protocol: str | None = None) -> Rows:
+def select(recipe: Recipe, path: Path) -> Rows:
     """The rows with one of the recipe's labels and a side in the split of its protocol.
 
     Raises InputError for a file of other sets than the recipe's, or one without such rows.
     """
-    about = splits.mine(path).about
-    known = str(about.get("set", ""))
-    wanted = recipe.data.sets
-    if known and known not in wanted:
+    held: set[str] = set()
+    for batch in splits.mine(path).batches(["source"], 8192):
+        held |= {str(name) for name in batch.column("source").to_pylist()}
+    if held - set(recipe.data.sets):
         raise InputError(
-            f"{path}: expected the set {' or '.join(wanted)}, got {known}; "
-            "give the file that the recipe asks for"
+            f"{path}: expected images of {', '.join(recipe.data.sets)}, got "
+            f"{', '.join(sorted(held))}; give the file that the recipe asks for"
         )
-    split = splits.make(path, protocol or recipe.data.protocol, seed=recipe.data.split_seed)
+    scheme, options = recipe.data.protocol, {}
+    if scheme == "paper" and recipe.data.folds:
+        scheme, options = "folds", {"folds": str(recipe.data.folds)}
+    split = splits.make(path, scheme, seed=recipe.data.split_seed, options=options)
     frame = splits.load(path)
     index = {name: i for i, name in enumerate(recipe.data.labels)}
     rows = [
