@@ -117,7 +117,9 @@ def test_the_order_of_an_epoch_follows_from_seed_and_number() -> None:
 
 def rows_of(sides: list[Any], subjects: list[str | None]) -> Rows:
     n = len(sides)
-    return Rows(Path("x"), np.arange(n), np.arange(n) % 2, sides, subjects, [""] * n, "", "test")
+    return Rows(
+        Path("x"), np.arange(n), np.arange(n) % 2, sides, subjects, [None] * n, [""] * n, "", "test"
+    )
 
 
 def test_validation_is_held_out_of_training_by_subject_and_never_of_test() -> None:
@@ -276,6 +278,26 @@ def test_folds_are_trained_one_after_another_and_tested_together(
     assert run.report.accuracy.images == 280
     assert run.facts["trainings"] == 2
     assert (run.folder / "fold-1" / "weights.safetensors").exists()
+
+
+def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.change(model={"name": "vgg19-svm", "options": {"size": 32, "group": 3}})
+    run = fit(recipe, drawn, tmp_path / "run", where=CPU)
+    assert not (run.folder / "history.csv").exists()
+    assert (run.folder / "weights.safetensors").exists()
+    assert run.report.accuracy.images == 42
+
+
+def test_scores_are_told_apart_by_sex_where_the_data_know_it(tmp_path: Path) -> None:
+    from mien.data.prepare import prepare
+    from tests.data import trees
+
+    tree = trees.kdef(tmp_path / "kdef")
+    prepare("kdef", tree.source, tmp_path / "kdef.parquet")
+    recipe = RECIPE.change(data={"sets": ["kdef"], "protocol": "paper", "folds": 2})
+    rows = select(recipe, tmp_path / "kdef.parquet")
+    assert {"female", "male"} >= {g for g in rows.group if g}
+    assert any(rows.group)
 
 
 def test_compare_puts_runs_side_by_side(finished: Path) -> None:

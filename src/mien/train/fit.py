@@ -29,6 +29,7 @@ from mien.evaluate import Report, evaluate
 from mien.metrics import fit_temperature, probabilities
 from mien.models import create
 from mien.models.base import Spec, count
+from mien.models.svm import FeatureSVM, fit_svm
 from mien.recipe import Recipe
 from mien.report import write_report
 from mien.runs import read_history
@@ -185,7 +186,11 @@ def fit(
         )
     assert spec is not None  # a split has at least one part
     report = evaluate(
-        rows.label[tested], probability[tested], recipe.data.labels, seed=recipe.training.seed
+        rows.label[tested],
+        probability[tested],
+        recipe.data.labels,
+        groups=[rows.group[i] for i in tested],
+        seed=recipe.training.seed,
     )
     facts = {
         "recipe_hash": recipe.hash,
@@ -255,11 +260,41 @@ def _train(
         side: Images(read_pixels(rows.path, rows.number[index], spec.preprocess), targets[index])
         for side, index in (("train", train_rows), ("val", part.val), ("test", part.test))
     }
-    weights_of = torch.as_tensor(weighed, dtype=torch.float32)
-    module = Fit(net, recipe, spec.preprocess, weights_of)
+    module = Fit(net, recipe, spec.preprocess, torch.as_tensor(weighed, dtype=torch.float32))
     batch = how.batch_size // (where.devices * where.num_nodes)
+    if isinstance(net, FeatureSVM):
+        best = _solved(net, module, sets["train"], rows.label[train_rows], batch, how.seed)
+    else:
+        best = _descended(module, sets, folder, batch, where)
+    if rank_zero_only.rank == 0:
+        save_file({k: v.contiguous() for k, v in best.items()}, folder / "weights.safetensors")
+    net.load_state_dict(best)
+    held = predict(module, sets["val"], 4 * batch)
+    temperature = fit_temperature(held, targets[part.val], np.ones(len(held)))
+    test = predict(module, sets["test"], 4 * batch)
+    return probabilities(test, temperature), temperature, spec
+
+
+def _solved(
+    net: FeatureSVM, module: Fit, images: Images, labels: IntArray, batch: int, seed: int
+) -> dict[str, torch.Tensor]:
+    """State of a network whose last layer scikit-learn fits: no epochs, no validation."""
+    starts = range(0, len(images), batch)
+    fit_svm(
+        net,
+        ((module.normalise(images.pixels[i : i + batch]), labels[i : i + batch]) for i in starts),
+        seed=seed,
+    )
+    return dict(net.state_dict())
+
+
+def _descended(
+    module: Fit, sets: dict[str, Images], folder: Path, batch: int, where: Where
+) -> dict[str, torch.Tensor]:
+    """State of the network after gradient descent, of the epoch best on validation."""
+    how = module.recipe.training
     train = DataLoader(
-        sets["train"], batch_size=batch, sampler=EpochSampler(len(train_rows), how.seed),
+        sets["train"], batch_size=batch, sampler=EpochSampler(len(sets["train"]), how.seed),
         drop_last=len(sets["train"]) > how.batch_size,
     )  # fmt: skip
     val = DataLoader(sets["val"], batch_size=4 * batch)
@@ -283,14 +318,7 @@ def _train(
     resume = folder / "last.ckpt"
     trainer.fit(module, train, val, ckpt_path=str(resume) if resume.exists() else None)
     state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
-    best_net = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
-    if trainer.is_global_zero:
-        save_file({k: v.contiguous() for k, v in best_net.items()}, folder / "weights.safetensors")
-    net.load_state_dict(best_net)
-    held = predict(module, sets["val"], 4 * batch)
-    temperature = fit_temperature(held, targets[part.val], np.ones(len(held)))
-    test = predict(module, sets["test"], 4 * batch)
-    return probabilities(test, temperature), temperature, spec
+    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
 
 
 @torch.no_grad()

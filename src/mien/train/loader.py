@@ -19,6 +19,7 @@ from mien.media import read_image
 from mien.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
 
+GROUPS = ("sex",)  # columns that tell groups of people
 DECODED_BYTES = 2_000_000_000  # decoded images are kept in memory up to this size
 
 
@@ -31,6 +32,7 @@ class Rows:
     label: IntArray  # [N] index into the recipe's labels
     side: list[str | int]  # train, val, test, or the fold
     subject: list[str | None]
+    group: list[str | None]  # whom scores are told apart for: sex or character
     names: list[str]
     fingerprint: str
     scheme: str
@@ -67,15 +69,22 @@ def select(recipe: Recipe, path: Path) -> Rows:
         value = split.values[i]
         assert value is not None  # chosen above
         sides.append(value)
+    source = Source(path)
+    told = [name for name in GROUPS if name in source.names]
     names: list[str] = []
-    for batch in Source(path).batches(["image.path"], 8192):
+    group: list[str | None] = []
+    for batch in source.batches(["image.path", *told], 8192):
         names += [image_path(v) or "" for v in batch.column("image").to_pylist()]
+        group += batch.column(told[0]).to_pylist() if told else [None] * len(batch)
+    if held == {"ferg"}:
+        group = list(frame.subjects)  # its subjects are six characters
     return Rows(
         path=path,
         number=np.array(rows),
         label=np.array([index[str(frame.labels[i])] for i in rows]),
         side=sides,
         subject=[frame.subjects[i] for i in rows],
+        group=[group[i] for i in rows],
         names=[names[i] for i in rows],
         fingerprint=split.fingerprint,
         scheme=split.scheme,

@@ -96,9 +96,13 @@ class Fit(lightning.LightningModule):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits ``[N, K]`` of pixels ``[N, C, h, w]`` in 0..255."""
-        x = (pixels.float() / 255 - self.mean) / self.std
-        logits: Tensor = self.net(x.contiguous(memory_format=torch.channels_last))
+        x = self.normalise(pixels).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.net(x)
         return logits
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Pixels in 0..255 as the network was made for."""
+        return (pixels.float() / 255 - self.mean) / self.std
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's mean anew."""
