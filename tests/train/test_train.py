@@ -310,7 +310,7 @@ def test_compare_puts_runs_side_by_side(finished: Path) -> None:
     assert f"{stated:.1%}" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["gimefive/fer2013-13", "gimefive/rafdb-16"])
+@pytest.mark.parametrize("name", ["gimefive/fer2013-13", "timm-thesis/ck48-resnet50-dense"])
 def test_a_recipe_smokes_on_drawn_faces_without_any_data(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mien.cli", "train", f"recipes/{name}.toml", "--smoke",
