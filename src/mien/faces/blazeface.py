@@ -14,8 +14,8 @@ from mien.types import Box, Face, FloatArray, ImageArray
 
 INPUT = 128  # pixels, the side of the network's input
 THRESHOLD = 0.5  # of scores and presence
-SURE = 0.75  # score from which a face needs no confirmation
-CONFIRMED = 0.9  # presence that the mesh must see where the score is lower
+SURE = 0.9  # score from which a face needs no confirmation
+CONFIRMED = 0.95  # presence that the mesh must see where the score is lower
 LONGEST = 1280  # pixels; larger images are shrunk for the search
 SMALLEST_TILE = 256  # pixels; the network sees faces from about a sixth of its picture
 
