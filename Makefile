@@ -19,7 +19,7 @@ demo: $(VENV)/.base
 	$(BIN)/mien explain examples/astronaut.jpg
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
 
-model: $(VENV)/.train
+model: $(VENV)/.dev
 	$(BIN)/python -m training.prepare $(DATA) $(BUILD)
 	$(BIN)/python -m training.train recipes/builtin/compact.toml $(BUILD)
 	$(BIN)/python -m training.release recipes/builtin/compact.toml $(BUILD) src/mien/weights
@@ -47,10 +47,6 @@ $(VENV)/.base: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
-
-$(VENV)/.train: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --editable '.[dev,train]'
 	touch $@
 
 clean:

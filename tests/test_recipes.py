@@ -171,7 +171,7 @@ def test_the_experiments_of_the_papers_are_all_there() -> None:
         "timm-thesis": 7 * 2 + 2 * 2, "dncshap": 4 * 4,
     }  # fmt: skip
     folders = {p.parent.name for p in FOLDER.glob("*/*.toml")} - {"builtin"}
-    assert folders == set(PAPERS)
+    assert folders == {*PAPERS, "from-scratch"}
 
 
 def test_its_resolved_copy_reads_back_equal(recipe: Recipe, tmp_path: Path) -> None:
