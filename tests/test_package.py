@@ -63,6 +63,7 @@ def test_the_layers_import_one_way_only() -> None:
         {"faces", "runtime", "weights", "data", "models", "results"},
         {"explanation"},
         {"explainers"},
+        {"crops"},
         {"recognizer", "recipe", "evaluate", "runs"},
         {"report"},
         {"train"},

@@ -17,13 +17,15 @@ _ONE_AT_A_TIME = threading.Lock()
 class Detector(ABC):
     """Finds faces in an RGB image; called with ``[H, W, 3] uint8`` it returns Faces, left to right.
 
-    ``margin`` is the part of its box's longer side to add on each side, and ``drop`` the part to
-    move down, so that the square around the box resembles a FER2013 crop.
+    ``longest`` is the longer side in pixels to which it shrinks an image before its search, None
+    where it does not. ``margin`` is the part of its box's longer side to add on each side, and
+    ``drop`` the part to move down, so that the square around the box resembles a FER2013 crop.
     """
 
     name: ClassVar[str]
     margin: ClassVar[float] = 0.0
     drop: ClassVar[float] = 0.0
+    longest: ClassVar[int | None] = None
 
     @classmethod
     def available(cls) -> bool:

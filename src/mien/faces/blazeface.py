@@ -37,6 +37,7 @@ class BlazeFace(Detector):
     name = "blazeface"
     margin = 0.08
     drop = -0.06
+    longest = LONGEST
 
     @classmethod
     def available(cls) -> bool:

@@ -20,6 +20,7 @@ class Haar(Detector):
 
     name = "haar"
     margin = 0.02
+    longest = LONGEST
 
     def __init__(self) -> None:
         path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"

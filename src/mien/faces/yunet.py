@@ -18,6 +18,7 @@ class YuNet(Detector):
 
     name = "yunet"
     margin = 0.02
+    longest = LONGEST
 
     @classmethod
     def available(cls) -> bool:
