@@ -50,7 +50,9 @@ class TableFormat(StrEnum):
 Detector = Annotated[
     str, typer.Option(help="auto, blazeface, yunet, haar, or none where images are face crops.")
 ]
-ModelName = Annotated[str, typer.Option(help="mien, mien-int8, or the path of an ONNX file.")]
+ModelName = Annotated[
+    str, typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run.")
+]
 HeadName = Annotated[
     str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
 ]
@@ -307,13 +309,12 @@ def fetch_model(name: Annotated[str, typer.Argument(help="yunet")]) -> None:
 
 @models.command("card")
 def show_card(
-    name: Annotated[str, typer.Argument(help="A built-in name or a file.")] = "mien",
+    name: Annotated[str, typer.Argument(help="A built-in name, a file, or a run.")] = "mien",
 ) -> None:
     """Print a model's card: data, protocol, scores, licence, intended use."""
-    from mien.runtime import Model
-    from mien.weights import locate
+    from mien.recognizer import open_model
 
-    sys.stdout.write(Model(locate(name)).card.to_json() + "\n")
+    sys.stdout.write(open_model(name).card.to_json() + "\n")
 
 
 def main() -> None:

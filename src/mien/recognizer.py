@@ -20,9 +20,17 @@ from mien.media import Source, read_image
 from mien.metrics import probabilities
 from mien.registry import choose
 from mien.results import Predictions
-from mien.runtime import Model
-from mien.types import Face, FloatArray, ImageArray, InputError, MienError, Prediction
-from mien.weights import locate
+from mien.runtime import BaseModel, Model
+from mien.types import (
+    Face,
+    FloatArray,
+    ImageArray,
+    InputError,
+    MienError,
+    MissingExtraError,
+    Prediction,
+)
+from mien.weights import BUILT_IN, locate
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +53,13 @@ class Recognizer:
     0
     """
 
-    def __init__(self, detector: faces.Detector, model: Model, *, contempt: bool = False) -> None:
+    def __init__(
+        self, detector: faces.Detector, model: BaseModel, *, contempt: bool = False
+    ) -> None:
         self.detector = detector
         self.model = model
         #: The model that places landmarks: the same, or the built-in one where it has none.
-        self.locator = model if model.card.landmarks else Model(locate("mien"))
+        self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
         dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
         self.labels = tuple(name for name in model.labels if name not in dropped)
         if contempt and "contempt" not in self.labels:
@@ -236,20 +246,52 @@ def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[
         yield names[i] if names else str(item) if is_path else f"image {i}", item
 
 
+def open_model(
+    model: str | Path | BaseModel = "mien", *, head: str | None = None, threads: int = 0
+) -> BaseModel:
+    """A model by its built-in name, its ONNX file, or the folder of a finished run.
+
+    A run is opened in torch, on a GPU where there is one, with its layers open to every
+    explanation method. A model that is open already passes as it is.
+    Raises MissingExtraError for a run without torch.
+
+    >>> open_model("mien").card.name
+    'mien'
+    """
+    if isinstance(model, BaseModel):
+        if head not in (None, model.head_name):
+            raise InputError(
+                f"expected a head for a name or a path, got {head!r} for an open model"
+            )
+        return model
+    if str(model) in BUILT_IN or not Path(model).is_dir():
+        return Model(locate(model), head, threads)
+    try:
+        from mien.train.serve import load_run
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{model}: expected torch to open a run, which is not installed; "
+            f"pip install 'mien[explain]', or take its ONNX file ({error})"
+        ) from error
+    return load_run(model, head=head)
+
+
 def load(
-    model: str | Path = "mien",
+    model: str | Path | BaseModel = "mien",
     *,
     head: str | None = None,
     contempt: bool = False,
     detector: str = "auto",
     threads: int = 0,
 ) -> Recognizer:
-    """A recognizer: a model (built-in name or ONNX file with a card) and a face detector.
+    """A recognizer: a model and a face detector.
 
     Parameters
     ----------
     model
-        ``mien``, ``mien-int8`` (smaller and faster), or the path of a model file.
+        ``mien``, ``mien-int8`` (smaller and faster), the path of an ONNX file with its card, the
+        folder of a finished run (which takes torch), or a model such as
+        :class:`mien.models.torch_model.TorchModel`.
     head
         ``ferplus`` (crowd votes, the default) or ``fer2013`` (the original labels).
     contempt
@@ -257,14 +299,13 @@ def load(
     detector
         ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
     threads
-        CPU threads of the network; 0 takes all cores.
+        CPU threads of an ONNX network; 0 takes all cores.
 
     >>> load(detector="haar").labels
     ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
-    return Recognizer(
-        faces.create(detector), Model(locate(model), head, threads), contempt=contempt
-    )
+    opened = open_model(model, head=head, threads=threads)
+    return Recognizer(faces.create(detector), opened, contempt=contempt)
 
 
 def explain(image: Source | Sequence[Source], **options: Any) -> Explanations:

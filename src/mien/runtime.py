@@ -1,19 +1,24 @@
-"""Model: a network file together with its card, run by ONNX Runtime."""
+"""Models: a network together with its card; the one here is a file run by ONNX Runtime."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mien.images import Preprocess
 from mien.registry import choose
 from mien.types import FloatArray, ImageArray, InputError, ModelError
+
+if TYPE_CHECKING:
+    from mien.models.base import Spec  # which imports torch
 
 CARD_KEY = "mien_card"  # in the ONNX file's metadata
 BATCH = 256  # crops per forward pass; 256 at 48 x 48 take about 60 MB
@@ -88,48 +93,33 @@ class Output(NamedTuple):
     landmarks: FloatArray | None  # [N, 24, 2] in 0..1 across the crop
 
 
-class Model:
-    """A network in an ONNX file, with the card inside it.
+class BaseModel(ABC):
+    """What every model offers, wherever its network runs: a card, a chosen head, and logits.
 
-    ``head`` picks one of the card's label sets. The file is checked against the SHA-256 beside
-    it where there is one. Raises ModelError for a file that cannot be used.
-
-    >>> from mien.weights import locate
-    >>> model = Model(locate("mien"))
-    >>> model.labels[:3]
-    ('angry', 'disgust', 'fear')
+    ``head`` picks one of the card's label sets. Subclasses say where the network runs, by
+    ``_outputs``, and what identifies its weights, by ``sha256``.
     """
 
-    def __init__(self, path: Path, head: str | None = None, threads: int = 0) -> None:
-        self.path = path
-        self._threads = threads
-        self.sha256 = _verified_hash(path)
-        meta = self._session.get_modelmeta().custom_metadata_map
-        if CARD_KEY not in meta:
-            raise ModelError(
-                f"{path}: expected a Mien model with its card inside, found no card; "
-                "export it with Mien"
-            )
-        self.card = Card.from_json(meta[CARD_KEY])
-        self.head_name = choose("head", head or self.card.default_head, self.card.heads)
-        self.head = self.card.heads[self.head_name]
+    sha256: str  # of the weights
 
-    @cached_property
-    def _session(self) -> Any:
-        import onnxruntime as ort
+    def __init__(self, card: Card, head: str | None = None) -> None:
+        self.card = card
+        self.head_name = choose("head", head or card.default_head, card.heads)
+        self.head = card.heads[self.head_name]
 
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = self._threads
-        # waiting threads sleep instead of spinning, so that other processes keep their cores
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises its own unexported kinds
-            reason = str(error).splitlines()[0]
-            raise ModelError(
-                f"{self.path}: expected an ONNX model, but it cannot be loaded ({reason})"
-            ) from error
+    @abstractmethod
+    def _outputs(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """The named outputs for normalised pixels ``[n, C, size, size]``, n at most ``BATCH``."""
+
+    @property
+    def net(self) -> Any:
+        """The network as a torch module, None where there is only a file to run."""
+        return None
+
+    @property
+    def spec(self) -> Spec | None:
+        """What a network in torch says of its layers, None where nothing is known of them."""
+        return None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -160,9 +150,8 @@ class Model:
         wanted = [self.head.logits]
         wanted += [self.head.cam] if cam and self.head.cam else []
         wanted += [self.card.landmarks] if landmarks and self.card.landmarks else []
-        name = self._session.get_inputs()[0].name
         parts = [
-            self._session.run(wanted, {name: how.normalise(pixels[i : i + BATCH])})
+            self._outputs(wanted, how.normalise(pixels[i : i + BATCH]))
             for i in range(0, len(pixels), BATCH)
         ]
         found = {
@@ -183,6 +172,52 @@ class Model:
     def template(self) -> FloatArray:
         """Mean landmarks ``[24, 2]`` of the training crops, in 0..1 across the crop."""
         return np.asarray(self.card.template, dtype=np.float64)
+
+
+class Model(BaseModel):
+    """A network in an ONNX file, with the card inside it.
+
+    ``head`` picks one of the card's label sets. The file is checked against the SHA-256 beside
+    it where there is one. Raises ModelError for a file that cannot be used.
+
+    >>> from mien.weights import locate
+    >>> model = Model(locate("mien"))
+    >>> model.labels[:3]
+    ('angry', 'disgust', 'fear')
+    """
+
+    def __init__(self, path: Path, head: str | None = None, threads: int = 0) -> None:
+        self.path = path
+        self._threads = threads
+        self.sha256 = _verified_hash(path)
+        meta = self._session.get_modelmeta().custom_metadata_map
+        if CARD_KEY not in meta:
+            raise ModelError(
+                f"{path}: expected a Mien model with its card inside, found no card; "
+                "export it with Mien"
+            )
+        super().__init__(Card.from_json(meta[CARD_KEY]), head)
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
+        # waiting threads sleep instead of spinning, so that other processes keep their cores
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises its own unexported kinds
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"{self.path}: expected an ONNX model, but it cannot be loaded ({reason})"
+            ) from error
+
+    def _outputs(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        inputs = {self._session.get_inputs()[0].name: values}
+        return list(self._session.run(list(names), inputs))
 
 
 def _verified_hash(path: Path) -> str:

@@ -19,7 +19,7 @@ from mien.explainers.masks import BASELINES
 from mien.explanation import Explanation
 from mien.regions import REGIONS, areas, region_labels, sum_by_region
 from mien.registry import choose
-from mien.runtime import Model
+from mien.runtime import BaseModel
 from mien.types import FloatArray, ImageArray, InputError, ModelError, Prediction
 
 __all__ = ["BASELINES", "METHODS", "Case", "Evidence", "explain_crop", "names"]
@@ -33,7 +33,7 @@ def names() -> list[str]:
 
 
 def explain_crop(
-    model: Model,
+    model: BaseModel,
     pixels: FloatArray,
     picture: ImageArray,
     prediction: Prediction,

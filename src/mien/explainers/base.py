@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from mien.registry import Registry, choose
-from mien.runtime import Model
+from mien.runtime import BaseModel
 from mien.types import FloatArray, InputError, IntArray
 
 
@@ -18,7 +18,7 @@ from mien.types import FloatArray, InputError, IntArray
 class Case:
     """One question: which parts of this crop speak for a direction in the logits."""
 
-    model: Model
+    model: BaseModel
     pixels: FloatArray  # [C, h, w] in 0..255
     regions: IntArray  # [h, w], index into mien.regions.REGIONS
     direction: FloatArray  # [K]: 1 for the target, -1 for the class it is set against

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from mien.images import Preprocess
 from mien.models import Spec, create
-from mien.recipe import Recipe, read_recipe
+from mien.recipe import read_recipe
 from mien.runs import read_run
-from mien.runtime import CARD_KEY, Card, Head, Model
+from mien.runtime import CARD_KEY, Card, Model
 from mien.train.loader import Rows, read_pixels, select
+from mien.train.serve import run_card, weights_of
 from mien.types import InputError, ModelError
-from mien.weights import locate
 
 TOLERANCE = 1e-4  # of logits, between torch and the exported file
 CALIBRATION = 512  # training images that the int8 variant is calibrated on
@@ -154,13 +154,10 @@ def export(
     report = read_run(run)
     recipe = read_recipe(run / "recipe.toml")
     net, spec = create(recipe.model.name, classes=len(recipe.data.labels), **recipe.model.options)
-    place = run / "weights.safetensors"
-    if not place.is_file():
-        raise InputError(f"{place}: no such file; a run of several folds has one per fold folder")
-    net.load_state_dict(load_file(place))
+    net.load_state_dict(load_file(weights_of(run)))
     net.eval()
     linear = None if spec.class_map is None else net.get_submodule(spec.class_map.linear)
-    card = _card(recipe, spec, report, linear)
+    card = run_card(recipe, spec, report, net)
     module: Any = net
     names = ["logits"]
     if spec.class_map is not None and linear is not None:
@@ -184,31 +181,6 @@ def _calibration(rows: Rows, how: Preprocess) -> np.ndarray:
     train = np.flatnonzero([side == "train" for side in rows.side])
     chosen = np.random.default_rng(0).permutation(train)[:CALIBRATION]
     return how.normalise(read_pixels(rows.path, rows.number[chosen], how).float().numpy())
-
-
-def _card(recipe: Recipe, spec: Spec, report: dict[str, Any], linear: Any) -> Card:
-    bias = () if linear is None else tuple(float(b) for b in linear.bias.detach())
-    head = Head(
-        labels=recipe.data.labels, logits="logits", cam=None if linear is None else "cam",
-        bias=bias, temperature=report["facts"]["temperature"],
-    )  # fmt: skip
-    return Card(
-        name=recipe.model.name,
-        summary=recipe.about.title,
-        preprocess=spec.preprocess,
-        heads={"expression": head},
-        default_head="expression",
-        # faces are aligned as for the built-in model, on whose crops the mean landmarks rest
-        template=Model(locate("mien")).card.template,
-        licence="that of its training data and pretrained weights; see data",
-        data=", ".join(recipe.data.sets),
-        protocol=f"{recipe.data.protocol}: {report['facts']['split']}",
-        intended_use="Perceived expression in a face crop, not a feeling.",
-        metrics={"test": report["test"]},
-        recipe=recipe.to_dict(),
-        recipe_hash=recipe.hash,
-        versions=report["facts"]["versions"],
-    )
 
 
 def _agree(net: nn.Module, spec: Spec, path: Path) -> None:
