@@ -223,6 +223,10 @@ def explain(
         str | None, typer.Option(help="dncshap: both, absent, present, owen or printed.")
     ] = None,
     levels: Annotated[int | None, typer.Option(help="dncshap: 2^levels parts (6).")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="What the method takes, as key=value; may be given again."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="PNG to write; default: PHOTO.mien.png.")
     ] = None,
@@ -235,12 +239,14 @@ def explain(
 
     Writes PHOTO.mien.png and PHOTO.mien.json beside the photo, or where --output says.
     """
-    from mien.explanation import FOOTNOTE, record_path
+    from mien.explainers.base import read_options
+    from mien.explanation import footnote, record_path
     from mien.recognizer import load
     from mien.results import check_writable
 
     given = {"contexts": contexts, "levels": levels}
     options = {key: value for key, value in given.items() if value is not None}
+    options |= read_options(method, option or [])
     if not Path(path).is_file():
         raise InputError(f"{path}: expected the path of an image, found no such file")
     picture = output or Path(path).with_suffix(".mien.png")
@@ -259,7 +265,8 @@ def explain(
         if result.warning:
             out.print(f"[yellow]warning:[/yellow] {result.warning}", soft_wrap=True)
         out.print(_regions(result))
-    out.print(FOOTNOTE, style="dim")
+    for text in dict.fromkeys(footnote(result) for result in found):
+        out.print(text, style="dim")
     for label, written in zip(("picture", "record"), found.save(picture), strict=True):
         _say(f"{label}: {written}")
 
@@ -267,12 +274,16 @@ def explain(
 def _regions(result: Any) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("region")
-    for name in ("evidence", "share, + and -", "of the crop"):
+    share = "share, + and -" if result.signed else "share"
+    for name in (result.what, share, "of the crop"):
         table.add_column(name, justify="right")
     whole = max(sum(abs(v) for v in result.regions.values()), 1e-12)
     for name, value in sorted(result.regions.items(), key=lambda item: -abs(item[1])):
         table.add_row(
-            name, f"{value:+.2f}", f"{abs(value) / whole:.0%}", f"{result.areas[name]:.0%}"
+            name,
+            f"{value:+.2f}" if result.signed else f"{value:.3g}",
+            f"{abs(value) / whole:.0%}",
+            f"{result.areas[name]:.0%}",
         )
     return table
 

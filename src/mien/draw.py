@@ -18,6 +18,7 @@ RULE: Colour = (214, 218, 224)
 PAPER: Colour = (255, 255, 255)
 FOR: Colour = (213, 94, 0)  # vermilion and blue of Okabe and Ito: safe for colour-blind readers
 AGAINST: Colour = (0, 114, 178)
+LOOK: Colour = (0, 158, 115)  # bluish green of the same palette: neither for nor against
 
 
 @cache
@@ -26,8 +27,17 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def overlay(crop: ImageArray, values: FloatArray, limit: float, opacity: float = 0.7) -> ImageArray:
+def overlay(
+    crop: ImageArray,
+    values: FloatArray,
+    limit: float,
+    opacity: float = 0.7,
+    *,
+    signed: bool = True,
+) -> ImageArray:
     """A signed map over a grey crop: vermilion speaks for, blue against, full at ``limit``.
+
+    A map that is not signed, such as attention, is green.
 
     ``values`` ``[h, w]`` are enlarged to the crop without smoothing, so that what is drawn is
     what was computed.
@@ -40,7 +50,7 @@ def overlay(crop: ImageArray, values: FloatArray, limit: float, opacity: float =
     rows = np.arange(height) * values.shape[0] // height
     columns = np.arange(width) * values.shape[1] // width
     strength = np.clip(values[rows][:, columns] / max(limit, 1e-12), -1, 1)
-    colour = np.where(strength[..., None] >= 0, FOR, AGAINST)
+    colour = np.where(strength[..., None] >= 0, FOR if signed else LOOK, AGAINST)
     grey = crop.mean(axis=2, keepdims=True)
     alpha = opacity * np.abs(strength)[..., None]
     return np.asarray(np.clip(grey * (1 - alpha) + colour * alpha, 0, 255), dtype=np.uint8)
@@ -51,18 +61,19 @@ def enlarge(image: ImageArray, side: int) -> ImageArray:
     return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def legend(width: int, limit: float, unit: str) -> ImageArray:
-    """A colour bar from ``-limit`` over 0 to ``+limit`` with its unit, 46 pixels high."""
-    ramp = np.linspace(-limit, limit, width)[None].repeat(12, axis=0)
-    bar = overlay(np.full((12, width, 3), 235, np.uint8), ramp, limit, opacity=0.85)
+def legend(width: int, limit: float, unit: str, *, signed: bool = True) -> ImageArray:
+    """A colour bar with its unit, 46 pixels high: ``-limit`` to ``limit``, 0 to it if unsigned."""
+    ramp = np.linspace(-limit if signed else 0, limit, width)[None].repeat(12, axis=0)
+    paper = np.full((12, width, 3), 235, np.uint8)
+    bar = overlay(paper, ramp, limit, opacity=0.85, signed=signed)
     picture = Image.new("RGB", (width, 46), PAPER)
     picture.paste(Image.fromarray(bar), (0, 0))
     pen = ImageDraw.Draw(picture)
-    for x, anchor, text in (
-        (0, "la", f"against {-limit:.2f}"),
-        (width // 2, "ma", "0"),
-        (width, "ra", f"{limit:+.2f} for"),
-    ):
+    ends = [(0, "la", "0"), (width, "ra", f"{limit:.3g}")]
+    if signed:
+        ends = [(0, "la", f"against {-limit:.2f}"), (width // 2, "ma", "0"),
+                (width, "ra", f"{limit:+.2f} for")]  # fmt: skip
+    for x, anchor, text in ends:
         pen.text((x, 15), text, fill=INK, font=font(12), anchor=anchor)
     pen.text((width // 2, 31), unit, fill=PALE, font=font(11), anchor="ma")
     return np.array(picture)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mien import draw
 from mien.emotions import COLOURS
+from mien.mosaic import Maps, mosaic
 from mien.results import Results, brief, check_writable, whole_file
 from mien.types import FloatArray, ImageArray, InputError, IntArray, Prediction
 
@@ -35,7 +36,7 @@ class Explanation:
     )  # [h, w], signed; each pixel holds its part of its player's value
     regions: dict[str, float]  # summed over each facial region
     areas: dict[str, float]  # share of the crop that each region covers, sums to 1
-    base: float  # the explained score on the baseline image
+    base: float | None  # the explained score on the baseline; None where there is no such
     value: float  # the explained score on the crop
     baseline: str
     seed: int | None
@@ -51,17 +52,22 @@ class Explanation:
     interactions: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
     efficient: bool = True  # whether the method promises that its parts sum to value - base
     options: dict[str, Any] = field(default_factory=dict)
+    what: str = "evidence"  # what the values are: evidence, attention, relevance or activation
+    unit: str = "logits"
+    signed: bool = True  # whether a value can speak against the target
+    about_target: bool = True  # False where every expression would get the same map
+    maps: Maps | None = field(default=None, repr=False)  # layers, heads or features, to look at
 
     @property
     def total(self) -> float:
-        """``value - base``, what the parts should add up to."""
-        return self.value - self.base
+        """``value - base``, what the parts should add up to; ``value`` where there is no base."""
+        return self.value - (self.base or 0.0)
 
     def check(self) -> float:
         """Efficiency gap: ``|sum(values) - total|`` relative to ``max(|total|, 1)``.
 
         Near 0 for every method that promises efficiency; methods that promise none
-        (``cam``, ``dncshap`` with the printed update) report what they miss.
+        (``dncshap`` with the printed update, ``gradcam``) report what they miss.
         """
         return float(abs(np.sum(self.values, dtype=np.float64) - self.total)) / max(
             abs(self.total), 1.0
@@ -78,15 +84,20 @@ class Explanation:
         """A sentence where the result must be read with care, else None.
 
         Where the background carries more than its share of the area (and more than 5 %), and
-        where the method's parts do not add up.
+        where the method's parts do not add up to a total that it has.
         """
-        if not self.efficient:
+        if not self.efficient and self.base is not None:
             return f"the parts of this method do not add up to its total of {self.total:+.1f}"
+        if self.efficient and self.check() > 0.05:
+            return (
+                f"the parts miss their total of {self.total:+.1f} by {self.check():.0%}; "
+                "take more steps"
+            )
         share, area = self.background_share, self.areas.get("background", 0.0)
         if share <= max(area, 0.05):
             return None
         return (
-            f"the background carries {share:.0%} of the evidence on {area:.0%} of the crop: "
+            f"the background carries {share:.0%} of the {self.what} on {area:.0%} of the crop: "
             "do not read this answer as being about the face alone"
         )
 
@@ -101,7 +112,10 @@ class Explanation:
             "method": self.method,
             "target": self.target,
             "against": self.against,
-            "unit": "logits",
+            "what": self.what,
+            "unit": self.unit,
+            "signed": self.signed,
+            "about_target": self.about_target,
             "sentence": self.sentence,
             "warning": self.warning,
             "regions": dict(self.regions),
@@ -109,7 +123,7 @@ class Explanation:
             "interactions": {a: dict(row) for a, row in self.interactions.items()},
             "base": self.base,
             "value": self.value,
-            "total": self.total,
+            "total": None if self.base is None else self.total,
             "efficiency_gap": self.check() if self.efficient else None,
             "baseline": self.baseline,
             "seed": self.seed,
@@ -156,9 +170,55 @@ FOOTNOTE = (
 )
 
 
+#: The same for methods whose values are not signed logits, by what their values are.
+FOOTNOTES = {
+    "attention": (
+        "Attention says where the network looked, not what it made of it: it is the same for every "
+        "expression, and has no parts that speak against."
+    ),
+    "relevance": (
+        "Relevance follows attention and its gradients to the answer. It has no unit and no parts "
+        "that speak against: compare places, not sizes."
+    ),
+    "activation": (
+        "Activation says where a layer answers strongly, whatever for: it is the same for every "
+        "expression."
+    ),
+}
+FOOTNOTE_GRADIENTS = (
+    "Evidence comes from gradients: what a small change at a place would do to the model's score, "
+    "times what is there; nothing is hidden. It is what the model used, not a cause, and not what "
+    "the person feels."
+)
+
+
+def footnote(explanation: Explanation) -> str:
+    """What the numbers of this method are, for people who have not read the documentation."""
+    known = FOOTNOTES.get(explanation.what)
+    return known or (FOOTNOTE if explanation.base is not None else FOOTNOTE_GRADIENTS)
+
+
+def _looked(e: Explanation) -> str:
+    """The sentence for values that no part can have less than nothing of: shares of a whole."""
+    p = e.prediction
+    subject = f"{e.target}, {chance(p.emotions[e.target])}"
+    if e.against is not None:
+        subject = f"{e.target} rather than {e.against}"
+    whole = sum(e.regions.values())
+    if whole <= 0:
+        return f"{subject}: no region carries {e.what}"
+    parts = sorted(e.regions.items(), key=lambda item: -item[1])[:3]
+    texts = [f"the {name} ({value / whole:.0%})" for name, value in parts]
+    first = f"{texts[0]} on {e.areas[parts[0][0]]:.0%} of the crop"
+    where = f"most {e.what} is on {first}, then {texts[1]} and {texts[2]}"
+    return f"{subject}: {where}" + ("" if e.about_target else "; the same for any expression")
+
+
 def describe(explanation: Explanation) -> str:
     """One sentence: the class, its probability, and the regions that made or unmade it."""
     e = explanation
+    if not e.signed:
+        return _looked(e)
     p = e.prediction
     subject = f"{e.target}, {chance(p.emotions[e.target])}"
     if e.against is not None:
@@ -197,24 +257,27 @@ def sheet(explanation: Explanation) -> ImageArray:
     e = explanation
     if e.method == "regions":
         shown = np.array(list(e.regions.values()))[e.labels]
-        unit = "logits per region"
+        unit = f"{e.unit} per region"
     else:
         shown = e.values * (e.values.size / e.players)
-        unit = "logits per cell"
+        unit = f"{e.unit} per cell"
     limit = max(float(np.abs(shown).max()), 1e-9)
     crop = draw.enlarge(e.crop, PANEL)
     p = e.prediction
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
     passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
-    evidence = f"{e.method}, {passes}, hidden parts: {e.baseline}"
+    hidden = "nothing hidden" if e.base is None else f"hidden parts: {e.baseline}"
+    evidence = ", ".join([e.method, passes, hidden, *(f"{k} {v}" for k, v in e.options.items())])
     texts = {name: brief(v) for name, v in p.emotions.items()}
     ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
+    colours = None if e.signed else dict.fromkeys(ordered, draw.LOOK)
     panels = [
         ("aligned face", draw.stack([crop, _note(seen)], 8)),
-        (f"evidence for {_subject(e)}",
-         draw.stack([draw.overlay(crop, shown, limit), draw.legend(PANEL, limit, unit)], 8)),
-        (f"regions, logits (sum {e.total:+.2f})" if e.efficient else "regions, logits",
-         draw.bars(ordered, PANEL)),
+        (f"{e.what} for {_subject(e)}" if e.about_target else f"{e.what} of the network",
+         draw.stack([draw.overlay(crop, shown, limit, signed=e.signed),
+                     draw.legend(PANEL, limit, unit, signed=e.signed)], 8)),
+        (f"regions, {e.unit}" + (f" (sum {e.total:+.2f})" if e.efficient else ""),
+         draw.bars(ordered, PANEL, colours=colours)),
         ("probability of each expression",
          draw.bars(p.emotions, PANEL, colours=COLOURS, texts=texts)),
     ]  # fmt: skip
@@ -223,8 +286,11 @@ def sheet(explanation: Explanation) -> ImageArray:
          for title, panel in panels], 28,
     )  # fmt: skip
     width = row.shape[1]
-    notes = [_note(evidence, width), _note(FOOTNOTE, width)]
-    parts = [draw.wrapped(e.sentence, width, 19), row, draw.stack(notes, 4)]
+    notes = [_note(evidence, width), _note(footnote(e), width)]
+    parts = [draw.wrapped(e.sentence, width, 19), row]
+    if e.maps is not None:
+        parts.append(mosaic(e.maps, e.crop, width))
+    parts.append(draw.stack(notes, 4))
     if e.warning:
         parts.insert(1, draw.wrapped(f"Warning: {e.warning}", row.shape[1], 14, draw.FOR))
     return draw.frame(draw.stack(parts, 14), 24)

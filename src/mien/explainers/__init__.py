@@ -14,7 +14,14 @@ import numpy as np
 
 from mien.emotions import label
 from mien.explainers import cam, occluding
-from mien.explainers.base import METHODS, Case, Evidence, checked_options
+from mien.explainers.base import (
+    METHODS,
+    Case,
+    Evidence,
+    check_supported,
+    checked_options,
+    supported,
+)
 from mien.explainers.masks import BASELINES
 from mien.explanation import Explanation
 from mien.regions import REGIONS, areas, region_labels, sum_by_region
@@ -22,7 +29,7 @@ from mien.registry import choose
 from mien.runtime import BaseModel
 from mien.types import FloatArray, ImageArray, InputError, ModelError, Prediction
 
-__all__ = ["BASELINES", "METHODS", "Case", "Evidence", "explain_crop", "names"]
+__all__ = ["BASELINES", "METHODS", "Case", "Evidence", "explain_crop", "names", "supported"]
 
 _REGISTERED = (occluding, cam)  # importing them fills the registry
 
@@ -67,7 +74,7 @@ def explain_crop(
     Raises UnknownNameError for a name that does not exist, InputError for a pair that cannot be
     explained.
     """
-    METHODS.get(method)
+    check_supported(method, model)
     choose("baseline", baseline or "mean", BASELINES)
     labels = tuple(prediction.emotions)
     if "contempt" in (target, against) and "contempt" not in labels:
@@ -89,6 +96,11 @@ def explain_crop(
     evidence = METHODS.get(method)(case, **checked_options(method, options or {}))
     if evidence.baseline and baseline is not None:
         raise InputError(f"the method {method!r} hides nothing and takes no baseline; leave it out")
+    if not evidence.about_target and other is not None:
+        raise InputError(
+            f"the method {method!r} gives the same map for every expression and takes no "
+            "'against'; leave it out"
+        )
     if not np.isfinite(evidence.values).all():
         raise ModelError(f"the method {method!r} gave values that are not finite; try 'regions'")
     matrix = evidence.interactions
@@ -118,6 +130,11 @@ def explain_crop(
         },
         efficient=evidence.efficient,
         options=evidence.options,
+        what=evidence.what,
+        unit=evidence.unit,
+        signed=evidence.signed,
+        about_target=evidence.about_target,
+        maps=evidence.maps,
     )  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
+from mien.mosaic import Maps
 from mien.registry import Registry, choose
 from mien.runtime import BaseModel
 from mien.types import FloatArray, InputError, IntArray
@@ -31,21 +32,112 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a method found, in logits."""
+    """What a method found: in logits, signed and about the target, unless it says otherwise."""
 
-    values: FloatArray  # [h, w], signed
-    base: float
-    value: float
+    values: FloatArray  # [h, w]
+    base: float | None  # the score that nothing of the crop gives; None where there is no such
+    value: float  # the score of the crop
     players: int  # how many parts share the value
     evaluations: int  # forward passes, counted in images
     interactions: FloatArray | None = None  # [players, players]
     efficient: bool = True  # whether the values are meant to sum to value - base
     baseline: str = ""  # where the method has one of its own
     options: dict[str, Any] = field(default_factory=dict)
+    what: str = "evidence"  # a noun for the values: attention, relevance, activation
+    unit: str = "logits"
+    signed: bool = True  # whether values below 0 are possible, and mean the opposite
+    about_target: bool = True  # False where every expression would get the same map
+    maps: Maps | None = None  # what lies behind the values, for a picture: layers, heads, features
 
 
 Method = Callable[..., Evidence]
 METHODS: Final = Registry[Method]("method")
+Reason = Callable[[BaseModel], str]
+_REASONS: Final[dict[Method, Reason]] = {}
+
+
+def needs(reason: Reason) -> Callable[[Method], Method]:
+    """Decorator for a method that not every model has what it takes for.
+
+    ``reason`` says in a few words why it cannot explain a model, "" where it can.
+    """
+
+    def add(method: Method) -> Method:
+        _REASONS[method] = reason
+        return method
+
+    return add
+
+
+def why_not(name: str, model: BaseModel) -> str:
+    """Why a method cannot explain a model, "" where it can.
+
+    >>> from mien.runtime import Model
+    >>> from mien.weights import locate
+    >>> why_not("cam", Model(locate("mien")))
+    ''
+    """
+    reason = _REASONS.get(METHODS.get(name))
+    return reason(model) if reason else ""
+
+
+def supported(model: BaseModel) -> list[str]:
+    """Names of the methods that work on a model, in the order of registration.
+
+    >>> from mien.runtime import Model
+    >>> from mien.weights import locate
+    >>> "regions" in supported(Model(locate("mien")))
+    True
+    """
+    return [name for name in METHODS.names() if not why_not(name, model)]
+
+
+def check_supported(name: str, model: BaseModel) -> None:
+    """InputError where a method cannot explain a model; it names those that can."""
+    if reason := why_not(name, model):
+        raise InputError(
+            f"the method {name!r} cannot explain {model.card.name}: {reason}; "
+            f"these can: {', '.join(supported(model))}"
+        )
+
+
+def read_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Options written as ``key=value``, as the method's own types.
+
+    Raises UnknownNameError for one that the method does not take, InputError for a value that is
+    not of its type.
+
+    >>> read_options("dncshap", ["levels=4", "contexts=owen"])
+    {'levels': 4, 'contexts': 'owen'}
+    """
+    found: dict[str, Any] = {}
+    known = _known(name)
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"expected an option as key=value, got {text!r}")
+        if not known:
+            raise InputError(f"the method {name!r} takes no options, got {text}")
+        wanted = known[choose(f"option of {name!r}", key.strip(), known)]
+        try:
+            found[key.strip()] = _switch(value) if wanted is bool else wanted(value.strip())
+        except ValueError:
+            raise InputError(
+                f"expected {wanted.__name__} for the option {key!r} of {name!r}, got {value!r}"
+            ) from None
+    return found
+
+
+def _switch(text: str) -> bool:
+    if text.strip().lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.strip().lower() == "true"
+
+
+def _known(name: str) -> dict[str, type]:
+    """The options of a method and their types, from its signature."""
+    parameters = inspect.signature(METHODS.get(name), eval_str=True).parameters
+    return {key: p.annotation for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def checked_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -54,13 +146,12 @@ def checked_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     >>> checked_options("dncshap", {"levels": 4})
     {'levels': 4}
     """
-    parameters = inspect.signature(METHODS.get(name), eval_str=True).parameters
-    known = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    known = _known(name)
     if options and not known:
         raise InputError(f"the method {name!r} takes no options, got {', '.join(options)}")
     for key, value in options.items():
-        wanted = known[choose(f"option of {name!r}", key, known)].annotation
-        if not isinstance(value, wanted):
+        wanted = known[choose(f"option of {name!r}", key, known)]
+        if not isinstance(value, (float, int) if wanted is float else wanted):
             raise InputError(
                 f"expected {wanted.__name__} for the option {key!r} of {name!r}, got {value!r}"
             )
