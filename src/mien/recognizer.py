@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import IOBase
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 
 from mien import explainers, faces
+from mien.crops import Crop, Finder, enlarged
 from mien.emotions import SEVEN
 from mien.explainers.base import METHODS
 from mien.explanation import Explanation, Explanations
-from mien.images import DISPLAY, align, box_matrix, cut, invert, sample, transform
-from mien.landmarks import LANDMARKS
-from mien.media import Source, read_image
+from mien.media import Source, in_groups, read_ahead, read_image, read_reduced
 from mien.metrics import probabilities
 from mien.registry import choose
 from mien.results import Predictions
 from mien.runtime import BaseModel, Model
 from mien.types import (
-    Face,
     FloatArray,
     ImageArray,
     InputError,
@@ -31,16 +29,6 @@ from mien.types import (
     Prediction,
 )
 from mien.weights import BUILT_IN, locate
-
-
-@dataclass(frozen=True, eq=False)
-class Crop:
-    """One face as the model sees it."""
-
-    face: Face  # with landmarks in pixels of the photo
-    pixels: FloatArray  # [C, size, size] in 0..255, the network's input
-    image: ImageArray  # [192, 192, 3], for people to look at
-    landmarks: FloatArray  # [24, 2] in 0..1 across the crop
 
 
 class Recognizer:
@@ -62,6 +50,8 @@ class Recognizer:
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
         dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
         self.labels = tuple(name for name in model.labels if name not in dropped)
+        #: What :func:`load` was given, for other processes to do the same.
+        self.arguments: dict[str, Any] | None = None
         if contempt and "contempt" not in self.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
 
@@ -73,23 +63,78 @@ class Recognizer:
         An image without a face gives one row without ``face_id``; one that cannot be read gives
         one row with its ``error``. ``names`` stand in the rows' ``input`` (paths name themselves).
         """
-        rows: list[Prediction] = []
-        for name, source in _named(images, names):
-            rows += self.predict_one(source, name=name, bgr=bgr)
+        items = list(_named(images, names))
+        rows = [row for part in self.predict_many(items, bgr=bgr) for row in part]
         return Predictions(tuple(rows), self.labels)
+
+    def predict_many(
+        self,
+        named: Iterable[tuple[str, Source]],
+        *,
+        bgr: bool = False,
+        reduced: bool = False,
+        batch: int = 32,
+        readers: int = 2,
+    ) -> Iterator[list[Prediction]]:
+        """Rows of each ``(name, image)``, in order, as they come; never raises for a bad image.
+
+        Images are read ahead in ``readers`` threads, and all faces of up to ``batch`` images are
+        one model call. With ``reduced``, a large JPEG is decoded at a half, a quarter or an
+        eighth of its size where the detector would shrink it anyway; where that leaves a face
+        with less than twice the pixels that the model sees, the whole photo is read after all.
+
+        >>> import mien, numpy as np
+        >>> grey = np.full((48, 48), 128, dtype=np.uint8)
+        >>> many = mien.load(detector="none").predict_many([("a", grey), ("b", b"damaged")])
+        >>> [(rows[0].input, rows[0].error is None) for rows in many]
+        [('a', True), ('b', False)]
+        """
+        longest = self.detector.longest if reduced else None
+
+        def read(item: tuple[str, Source]) -> _Read:
+            try:
+                return _Read(*item, *read_reduced(item[1], longest, bgr=bgr))
+            except Exception as error:  # one bad image must not cost the others
+                return _Read(*item, error=_said(item[0], error))
+
+        for group in in_groups(read_ahead(named, read, readers), batch, lambda r: r.pixels):
+            yield from self._rows_of(group, bgr)
+
+    def _rows_of(self, group: list[_Read], bgr: bool) -> list[list[Prediction]]:
+        """Rows of images that were read, by one model call, or one each where that fails."""
+        good = [item for item in group if item.image is not None]
+        try:
+            crops = self.crops_of([item.image for item in good if item.image is not None])
+        except Exception as error:
+            if len(group) > 1:
+                return [rows for item in group for rows in self._rows_of([item], bgr)]
+            return [[Prediction(group[0].name, error=_said(group[0].name, error))]]
+        found = {id(item): part for item, part in zip(good, crops, strict=True)}
+        rows = []
+        for item in group:
+            mine = found.get(id(item), [])
+            if item.scale < 1 and any(self._too_small(crop) for crop in mine):
+                rows += self._rows_of([self._read_whole(item, bgr)], bgr)
+            elif item.error is not None:
+                rows.append([Prediction(item.name, error=item.error)])
+            else:
+                answers = self.answers(item.name, mine, scale=item.scale)
+                rows.append(answers or [Prediction(item.name)])
+        return rows
+
+    def _too_small(self, crop: Crop) -> bool:
+        return max(crop.face.box[2:]) < 2 * self.model.card.preprocess.size
+
+    @staticmethod
+    def _read_whole(item: _Read, bgr: bool) -> _Read:
+        try:
+            return _Read(item.name, item.source, read_image(item.source, bgr=bgr))
+        except Exception as error:
+            return _Read(item.name, item.source, error=_said(item.name, error))
 
     def predict_one(self, source: Source, *, name: str, bgr: bool = False) -> list[Prediction]:
         """Rows of one image; never raises for a bad image."""
-        try:
-            image = read_image(source, bgr=bgr)
-            crops = self.crops(image)
-            return self._answers(name, crops) or [Prediction(name)]
-        except MienError as error:
-            return [Prediction(name, error=str(error))]
-        except Exception as error:  # one image that OpenCV refuses must not cost the others
-            reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else ""
-            text = f"{name}: cannot be worked on ({type(error).__name__}: {reason})"
-            return [Prediction(name, error=text)]
+        return next(self.predict_many([(name, source)], bgr=bgr, readers=0))
 
     def explain(
         self,
@@ -154,7 +199,7 @@ class Recognizer:
                 f"{name}: expected a face in 0..{len(crops) - 1}, got {face}; "
                 "faces are numbered from left to right"
             )
-        answers = self._answers(name, crops)
+        answers = self.answers(name, crops)
         return [
             explainers.explain_crop(
                 self.model, crop.pixels, crop.image, answer, crop.landmarks, **how
@@ -169,69 +214,74 @@ class Recognizer:
         Landmarks come from the detector where it has them, else from the model itself: once
         on the square around the box, to align, and once on the aligned crop.
         """
-        found = self.detector(image)
-        matrices = [self._rough_matrix(face) for face in found]
-        points = self._locate(image, matrices)
-        if self.detector.name != "none":
-            known = [
-                transform(own * DISPLAY - 0.5, invert(matrix))
-                if face.landmarks is None else face.landmarks
-                for face, matrix, own in zip(found, matrices, points, strict=True)
-            ]  # fmt: skip
-            matrices = [align(marks, self.locator.template, DISPLAY) for marks in known]
-            points = self._locate(image, matrices)
-        crops = []
-        for face, matrix, own in zip(found, matrices, points, strict=True):
-            back = invert(matrix)
-            own_marks = transform(own * DISPLAY - 0.5, back)
-            marks = own_marks if face.landmarks is None else face.landmarks
-            crops.append(
-                Crop(
-                    face=replace(face, landmarks=marks),
-                    pixels=sample(image, matrix, self.model.card.preprocess),
-                    image=cut(image, matrix),
-                    landmarks=(transform(marks, matrix) + 0.5) / DISPLAY,
-                )
-            )
-        return crops
+        return self.crops_of([image])[0]
 
-    def _rough_matrix(self, face: Face) -> FloatArray:
-        how = self.model.card.preprocess
-        box = self.detector.crop_box(face)
-        return box_matrix(box, DISPLAY, self.detector.margin + how.margin)
+    def crops_of(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
+        """Every face of every image, with one call of the model for all of them.
 
-    def _locate(self, image: ImageArray, matrices: list[FloatArray]) -> FloatArray:
-        """The locator's landmarks ``[N, 24, 2]`` in 0..1 of the crops that matrices cut."""
-        if not matrices:
-            return np.zeros((0, len(LANDMARKS), 2))
-        how = self.locator.card.preprocess
-        pixels = np.stack([sample(image, matrix, how) for matrix in matrices])
-        found = self.locator.run(pixels, landmarks=True).landmarks
-        assert found is not None  # that is what made it the locator
-        return found
+        ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too.
+        """
+        return Finder(self.detector, self.model, self.locator)(images, cam=cam)
 
-    def _answers(self, name: str, crops: list[Crop]) -> list[Prediction]:
+    def chances(self, logits: FloatArray) -> FloatArray:
+        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits."""
+        columns = [self.model.labels.index(label) for label in self.labels]
+        return probabilities(logits[:, columns], self.model.head.temperature)
+
+    def answers(self, name: str, crops: Sequence[Crop], *, scale: float = 1.0) -> list[Prediction]:
+        """Rows for the crops of one image, which was read at ``scale`` times its size."""
         if not crops:
             return []
-        logits = self.model.logits(np.stack([crop.pixels for crop in crops]))
-        columns = [self.model.labels.index(label) for label in self.labels]
-        chances = probabilities(logits[:, columns], self.model.head.temperature)
+        chances = self.chances(np.stack([crop.logits for crop in crops]))
         rows = []
         for i, (crop, p) in enumerate(zip(crops, chances, strict=True)):
             best = int(p.argmax())
+            face = crop.face if scale == 1 else enlarged(crop.face, 1 / scale)
             rows.append(
                 Prediction(
                     input=name,
                     face_id=i,
-                    box=crop.face.box,
-                    face_confidence=crop.face.confidence,
+                    box=face.box,
+                    face_confidence=face.confidence,
                     emotions={label: float(v) for label, v in zip(self.labels, p, strict=True)},
                     dominant_emotion=self.labels[best],
                     score=float(p[best]),
-                    face=crop.face,
+                    face=face,
                 )
             )
         return rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as the arguments of :func:`load`: sessions and cascades cannot travel."""
+        if self.arguments is None:
+            raise TypeError("only a recognizer made by mien.load can be pickled; make it there")
+        return _again, (self.arguments,)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """One image of many: its pixels, or why there are none."""
+
+    name: str
+    source: Source
+    image: ImageArray | None = None
+    scale: float = 1.0
+    error: str | None = None
+
+    @property
+    def pixels(self) -> int:
+        return 0 if self.image is None else self.image.shape[0] * self.image.shape[1]
+
+
+def _said(name: str, error: Exception) -> str:
+    if isinstance(error, MienError):
+        return str(error)
+    reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else ""
+    return f"{name}: cannot be worked on ({type(error).__name__}: {reason})"
+
+
+def _again(arguments: dict[str, Any]) -> Recognizer:
+    return load(**arguments)
 
 
 def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[tuple[str, Source]]:
@@ -305,7 +355,11 @@ def load(
     ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
     opened = open_model(model, head=head, threads=threads)
-    return Recognizer(faces.create(detector), opened, contempt=contempt)
+    made = Recognizer(faces.create(detector), opened, contempt=contempt)
+    if isinstance(model, str | Path):
+        made.arguments = {"model": model, "head": head, "contempt": contempt,
+                          "detector": detector, "threads": threads}  # fmt: skip
+    return made
 
 
 def explain(image: Source | Sequence[Source], **options: Any) -> Explanations:

@@ -84,6 +84,11 @@ class Predictions(Results[Prediction]):
         """Flat rows for CSV and Parquet: the box in four columns, one column per expression."""
         return [_flat(row, self.labels) for row in self.rows]
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the table's columns."""
+        return list(_flat(Prediction(""), self.labels))
+
     def text(self, kind: str) -> str:
         """The rows as ``csv``, ``jsonl`` or ``json``."""
         kind = choose("format", kind, FORMATS)
@@ -112,7 +117,10 @@ class Predictions(Results[Prediction]):
         kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
         with whole_file(path) as part:
             if kind == "parquet":
-                _write_parquet(part, self.table())
+                table = arrow_table(self)
+                import pyarrow.parquet as pq
+
+                pq.write_table(table, part)
             else:
                 # names of files need not be UTF-8: they are written as they are
                 part.write_text(self.text(kind), encoding="utf-8", errors="surrogateescape")
@@ -184,20 +192,19 @@ def require_parquet() -> None:
         ) from error
 
 
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+def arrow_table(predictions: Predictions) -> Any:
+    """The rows as an Arrow table, with the same columns and kinds whatever the rows hold."""
     require_parquet()
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     texts, whole = {"input", "dominant_emotion", "detector", "error"}, {"frame", "face_id"}
-    names = list(rows[0]) if rows else ["input"]
     kinds = {n: pa.string() if n in texts else pa.int64() if n in whole else pa.float64()
-             for n in names}  # fmt: skip
+             for n in predictions.columns}  # fmt: skip
     rows = [
         {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v
-         for k, v in row.items()} for row in rows
+         for k, v in row.items()} for row in predictions.table()
     ]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()))), path)
+    return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
 
 
 def _html_table(rows: list[dict[str, Any]]) -> str:
