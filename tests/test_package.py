@@ -66,7 +66,8 @@ def test_the_layers_import_one_way_only() -> None:
         {"crops"},
         {"recognizer", "recipe", "evaluate", "runs"},
         {"report"},
-        {"train"},
+        {"train", "video"},
+        {"batch"},
         {"cli"},
     ]
     height = {name: i for i, names in enumerate(layers) for name in names}

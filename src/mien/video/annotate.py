@@ -1,0 +1,117 @@
+"""Frames with what was found drawn on them: boxes, names, bars, and the evidence on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mien import draw
+from mien.emotions import COLOURS
+from mien.images import DISPLAY, invert, transform
+from mien.results import brief
+from mien.types import FloatArray, ImageArray, Prediction
+from mien.video.frames import Tracked
+
+OPACITY = 0.55  # of the strongest evidence: the face stays in sight
+DECAY = 0.995  # per frame, of the value at which colours are full
+
+
+class Annotator:
+    """Draws the faces of one frame after another.
+
+    Evidence is drawn in vermilion (for) and blue (against). Its colours are full at the largest
+    value of late, which falls by half a percent a frame, so that the picture does not flicker.
+    """
+
+    def __init__(self) -> None:
+        self._limit = 0.0
+
+    def __call__(self, image: ImageArray, faces: Sequence[Tracked]) -> ImageArray:
+        """A copy of the frame ``[H, W, 3]`` with its faces drawn."""
+        canvas = image.copy()
+        maps = [face.evidence for face in faces if face.evidence is not None]
+        if maps:
+            strongest = max(float(np.abs(values).max()) for values in maps)
+            self._limit = max(self._limit * DECAY, strongest, 1e-9)
+        for face in faces:
+            if face.evidence is not None:
+                shade(canvas, face.crop.matrix, face.evidence, self._limit)
+        picture = Image.fromarray(canvas)
+        unit = max(min(image.shape[:2]) // 45, 9)  # pixels of the text
+        for face in faces:
+            _tag(picture, face.prediction, unit)
+        return np.asarray(picture)
+
+
+def shade(canvas: ImageArray, matrix: FloatArray, values: FloatArray, limit: float) -> None:
+    """Lay a map ``[h, w]`` over the crop that ``matrix`` cuts from the canvas, in place."""
+    import cv2
+
+    corners = transform(np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]) * DISPLAY - 0.5,
+                        invert(matrix))  # fmt: skip
+    size = np.array([canvas.shape[1], canvas.shape[0]])
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, size)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, 0, size)
+    if (high <= low).any():
+        return
+    # from pixels of this part of the canvas to cells of the map
+    cells = np.array([values.shape[1], values.shape[0]]) / DISPLAY
+    offset = matrix[:, 2] + matrix[:, :2] @ low + 0.5
+    to_cells = np.column_stack([matrix[:, :2] * cells[:, None], offset * cells - 0.5])
+    width, height = (int(v) for v in high - low)
+    strength = cv2.warpAffine(
+        np.clip(values / limit, -1, 1).astype(np.float32), to_cells, (width, height),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=(0.0,),
+    )[..., None]  # fmt: skip
+    part = canvas[low[1] : high[1], low[0] : high[0]]
+    colour = np.where(strength >= 0, draw.FOR, draw.AGAINST)
+    alpha = OPACITY * np.abs(strength)
+    part[:] = (part * (1 - alpha) + colour * alpha).astype(np.uint8)
+
+
+def _tag(picture: Image.Image, row: Prediction, unit: int) -> None:
+    """The box, the name above it and the bars beside it."""
+    assert row.box is not None
+    assert row.dominant_emotion is not None
+    assert row.score is not None
+    pen = ImageDraw.Draw(picture)
+    x, y, width, height = row.box
+    colour = COLOURS.get(row.dominant_emotion, draw.FOR)
+    line = max(unit // 6, 2)
+    pen.rectangle((x, y, x + max(width, 1), y + max(height, 1)), outline=colour, width=line)
+    text = f"{row.face_id}  {row.dominant_emotion} {brief(row.score)}"
+    font = draw.font(unit)
+    wide = round(pen.textlength(text, font=font)) + unit
+    tall = round(1.5 * unit)
+    left = int(np.clip(x, 0, max(picture.width - wide, 0)))
+    top = int(y - tall if y >= tall else min(y + height, picture.height - tall))
+    pen.rectangle((left, top, left + wide, top + tall), fill=colour)
+    ink = draw.INK if sum(colour) > 330 else draw.PAPER
+    pen.text((left + unit // 2, top + tall / 2), text, fill=ink, font=font, anchor="lm")
+    panel = bars(row, max(round(0.8 * unit), 8))
+    right = x + width + line
+    if right + panel.width > picture.width:
+        right = x - line - panel.width  # on the other side, where there is no room
+    if right >= 0:
+        place = (int(right), int(np.clip(y, 0, max(picture.height - panel.height, 0))))
+        picture.paste(panel, place, Image.new("L", panel.size, 205))
+
+
+def bars(row: Prediction, unit: int) -> Image.Image:
+    """The probabilities of one face as a small panel of bars; ``unit`` is the text's height."""
+    step, name_width, length = round(1.35 * unit), round(4.6 * unit), 5 * unit
+    size = (name_width + length + unit, step * len(row.emotions) + unit // 2)
+    panel = Image.new("RGB", size, draw.PAPER)
+    pen = ImageDraw.Draw(panel)
+    for i, (name, p) in enumerate(row.emotions.items()):
+        middle = unit // 4 + (i + 0.5) * step
+        ink = draw.INK if name == row.dominant_emotion else draw.PALE
+        pen.text(
+            (name_width - unit // 3, middle), name, fill=ink, font=draw.font(unit), anchor="rm"
+        )
+        end = name_width + max(length * p, 1)
+        box = (name_width, middle - 0.35 * unit, end, middle + 0.35 * unit)
+        pen.rectangle(box, fill=COLOURS.get(name, draw.FOR))
+    return panel

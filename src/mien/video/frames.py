@@ -1,0 +1,229 @@
+"""A clip's frames with the faces in them: found, followed, answered and smoothed, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.media import in_groups
+from mien.registry import choose
+from mien.types import FloatArray, InputError, Prediction
+from mien.video.reader import Frame, prefetch, read_frames
+from mien.video.smooth import DEFAULT, Smoother
+from mien.video.track import Tracker
+
+if TYPE_CHECKING:
+    from mien.crops import Crop
+    from mien.recognizer import Recognizer
+
+OVERLAYS = ("none", "cam", "regions")
+HELD = 40_000_000  # pixels of frames that are worked on together, 120 MB
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a clip is worked on."""
+
+    every: int = 1  # look at every n-th frame
+    fps: float | None = None  # or at so many frames per second of the clip
+    smoothing: float = DEFAULT  # seconds, 0 for none
+    overlay: str = "none"  # evidence to draw: cam (every frame) or regions (key frames)
+    key_seconds: float = 2.0  # regions: explained anew after so many seconds, or a new answer
+    batch: int = 32  # most frames worked on together
+
+    def __post_init__(self) -> None:
+        choose("overlay", self.overlay, OVERLAYS)
+        if self.every < 1:
+            raise InputError(f"every: expected 1 or more frames, got {self.every}")
+        if self.fps is not None and not self.fps > 0:
+            raise InputError(f"fps: expected more than 0 frames per second, got {self.fps}")
+        if self.fps is not None and self.every != 1:
+            raise InputError("expected every or fps, got both; leave one out")
+        if self.key_seconds <= 0 or self.batch < 1:
+            raise InputError(
+                f"expected key_seconds above 0 and a batch of at least 1, got {self.key_seconds} "
+                f"and {self.batch}"
+            )
+        Smoother(self.smoothing)
+
+    def interval(self, rate: float) -> float:
+        """Seconds between frames that are looked at, in a clip of so many frames per second."""
+        return 1 / self.fps if self.fps else self.every / rate
+
+
+DEFAULTS = Options()
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """One face in one frame; ``prediction.face_id`` is the same in all frames of the clip."""
+
+    prediction: Prediction  # smoothed
+    crop: Crop = field(repr=False)
+    evidence: FloatArray | None = field(default=None, repr=False)  # [h, w] over the crop, logits
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """One frame and its faces; ``analysed`` is False where they are those of the frame before."""
+
+    frame: Frame
+    faces: tuple[Tracked, ...]
+    analysed: bool
+    input: str
+
+    @property
+    def rows(self) -> tuple[Prediction, ...]:
+        """The table's rows for this frame: one per face, or one that says that there is none."""
+        none = Prediction(self.input, frame=self.frame.number, timestamp=self.frame.timestamp)
+        return tuple(face.prediction for face in self.faces) or (none,)
+
+
+class Sampler:
+    """Which frames are looked at.
+
+    >>> take = Sampler(Options(fps=2))
+    >>> [take(n, n / 10) for n in range(7)]
+    [True, False, False, False, False, True, False]
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._due = 0.0
+
+    def __call__(self, number: int, time: float) -> bool:
+        """Whether to look at the frame of this number and time."""
+        if self.options.fps is None:
+            return number % self.options.every == 0
+        # half a millisecond for clips whose times are rounded
+        if time + 5e-4 < self._due:
+            return False
+        step = 1 / self.options.fps
+        self._due = max(self._due + step, time - step / 2)
+        return True
+
+
+class Follower:
+    """The state that goes from frame to frame: tracks, smoothing, evidence of key frames."""
+
+    def __init__(
+        self, recognizer: Recognizer, options: Options, name: str, rate: float = 25.0
+    ) -> None:
+        self.recognizer, self.options, self.name = recognizer, options, name
+        # where looks are far apart, a face is remembered for some of them
+        self.tracker = Tracker(max(2.0, 3 * options.interval(rate)))
+        self.smoother = Smoother(options.smoothing)
+        self._keys: dict[int, tuple[float, str, FloatArray]] = {}
+
+    def __call__(self, frames: list[Frame]) -> list[FrameResult]:
+        """Results of frames that are all looked at, by one call of the model."""
+        wanted = self.options.overlay == "cam"
+        crops = self.recognizer.crops_of([f.image for f in frames], cam=wanted)
+        return [self._one(f, part) for f, part in zip(frames, crops, strict=True)]
+
+    def _one(self, frame: Frame, crops: list[Crop]) -> FrameResult:
+        boxes = [crop.face.box for crop in crops]
+        ids = self.tracker.update(frame.timestamp, frame.image, boxes)
+        alive = {track.face_id for track in self.tracker.tracks}
+        self.smoother.forget(alive)
+        self._keys = {face: key for face, key in self._keys.items() if face in alive}
+        found = []
+        for face_id, crop, answer in zip(
+            ids, crops, self.recognizer.answers(self.name, crops), strict=True
+        ):
+            labels = list(answer.emotions)
+            raw = np.fromiter(answer.emotions.values(), dtype=np.float64)
+            chances = self.smoother(face_id, frame.timestamp, raw)
+            best = int(chances.argmax())
+            row = replace(
+                answer,
+                face_id=face_id,
+                frame=frame.number,
+                timestamp=frame.timestamp,
+                emotions={n: float(v) for n, v in zip(labels, chances, strict=True)},
+                dominant_emotion=labels[best],
+                score=float(chances[best]),
+            )
+            found.append(Tracked(row, crop, self._evidence(row, crop)))
+        found.sort(key=lambda face: face.prediction.face_id or 0)
+        return FrameResult(frame, tuple(found), True, self.name)
+
+    def _evidence(self, row: Prediction, crop: Crop) -> FloatArray | None:
+        assert row.dominant_emotion is not None
+        if crop.cam is not None:
+            return np.asarray(crop.cam[self.recognizer.model.labels.index(row.dominant_emotion)])
+        if self.options.overlay != "regions":
+            return None
+        assert row.face_id is not None
+        assert row.timestamp is not None
+        key = self._keys.get(row.face_id)
+        old = key is None or row.timestamp - key[0] >= self.options.key_seconds
+        if key is None or old or key[1] != row.dominant_emotion:
+            from mien.explainers import explain_crop
+
+            values = explain_crop(
+                self.recognizer.model, crop.pixels, crop.image, row, crop.landmarks
+            ).values
+            key = (row.timestamp, row.dominant_emotion, values)
+            self._keys[row.face_id] = key
+        return key[2]
+
+
+def stream(
+    source: str | Path | Iterable[Frame],
+    recognizer: Recognizer,
+    options: Options = DEFAULTS,
+    *,
+    name: str | None = None,
+    rate: float = 25.0,
+    all_frames: bool = False,
+) -> Generator[FrameResult, None, None]:
+    """Results frame by frame; memory does not grow with the clip.
+
+    Parameters
+    ----------
+    source
+        A video's path, or any frames, such as those of a camera.
+    options
+        Which frames are looked at, smoothing, evidence.
+    name
+        What stands in the rows' ``input``; default: the path.
+    rate
+        Frames per second of the source, about.
+    all_frames
+        Yield the frames that are not looked at, too, with the faces of the last one that was.
+
+    Raises InputError for a file without frames. ``read_frames`` as a source says afterwards
+    whether the file broke off.
+    """
+    if isinstance(source, str | Path):
+        source, name = read_frames(source), name or str(source)
+    follow = Follower(recognizer, options, name or "frames", rate)
+    take = Sampler(options)
+
+    def sampled() -> Iterator[tuple[Frame, bool]]:
+        for frame in source:
+            looked = take(frame.number, frame.timestamp)
+            if looked or all_frames:
+                _ = frame.image  # its pixels are made here, in the reading thread
+                yield frame, looked
+
+    # the reading thread holds a few frames more, fewer where they are large
+    ahead = prefetch(sampled(), 4)
+    last: tuple[Tracked, ...] = ()
+    try:
+        for group in in_groups(ahead, options.batch, lambda f: f[0].size[0] * f[0].size[1], HELD):
+            results = iter(follow([frame for frame, looked in group if looked]))
+            for frame, looked in group:
+                if looked:
+                    result = next(results)
+                    last = result.faces
+                    yield result
+                else:
+                    yield FrameResult(frame, last, False, name or "frames")
+    finally:
+        ahead.close()

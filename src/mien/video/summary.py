@@ -1,0 +1,185 @@
+"""What a clip comes to: time per expression, changes, peaks; kept while the clip runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mien.types import FloatArray, ImageArray
+from mien.video.frames import FrameResult, Tracked
+
+GAP = 1.0  # seconds; a face that is away for longer was out of sight meanwhile
+COLUMNS = 1000  # of a timeline's picture
+
+
+@dataclass(frozen=True, eq=False)
+class Peak:
+    """The frame in which an expression was strongest."""
+
+    emotion: str
+    score: float
+    face_id: int
+    frame: int
+    timestamp: float
+    picture: ImageArray = field(repr=False)  # [192, 192, 3], the aligned face
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields, without the picture."""
+        return {"emotion": self.emotion, "score": self.score, "face_id": self.face_id,
+                "frame": self.frame, "timestamp": self.timestamp}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FaceSummary:
+    """One face over the whole clip.
+
+    ``shares`` are parts of the time in sight by dominant expression and sum to 1; ``means`` are
+    mean probabilities; ``transitions`` count changes of the dominant expression, from and to.
+    """
+
+    face_id: int
+    first: float  # seconds
+    last: float
+    seconds: float  # in sight
+    frames: int  # looked at
+    shares: dict[str, float]
+    means: dict[str, float]
+    transitions: dict[tuple[str, str], int]
+    peaks: dict[str, tuple[float, float]]  # expression -> score and time of its strongest frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        return {
+            "face_id": self.face_id, "first": self.first, "last": self.last,
+            "seconds": self.seconds, "frames": self.frames, "shares": dict(self.shares),
+            "means": dict(self.means),
+            "transitions": [{"from": a, "to": b, "count": n}
+                            for (a, b), n in self.transitions.items()],
+            "peaks": {name: {"score": s, "timestamp": t} for name, (s, t) in self.peaks.items()},
+        }  # fmt: skip
+
+
+@dataclass
+class _Face:
+    """Sums of one face; ``bins`` hold its timeline at the resolution of the picture."""
+
+    first: float
+    last: float
+    answer: str
+    step: float = 0.0  # the time that the last frame stands for
+    seconds: float = 0.0
+    frames: int = 0
+    held: dict[str, float] = field(default_factory=dict)
+    total: FloatArray | None = None
+    transitions: dict[tuple[str, str], int] = field(default_factory=dict)
+    peaks: dict[str, tuple[float, float]] = field(default_factory=dict)
+    bins: dict[int, FloatArray] = field(default_factory=dict)  # sums of probabilities and a count
+
+
+class Collector:
+    """Takes the results frame by frame and holds sums only.
+
+    ``interval`` is the time in seconds between frames that are looked at. The timeline's bins
+    are doubled whenever the clip outgrows :data:`COLUMNS` of them.
+    """
+
+    def __init__(self, labels: Sequence[str], interval: float = 0.04) -> None:
+        self.labels = tuple(labels)
+        self.interval = interval
+        self.gap = max(GAP, 2.5 * interval)
+        self.peaks: dict[str, Peak] = {}
+        self.width = 0.04  # seconds per bin
+        self.end = 0.0
+        self._faces: dict[int, _Face] = {}
+
+    def add(self, result: FrameResult) -> None:
+        """Take one frame that was looked at."""
+        time = result.frame.timestamp
+        self.end = max(self.end, time + self.interval)
+        while self.end > self.width * COLUMNS:
+            self._double()
+        for found in result.faces:
+            self._add_face(time, found)
+
+    def _add_face(self, time: float, found: Tracked) -> None:
+        row = found.prediction
+        assert row.face_id is not None
+        assert row.dominant_emotion is not None
+        assert row.frame is not None
+        answer = row.dominant_emotion
+        chances = np.fromiter(row.emotions.values(), dtype=np.float64)
+        face = self._faces.setdefault(row.face_id, _Face(time, time, answer))
+        passed = time - face.last
+        if 0 < passed <= self.gap:
+            _hold(face, face.answer, passed)
+            face.step = passed
+        elif face.frames:
+            _hold(face, face.answer, face.step)  # it went away
+        if answer != face.answer:
+            change = (face.answer, answer)
+            face.transitions[change] = face.transitions.get(change, 0) + 1
+        face.last, face.answer = time, answer
+        face.frames += 1
+        face.total = chances if face.total is None else face.total + chances
+        place = face.bins.setdefault(int(time / self.width), np.zeros(len(self.labels) + 1))
+        place += np.append(chances, 1.0)
+        for name, p in row.emotions.items():
+            if p > face.peaks.get(name, (-1.0, 0.0))[0]:
+                face.peaks[name] = (p, time)
+            # pictures only where the expression leads, or where nothing better was ever seen
+            if p > (self.peaks[name].score if name in self.peaks else -1.0) and name == answer:
+                self.peaks[name] = Peak(name, p, row.face_id, row.frame, time, found.crop.image)
+
+    def _double(self) -> None:
+        self.width *= 2
+        for face in self._faces.values():
+            merged: dict[int, FloatArray] = {}
+            for place, values in face.bins.items():
+                merged[place // 2] = merged.get(place // 2, 0) + values
+            face.bins = merged
+
+    def faces(self) -> tuple[FaceSummary, ...]:
+        """Summaries, longest in sight first."""
+        found = [self._summary(face_id, face) for face_id, face in self._faces.items()]
+        return tuple(sorted(found, key=lambda f: (-f.seconds, f.face_id)))
+
+    def _summary(self, face_id: int, face: _Face) -> FaceSummary:
+        held = dict(face.held)
+        held[face.answer] = held.get(face.answer, 0.0) + face.step  # the last frame's own time
+        seconds = sum(held.values())
+        if seconds == 0:  # one frame only
+            held = {face.answer: 1.0}
+        whole = sum(held.values())
+        assert face.total is not None
+        return FaceSummary(
+            face_id=face_id,
+            first=face.first,
+            last=face.last,
+            seconds=seconds,
+            frames=face.frames,
+            shares={n: held.get(n, 0.0) / whole for n in self.labels},
+            means={n: float(v) / face.frames for n, v in zip(self.labels, face.total, strict=True)},
+            transitions=dict(face.transitions),
+            peaks=dict(face.peaks),
+        )
+
+    def series(self, face_id: int) -> FloatArray:
+        """Mean probabilities ``[bins, K]`` of a face over the clip; NaN where it is not seen."""
+        bins = int(np.ceil(self.end / self.width - 1e-6))
+        values = np.full((bins, len(self.labels)), np.nan)
+        before = bins
+        for place, sums in sorted(self._faces[face_id].bins.items()):
+            if 0 < (place - before) * self.width <= self.gap + self.width:
+                values[before + 1 : place] = values[before]  # between two looks
+            own = max(round(self.interval / self.width), 1)  # what one look stands for
+            values[place : place + own] = sums[:-1] / sums[-1]
+            before = place
+        return values
+
+
+def _hold(face: _Face, answer: str, seconds: float) -> None:
+    face.held[answer] = face.held.get(answer, 0.0) + seconds
+    face.seconds += seconds

@@ -1,0 +1,135 @@
+"""Faces followed from frame to frame: the Hungarian method on overlap and appearance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mien.images import shrink
+from mien.types import Box, FloatArray, ImageArray, MissingExtraError
+
+PATCH = 12  # cells a side of the picture by which a face is known again
+GATE = 0.9  # cost above which two boxes are not the same face
+SAME = 0.12  # distance of appearances below which a face that was away is the same
+LEARN = 0.15  # how much of each new appearance is taken over
+
+
+def appearance(image: ImageArray, box: Box) -> FloatArray:
+    """What a face and its hair look like, ``[12 * 12 * 3]`` of length 1, free of brightness."""
+    x, y, width, height = box
+    x0, y0 = int(max(x - 0.15 * width, 0)), int(max(y - 0.3 * height, 0))
+    x1, y1 = int(x + 1.15 * width) + 1, int(y + 1.1 * height) + 1
+    part = image[y0:y1, x0:x1]
+    if not part.size:
+        return np.zeros(PATCH * PATCH * 3)
+    if min(part.shape[:2]) > 4 * PATCH:
+        part = shrink(part, 4 * PATCH / min(part.shape[:2]))
+    rows = np.linspace(0, part.shape[0], PATCH + 1).astype(int)[:-1]
+    columns = np.linspace(0, part.shape[1], PATCH + 1).astype(int)[:-1]
+    if min(part.shape[:2]) < PATCH:
+        values = part[rows][:, columns].astype(np.float64)
+    else:
+        values = np.add.reduceat(np.add.reduceat(part, rows, 0, dtype=np.float64), columns, 1)
+    # each colour keeps its share of the light, so that skin and hair tell people apart
+    values = values.ravel() / max(float(values.mean()), 1e-9)
+    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9))
+
+
+def overlap(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """Intersection over union ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]``, x, y, w, h.
+
+    >>> overlap(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 2, 2.0], [5, 5, 1, 1]])).round(2)
+    array([[0.33, 0.  ]])
+    """
+    a, b = boxes[:, None], others[None]
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    whole = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1) - shared
+    return np.asarray(shared / np.maximum(whole, 1e-9))
+
+
+@dataclass
+class Track:
+    """One face over time; ``speed`` is that of its box's centre in pixels per second."""
+
+    face_id: int
+    box: FloatArray  # [4]
+    look: FloatArray
+    seen: float  # seconds
+    speed: FloatArray = field(default_factory=lambda: np.zeros(2))
+
+    def expected(self, time: float) -> FloatArray:
+        """Where its box should be now, were it to move on as it did."""
+        # half a second is as far as a face goes on straight
+        moved = self.speed * min(time - self.seen, 0.5)
+        return np.concatenate([self.box[:2] + moved, self.box[2:]])
+
+
+class Tracker:
+    """Gives each face an id that it keeps; an id is never given twice.
+
+    A face that leaves is remembered for ``memory`` seconds and known again by its looks.
+
+    >>> tracker, picture = Tracker(), np.zeros((50, 50, 3), np.uint8)
+    >>> tracker.update(0.0, picture, [(0, 0, 9, 9), (30, 30, 9, 9)])
+    [0, 1]
+    >>> tracker.update(0.1, picture, [(31, 30, 9, 9), (1, 0, 9, 9)])
+    [1, 0]
+    """
+
+    def __init__(self, memory: float = 2.0) -> None:
+        self.memory = memory
+        self.tracks: list[Track] = []
+        self._next = 0
+
+    def update(self, time: float, image: ImageArray, boxes: list[Box]) -> list[int]:
+        """Ids of the faces in one frame, in their order."""
+        self.tracks = [t for t in self.tracks if time - t.seen <= self.memory]
+        looks = [appearance(image, box) for box in boxes]
+        ids: list[int] = [-1] * len(boxes)
+        for track, k in self._matched(time, boxes, looks):
+            self._follow(track, time, np.asarray(boxes[k], dtype=np.float64), looks[k])
+            ids[k] = track.face_id
+        for k, box in enumerate(boxes):
+            if ids[k] < 0:
+                ids[k] = self._next
+                self.tracks.append(
+                    Track(self._next, np.asarray(box, dtype=np.float64), looks[k], time)
+                )
+                self._next += 1
+        return ids
+
+    def _matched(
+        self, time: float, boxes: list[Box], looks: list[FloatArray]
+    ) -> list[tuple[Track, int]]:
+        if not boxes or not self.tracks:
+            return []
+        try:
+            from scipy.optimize import linear_sum_assignment
+        except ImportError as error:
+            raise MissingExtraError(
+                "following faces needs SciPy, which is not installed; "
+                "run: pip install 'mien[video]'"
+            ) from error
+        shared = overlap(
+            np.stack([t.expected(time) for t in self.tracks]), np.asarray(boxes, dtype=np.float64)
+        )
+        distance = 1 - np.stack([t.look for t in self.tracks]) @ np.stack(looks).T
+        # overlap decides, looks settle what it leaves open: people who cross, faces that jump
+        cost = (1 - shared) + np.clip(distance / SAME, 0, 2)
+        allowed = (shared > 1 - GATE) | (distance < SAME / 2)
+        rows, columns = linear_sum_assignment(np.where(allowed, cost, 1e3))
+        return [
+            (self.tracks[r], int(c)) for r, c in zip(rows, columns, strict=True) if allowed[r, c]
+        ]
+
+    @staticmethod
+    def _follow(track: Track, time: float, box: FloatArray, look: FloatArray) -> None:
+        passed = max(time - track.seen, 1e-3)
+        moved = (box[:2] + box[2:] / 2) - (track.box[:2] + track.box[2:] / 2)
+        track.speed = 0.5 * track.speed + 0.5 * moved / passed
+        blended = (1 - LEARN) * track.look + LEARN * look
+        track.look = blended / max(float(np.linalg.norm(blended)), 1e-9)
+        track.box, track.seen = box, time
