@@ -252,8 +252,8 @@ def describe(explanation: Explanation) -> str:
 PANEL = 264  # pixels, the side of a panel of the sheet
 
 
-def sheet(explanation: Explanation) -> ImageArray:
-    """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
+def painted(explanation: Explanation) -> tuple[FloatArray, float, str]:
+    """What is laid over the crop ``[h, w]``, the value that has full colour, and the unit."""
     e = explanation
     if e.method == "regions":
         shown = np.array(list(e.regions.values()))[e.labels]
@@ -261,7 +261,13 @@ def sheet(explanation: Explanation) -> ImageArray:
     else:
         shown = e.values * (e.values.size / e.players)
         unit = f"{e.unit} per cell"
-    limit = max(float(np.abs(shown).max()), 1e-9)
+    return shown, max(float(np.abs(shown).max()), 1e-9), unit
+
+
+def sheet(explanation: Explanation) -> ImageArray:
+    """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
+    e = explanation
+    shown, limit, unit = painted(e)
     crop = draw.enlarge(e.crop, PANEL)
     p = e.prediction
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
