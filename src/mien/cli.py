@@ -19,6 +19,7 @@ from mien import __version__
 from mien.data.commands import app as data
 from mien.train import commands as training
 from mien.types import InputError, MienError, Prediction
+from mien.video import commands as videos
 
 app = typer.Typer(
     name="mien",
@@ -32,6 +33,8 @@ app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(data, name="data", no_args_is_help=True)
 for _command in (training.train, training.recipes, training.compare, training.export):
     app.command()(_command)
+app.command()(videos.video)
+app.command()(videos.webcam)
 
 out, err = Console(), Console(stderr=True)
 LONG = 8  # images from which a progress bar is worth its lines
@@ -281,7 +284,7 @@ def _regions(result: Any) -> Table:
     for name, value in sorted(result.regions.items(), key=lambda item: -abs(item[1])):
         table.add_row(
             name,
-            f"{value:+.2f}" if result.signed else f"{value:.3g}",
+            f"{value:{'+.2f' if whole >= 0.5 else '+.2g'}}" if result.signed else f"{value:.2g}",
             f"{abs(value) / whole:.0%}",
             f"{result.areas[name]:.0%}",
         )

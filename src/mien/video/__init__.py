@@ -2,15 +2,38 @@
 
 :func:`analyse` does it all for one clip, :func:`stream` yields its frames one by one.
 
->>> analyse("absent.mp4")
+>>> from mien import video
+>>> video.analyse("absent.mp4")
 Traceback (most recent call last):
 mien.types.InputError: absent.mp4: no such file; give the path of a video
 """
 
-from mien.video.analyse import Analysis, Progress, analyse
-from mien.video.frames import FrameResult, Options, Tracked, stream
-from mien.video.reader import Clip, Frame, probe, read_frames
-from mien.video.summary import FaceSummary, Peak
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.video.analysis import Analysis, Progress, analyse
+    from mien.video.frames import FrameResult, Options, Tracked, stream
+    from mien.video.reader import Clip, Frame, probe, read_frames
+    from mien.video.summary import FaceSummary, Peak
+
+_HOME = {
+    "Analysis": "analysis",
+    "Clip": "reader",
+    "FaceSummary": "summary",
+    "Frame": "reader",
+    "FrameResult": "frames",
+    "Options": "frames",
+    "Peak": "summary",
+    "Progress": "analysis",
+    "Tracked": "frames",
+    "analyse": "analysis",
+    "probe": "reader",
+    "read_frames": "reader",
+    "stream": "frames",
+}
 
 __all__ = [
     "Analysis",
@@ -27,3 +50,10 @@ __all__ = [
     "read_frames",
     "stream",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load names on first use, so that the command starts fast."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'mien.video' has no attribute {name!r}")
+    return getattr(import_module(f"mien.video.{_HOME[name]}"), name)

@@ -155,10 +155,10 @@ def analyse(
         table = sink = None
         if timeline is not None:
             table = TimelineWriter(Path(timeline), recognizer.labels)
-            stack.push(_closer(table))
+            stack.push(closer(table))
         if output is not None:
             sink = VideoSink(Path(output), clip)
-            stack.push(_closer(sink))
+            stack.push(closer(sink))
         results = stream(
             frames, recognizer, options, name=str(source), rate=clip.fps,
             all_frames=output is not None,
@@ -212,10 +212,10 @@ def analyse(
     )
 
 
-def _closer(file: Any) -> Callable[[Any, Any, Any], None]:
-    """Close a file on the way out: kept after a clean end, removed after an error."""
+def closer(file: Any) -> Callable[[Any, Any, Any], None]:
+    """Close a file on the way out: removed after an error, kept after any other end."""
 
     def close(kind: Any, error: Any, trace: Any) -> None:  # noqa: ARG001 - the protocol of exits
-        file.close(keep=kind is None)
+        file.close(keep=kind is None or issubclass(kind, KeyboardInterrupt | GeneratorExit))
 
     return close

@@ -1,0 +1,202 @@
+"""``mien video`` and ``mien webcam``: thin skins over the package."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mien.types import InputError
+
+out, err = Console(), Console(stderr=True)
+
+Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
+Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
+Overlay = Annotated[
+    str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
+]
+Detector = Annotated[str, typer.Option(help="auto, blazeface, yunet, haar or none.")]
+ModelName = Annotated[str, typer.Option(help="mien, mien-int8, or the path of a model.")]
+HeadName = Annotated[str | None, typer.Option(help="ferplus (the default) or fer2013.")]
+Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
+TimelineFile = Annotated[
+    Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")
+]
+
+
+def seconds(text: str) -> float:
+    """The value of ``--smoothing``.
+
+    >>> seconds("off"), seconds("0.5")
+    (0.0, 0.5)
+    """
+    if text == "off":
+        return 0.0
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"smoothing: expected seconds or off, got {text!r}") from None
+
+
+def video(
+    clip: Annotated[Path, typer.Argument(help="A video of any kind that FFmpeg reads.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Annotated video: .mp4, .mov, .mkv or .webm."),
+    ] = None,
+    timeline: TimelineFile = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(help="Folder for summary.json, timeline.png and peaks.png."),
+    ] = None,
+    every: Every = 1,
+    fps: Annotated[float | None, typer.Option(help="Look at so many frames per second.")] = None,
+    smoothing: Smoothing = "0.3",
+    overlay: Overlay = "none",
+    detector: Detector = "auto",
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+) -> None:
+    """Follow every face of a clip and say what it expresses, when.
+
+    Each face keeps its number. Control-C keeps what is done.
+    """
+    from mien.recognizer import load
+    from mien.video.analysis import analyse, check_folder
+    from mien.video.frames import Options
+
+    options = Options(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
+    if overlay != "none" and output is None:
+        raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
+    if summary is not None:
+        check_folder(summary)
+    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[rate]}"))  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("frames", total=None, rate="")
+
+        def show(progress: Any) -> None:
+            rate = f"{progress.frame / max(progress.elapsed, 1e-9):.0f} frames/s"
+            bar.update(task, total=progress.frames, completed=progress.frame, rate=rate)
+
+        result = analyse(
+            clip, recognizer=recognizer, options=options, output=output, timeline=timeline,
+            progress=show,
+        )  # fmt: skip
+    out.print(_faces(result))
+    written = [] if summary is None else result.save(summary)
+    for name, path in (("annotated", output), ("table", timeline)):
+        if path is not None:
+            _say(f"{name}: {path}")
+    for path in written:
+        _say(f"{path.stem}: {path}")
+    how = "not smoothed" if options.smoothing == 0 else f"smoothed over {options.smoothing:g} s"
+    rate = result.frames / max(result.seconds, 1e-9)
+    _say(f"{result.looked_at:,} of {result.frames:,} frames looked at, {how}; "
+         f"{result.seconds:.1f} s, {rate:.0f} frames/s")  # fmt: skip
+    if result.stopped:
+        _fail(f"stopped after {result.frames} frames; what was done is written")
+        raise typer.Exit(130)
+    if result.problem:
+        _fail(f"{result.problem}; what was there is done")
+        raise typer.Exit(1)
+
+
+def _faces(result: Any) -> Table:
+    """Time in sight and its parts by expression, one row per face."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("face", "from", "to", "in sight", "expressions, by time", "changes"):
+        right = name not in ("expressions, by time",)
+        table.add_column(name, justify="right" if right else "left", no_wrap=right)
+    from mien.video.figure import clock
+
+    for face in result.faces[:20]:
+        ranked = sorted(face.shares.items(), key=lambda item: -item[1])
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in ranked if share >= 0.005)
+        span = (clock(face.first), clock(face.last), f"{face.seconds:.1f} s")
+        table.add_row(str(face.face_id), *span, parts, str(sum(face.transitions.values())))
+    if len(result.faces) > 20:
+        table.add_row("", "", "", "", f"and {len(result.faces) - 20} faces more", "")
+    if not result.faces:
+        table.add_row("", "", "", "", "no face found", "")
+    return table
+
+
+def webcam(
+    source: Annotated[str, typer.Option(help="A camera's number, or a video in its place.")] = "0",
+    text: Annotated[
+        bool, typer.Option("--text", help="No window: rows as JSON lines on stdout.")
+    ] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the annotated pictures to this video.")
+    ] = None,
+    timeline: TimelineFile = None,
+    smoothing: Smoothing = "0.3",
+    overlay: Overlay = "none",
+    detector: Detector = "auto",
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+) -> None:
+    """Show a camera's picture with what the faces express, and how late it is.
+
+    Nothing is written unless --record or --timeline asks for it. Escape, q or Control-C ends.
+    """
+    from mien.recognizer import load
+    from mien.video.camera import Camera, Window
+    from mien.video.frames import Options
+    from mien.video.live import Meter, run
+    from mien.video.sink import check_output
+
+    options = Options(smoothing=seconds(smoothing), overlay=overlay, batch=1)
+    if record is not None:
+        check_output(record)
+    window = None if text else Window("mien webcam")
+    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    meter = Meter()
+    with ExitStack() as stack:
+        if window is not None:
+            stack.callback(window.close)
+        camera = stack.enter_context(Camera(int(source) if source.isdigit() else source))
+        rows = 0
+        try:
+            answers = run(camera, recognizer, options, meter, record=record, timeline=timeline,
+                          drawn=window is not None or record is not None)  # fmt: skip
+            stack.callback(answers.close)
+            for shown in answers:
+                rows += len(shown.result.faces)
+                if window is not None and shown.image is not None:
+                    window.show(shown.image)
+                    if not window.open:
+                        break
+                else:
+                    for row in shown.result.rows:
+                        record_of = {**row.to_dict(), "latency_ms": round(shown.latency * 1000, 1)}
+                        sys.stdout.write(json.dumps(record_of) + "\n")
+                    sys.stdout.flush()
+        except KeyboardInterrupt:
+            pass  # that is how it ends
+    err.print(escape(
+        f"{meter.count} pictures in {time.perf_counter() - meter.started:.1f} s, {rows} faces; "
+        f"from picture to answer {meter.median * 1000:.0f} ms (median), "
+        f"{meter.missed} pictures skipped"
+    ), soft_wrap=True, highlight=False)  # fmt: skip
+
+
+def _say(text: str) -> None:
+    out.print(escape(text), soft_wrap=True, highlight=False)
+
+
+def _fail(text: str) -> None:
+    err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)
