@@ -199,16 +199,29 @@ def analyse(
         model=recognizer.model.identity,
         detector=recognizer.detector.name,
         labels=recognizer.labels,
-        frames=done,
+        frames=done if stopped else frames.count,  # the last ones may not have been looked at
         looked_at=looked,
         rows=rows,
         faces=faces,
         peaks=peaks,
         seconds=time.perf_counter() - started,
         stopped=stopped,
-        problem=frames.problem or (sink.problem if sink is not None else None),
+        problem=frames.problem
+        or (None if stopped else _shorter(clip, frames.end))
+        or (sink.problem if sink is not None else None),
         figure=figure.timeline(shown, faces, recognizer.labels, collect.end),
         sheet=figure.sheet(peaks),
+    )
+
+
+def _shorter(clip: Clip, end: float) -> str | None:
+    """What to say where the pictures end long before the file says that it does."""
+    said = clip.duration or 0.0
+    if end + 1 / clip.fps >= said - max(0.5, 0.03 * said):
+        return None
+    return (
+        f"{clip.path}: says that it lasts {said:.1f} s, but its pictures end after {end:.1f} s; "
+        "it may be cut off"
     )
 
 

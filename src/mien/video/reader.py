@@ -151,6 +151,8 @@ def _shape(frame: Any, stream: Any) -> tuple[int, int]:
 class read_frames:  # noqa: N801 - called like a function, it can be asked what went wrong
     """Iterate over the frames of a video; ``problem`` says afterwards where it broke off.
 
+    ``count`` and ``end`` are the frames read so far and the time of the last one.
+
     Frames are turned upright and scaled to square pixels. A frame without a time is given one
     frame's length after the last. A file that breaks off ends the iteration, not the program:
     what was there has been yielded. Memory does not grow with the length.
@@ -159,6 +161,8 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         self.problem: str | None = None
+        self.count = 0
+        self.end = 0.0
 
     def __iter__(self) -> Iterator[Frame]:
         av = need_av()
@@ -175,7 +179,8 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
                 time = last + 1 / rate if time is None else time - start
                 # times must grow, whatever a broken file says
                 time = time if time > last else last + 1e-3
-                last = time
+                last = self.end = time
+                self.count = number + 1
                 width, height = _shape(frame, stream)
                 turns = round(frame.rotation / 90) % 4
                 size = (height, width) if turns % 2 else (width, height)

@@ -1,0 +1,147 @@
+"""mien video and mien webcam, as commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+import mien
+from mien.types import InputError
+from mien.video.camera import Camera, Window
+from mien.video.commands import seconds
+from mien.video.frames import Options
+from mien.video.live import Meter, run
+from mien.video.reader import read_frames
+from tests.test_cli import one_line
+from tests.video import clips
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+
+def command(*args: str, cwd: Path) -> CompletedProcess[str]:
+    """The command in a process with every extra."""
+    env = {k: v for k, v in os.environ.items() if k != "DISPLAY"} | {"COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, "-c", "from mien.cli import main; main()", *args],
+        capture_output=True, text=True, timeout=120, cwd=cwd, check=False, env=env,
+    )  # fmt: skip
+
+
+def test_a_clip_is_annotated_tabled_and_summed_up(clip: Path, tmp_path: Path) -> None:
+    done = command(
+        "video", str(clip), "-o", "out [1].mp4", "--timeline", "rows.csv", "--summary", "sum",
+        "--fps", "4", "--smoothing", "off", "--overlay", "regions", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for said in ("face", "happy", "out [1].mp4", "rows.csv", "timeline.png", "not smoothed"):
+        assert said in done.stdout
+    assert "8 of 24 frames looked at" in done.stdout
+    assert len(list(read_frames(tmp_path / "out [1].mp4"))) == 24
+    assert sorted(p.name for p in (tmp_path / "sum").iterdir()) == [
+        "peaks.png", "summary.json", "timeline.png",
+    ]  # fmt: skip
+
+
+def test_a_damaged_clip_is_exit_code_1_and_its_results_are_there(tmp_path: Path) -> None:
+    path = clips.write(tmp_path / "a.mkv", 24)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    done = command("video", str(path), "--timeline", "rows.csv", "--every", "3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "may be cut off" in one_line(done)
+    assert f"of {len(list(read_frames(path)))} frames" in done.stdout
+    assert (tmp_path / "rows.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("video", "absent.mp4"), "no such file"),
+        (("video", "{clip}", "--smoothing", "much"), "expected seconds or off"),
+        (("video", "{clip}", "--overlay", "cam"), "give it an --output"),
+        (("video", "{clip}", "--every", "0"), "every"),
+        (("video", "{clip}", "-o", "a.gif"), ".mp4"),
+        (("webcam",), "no display"),
+        (("webcam", "--text", "--source", "absent.mp4"), "no such file"),
+    ],
+)
+def test_a_wrong_call_is_one_line(
+    clip: Path, tmp_path: Path, args: tuple[str, ...], words: str
+) -> None:
+    done = command(*(a.format(clip=clip) for a in args), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in one_line(done)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_base_install_says_what_to_install(run: Run, clip: Path) -> None:
+    done = run("video", str(clip))
+    assert done.returncode == 2
+    assert "pip install 'mien[video]'" in one_line(done)
+
+
+def test_smoothing_is_seconds_or_off() -> None:
+    assert [seconds("off"), seconds("1.5")] == [0, 1.5]
+
+
+def test_the_webcam_prints_rows_without_a_window_and_writes_nothing(
+    clip: Path, tmp_path: Path
+) -> None:
+    done = command("webcam", "--text", "--source", str(clip), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["face_id"] for row in rows} >= {0}
+    assert all(row["latency_ms"] > 0 for row in rows)
+    assert "from picture to answer" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_slow_reader_gets_the_newest_picture(clip: Path) -> None:
+    import time
+
+    numbers, missed = [], 0
+    with Camera(str(clip)) as camera:
+        for live in camera:
+            numbers.append(live.frame.number)
+            missed += live.missed
+            time.sleep(0.25)
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < 16
+    assert len(numbers) + missed == 24
+    assert numbers[-1] == 23
+
+
+def test_live_pictures_are_written_only_where_asked(
+    looker: mien.Recognizer, clip: Path, tmp_path: Path
+) -> None:
+    meter = Meter()
+    with Camera(str(clip)) as camera:
+        answers = run(camera, looker, Options(batch=1), meter, record=tmp_path / "r.mp4",
+                      timeline=tmp_path / "t.csv")  # fmt: skip
+        shown = [next(answers) for _ in range(4)]
+        answers.close()  # as if the window were closed
+    assert all(s.image is not None and s.latency > 0 for s in shown)
+    assert meter.count == 4
+    assert meter.median > 0
+    assert len(list(read_frames(tmp_path / "r.mp4"))) == 4
+    assert (tmp_path / "t.csv").read_text().count("\n") >= 5
+
+
+def test_a_camera_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(InputError, match="camera 99"):
+        Camera(99)
+
+
+def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    if not sys.platform.startswith("linux"):
+        pytest.skip("other systems have no DISPLAY")
+    with pytest.raises(InputError, match="mien serve"):
+        Window("a")
