@@ -85,12 +85,13 @@ def bars(
     *,
     colours: Mapping[str, Colour] | None = None,
     texts: Mapping[str, str] | None = None,
+    numbers: str = "+.2f",
     row: int = 27,
 ) -> ImageArray:
     """Horizontal bars with names and numbers, one per entry, in the order given.
 
-    Signed bars grow from a common zero line. With ``texts``, which stand in place of the numbers,
-    the values are probabilities and span 0..1.
+    Signed bars grow from a common zero line; ``numbers`` is how their numbers are written. With
+    ``texts``, which stand in place of the numbers, the values are probabilities and span 0..1.
     """
     signed = texts is None
     name_width, number_width = 88, 48
@@ -113,7 +114,7 @@ def bars(
         )
         x0, x1 = sorted((zero, end))
         pen.rectangle((x0, top, max(x1, x0 + 1), top + row - 12), fill=colour)
-        text = f"{value:+.2f}" if texts is None else texts[name]
+        text = f"{value:{numbers}}" if texts is None else texts[name]
         pen.text((width - 2, top + 7), text, fill=INK, font=font(13), anchor="rm")
     pen.line((zero, 0, zero, picture.height), fill=RULE)
     return np.array(picture)

@@ -198,8 +198,11 @@ def footnote(explanation: Explanation) -> str:
     return known or (FOOTNOTE if explanation.base is not None else FOOTNOTE_GRADIENTS)
 
 
+SMALL = 0.005  # of the crop: a region that is smaller says nothing by its density
+
+
 def _looked(e: Explanation) -> str:
-    """The sentence for values that no part can have less than nothing of: shares of a whole."""
+    """The sentence for values that are shares of a whole, none of them negative."""
     p = e.prediction
     subject = f"{e.target}, {chance(p.emotions[e.target])}"
     if e.against is not None:
@@ -207,11 +210,14 @@ def _looked(e: Explanation) -> str:
     whole = sum(e.regions.values())
     if whole <= 0:
         return f"{subject}: no region carries {e.what}"
-    parts = sorted(e.regions.items(), key=lambda item: -item[1])[:3]
-    texts = [f"the {name} ({value / whole:.0%})" for name, value in parts]
-    first = f"{texts[0]} on {e.areas[parts[0][0]]:.0%} of the crop"
-    where = f"most {e.what} is on {first}, then {texts[1]} and {texts[2]}"
-    return f"{subject}: {where}" + ("" if e.about_target else "; the same for any expression")
+    density = {n: v / whole / e.areas[n] for n, v in e.regions.items() if e.areas[n] >= SMALL}
+    first, second, *_ = sorted(density, key=lambda name: -density[name])
+    text = (
+        f"{subject}: for its size the {first} has most {e.what} ({e.regions[first] / whole:.0%} on "
+        f"{e.areas[first]:.0%} of the crop, {density[first]:.1f} times its share), then the "
+        f"{second} ({density[second]:.1f} times)"
+    )
+    return text + ("" if e.about_target else "; the same for any expression")
 
 
 def describe(explanation: Explanation) -> str:
@@ -228,7 +234,8 @@ def describe(explanation: Explanation) -> str:
         subject += f" (the answer is {p.dominant_emotion}, {chance(p.score)})"
     # what does not add up to a total has no shares of it
     whole = e.total if e.efficient else sum(e.regions.values())
-    of = f" of {e.total:+.1f}" if e.efficient else ""
+    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
+    of = f" of {e.total:{digits}}" if e.efficient else ""
     parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
     leading = [(n, v) for n, v in parts if v * whole > 0]
     opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
@@ -237,15 +244,15 @@ def describe(explanation: Explanation) -> str:
     name, value = leading[0]
     if whole < 0:
         verb = "speak" if name in PLURAL else "speaks"
-        text = f"{subject}: the {name} {verb} most against it ({value:+.1f}{of})"
+        text = f"{subject}: the {name} {verb} most against it ({value:{digits}}{of})"
     else:
         most = "mostly" if value >= 0.5 * whole else "first"
-        text = f"{subject}: {most} the {name} ({value:+.1f}{of})"
+        text = f"{subject}: {most} the {name} ({value:{digits}}{of})"
     contrary = "against it" if whole >= 0 else "for it"
     if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(whole):
-        text += f", then the {leading[1][0]} ({leading[1][1]:+.1f})"
+        text += f", then the {leading[1][0]} ({leading[1][1]:{digits}})"
     if opposing and abs(opposing[0][1]) >= 0.1 * abs(whole):
-        text += f"; {contrary}: the {opposing[0][0]} ({opposing[0][1]:+.1f})"
+        text += f"; {contrary}: the {opposing[0][0]} ({opposing[0][1]:{digits}})"
     return text
 
 
@@ -260,7 +267,7 @@ def painted(explanation: Explanation) -> tuple[FloatArray, float, str]:
         unit = f"{e.unit} per region"
     else:
         shown = e.values * (e.values.size / e.players)
-        unit = f"{e.unit} per cell"
+        unit = f"{e.unit} per {'pixel' if e.players == e.values.size else 'cell'}"
     return shown, max(float(np.abs(shown).max()), 1e-9), unit
 
 
@@ -273,7 +280,7 @@ def sheet(explanation: Explanation) -> ImageArray:
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
     passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
     hidden = "nothing hidden" if e.base is None else f"hidden parts: {e.baseline}"
-    evidence = ", ".join([e.method, passes, hidden, *(f"{k} {v}" for k, v in e.options.items())])
+    evidence = ", ".join([e.method, passes, hidden, *_options(e)])
     texts = {name: brief(v) for name, v in p.emotions.items()}
     ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
     colours = None if e.signed else dict.fromkeys(ordered, draw.LOOK)
@@ -283,7 +290,7 @@ def sheet(explanation: Explanation) -> ImageArray:
          draw.stack([draw.overlay(crop, shown, limit, signed=e.signed),
                      draw.legend(PANEL, limit, unit, signed=e.signed)], 8)),
         (f"regions, {e.unit}" + (f" (sum {e.total:+.2f})" if e.efficient else ""),
-         draw.bars(ordered, PANEL, colours=colours)),
+         draw.bars(ordered, PANEL, colours=colours, numbers="+.2f" if e.signed else ".2g")),
         ("probability of each expression",
          draw.bars(p.emotions, PANEL, colours=COLOURS, texts=texts)),
     ]  # fmt: skip
@@ -300,6 +307,11 @@ def sheet(explanation: Explanation) -> ImageArray:
     if e.warning:
         parts.insert(1, draw.wrapped(f"Warning: {e.warning}", row.shape[1], 14, draw.FOR))
     return draw.frame(draw.stack(parts, 14), 24)
+
+
+def _options(e: Explanation) -> list[str]:
+    """What the method was told or found, where it fits into a line."""
+    return [f"{key} {value}" for key, value in e.options.items() if not isinstance(value, list)]
 
 
 def _subject(e: Explanation) -> str:

@@ -53,7 +53,7 @@ def mosaic(maps: Maps, crop: ImageArray, width: int) -> ImageArray:
         limit = float(np.abs(values).max())
         tile = draw.overlay(face, values, limit, signed=maps.signed)
         picture.paste(Image.fromarray(tile), (x, y))
-        text = f"{name} {limit:.2g}" if name else f"{limit:.2g}"
+        text = f"{name}: {limit:.2g}" if name else f"{limit:.2g}"
         pen.text((x, y + side + 1), text, fill=draw.PALE, font=draw.font(10))
     for row, text in enumerate(maps.row_names):
         pen.text((0, row * high + side // 2), text, fill=draw.INK, font=draw.font(12), anchor="lm")

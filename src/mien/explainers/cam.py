@@ -1,14 +1,21 @@
-"""Class activation maps from the graph's own output: no gradients, no framework."""
+"""Class activation maps from the network's own last map: no gradients, no framework."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence
-from mien.explainers.masks import paint
+from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.grids import spread
+from mien.runtime import BaseModel
+
+
+def needs_map(model: BaseModel) -> str:
+    """Why a model has no class activation map, "" where it has one."""
+    return "" if model.head.cam else "it does not end in average pooling and one linear layer"
 
 
 @METHODS.register("cam")
+@needs(needs_map)
 def cam(case: Case) -> Evidence:
     """The class activation map (Zhou et al. 2016, arXiv:1512.04150), one forward pass.
 
@@ -18,16 +25,13 @@ def cam(case: Case) -> Evidence:
     output = case.model.run(case.pixels[None], cam=True)
     assert output.cam is not None  # run() raises where the model has none
     grid = np.tensordot(case.direction, output.cam[0].astype(np.float64), axes=1)
-    height, width = grid.shape
-    size = case.pixels.shape[1]
-    cells = (np.arange(size) * height // size)[:, None] * width + np.arange(size) * width // size
     bias = float(np.asarray(case.model.head.bias, dtype=np.float64) @ case.direction)
     return Evidence(
-        values=paint(grid.ravel() / grid.size, cells),
+        values=spread(grid / grid.size, case.pixels.shape[1]),
         base=bias,
         value=float(output.logits[0].astype(np.float64) @ case.direction),
         players=grid.size,
         evaluations=1,
         baseline="none (bias)",
-        options={"grid": [height, width]},
+        options={"grid": list(grid.shape)},
     )

@@ -1,0 +1,52 @@
+"""What a layer answers, feature by feature, whatever the expression."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
+from mien.mosaic import Maps
+
+SHOWN = 64  # feature maps in the picture
+
+
+@METHODS.register("activations")
+@needs(needs_layers)
+def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
+    """The mean absolute activation of a layer, and its strongest feature maps as pictures.
+
+    ``layer`` names another layer than the model's own, ``branch`` takes that of another branch.
+    The maps are numbered as the layer numbers its channels, strongest mean first.
+    """
+    from mien.models import probe
+
+    model = opened(case.model)
+    name = chosen_layers(model, layer, max(branch, 0))[0]
+    (seen,), score = probe.activations(model, case.pixels, case.direction, [name])
+    strength = np.abs(seen.values).mean(axis=(1, 2))
+    strongest = np.argsort(-strength, kind="stable")[:SHOWN]
+    count, grid = len(strength), seen.layer.grid
+    return Evidence(
+        values=spread(np.abs(seen.values).mean(axis=0), case.pixels.shape[1]),
+        base=None,
+        value=score,
+        players=grid[0] * grid[1],
+        evaluations=1,
+        efficient=False,
+        baseline="none",
+        what="activation",
+        unit="mean activation",
+        signed=False,
+        about_target=False,
+        options={"layer": name, "grid": list(grid), "features": count},
+        maps=Maps(
+            values=tuple(seen.values[k] for k in strongest),
+            names=tuple(f"#{k}" for k in strongest),
+            title=(
+                f"The {len(strongest)} strongest of {count} feature maps of {name}, each at its "
+                "own scale: its number, and its largest value (vermilion above 0, blue below)"
+            ),
+            signed=True,
+        ),
+    )
