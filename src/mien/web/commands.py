@@ -1,0 +1,98 @@
+"""``mien serve``: a thin skin over :func:`mien.web.app.create_app`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from mien.types import InputError, MissingExtraError
+
+out, err = Console(), Console(stderr=True)
+GRACE = 30  # seconds in which answers that are under way are finished
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than 127.0.0.1 can be reached.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8571,
+    model: Annotated[
+        str,
+        typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run."),
+    ] = "mien",
+    head: Annotated[
+        str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
+    ] = None,
+    contempt: Annotated[
+        bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")
+    ] = False,
+    detector: Annotated[
+        str, typer.Option(help="auto, blazeface, yunet, haar, or none where images are crops.")
+    ] = "auto",
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MIEN_TOKEN", help="Asked of every caller. Better set MIEN_TOKEN."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A host name by which callers may address the server.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Threads that answer photos; 0: as many as cores, at most 4.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per answer.")] = False,
+) -> None:
+    """Open the page and the service on this machine: drop a photo, see why.
+
+    Stops on Ctrl-C or SIGTERM after it has answered what it accepted.
+    """
+    from mien.web.settings import Settings
+
+    settings = Settings(
+        model=model, head=head, contempt=contempt, detector=detector, host=host, port=port,
+        token=token or None, hosts=tuple(allow_host or ()), workers=workers,
+    )  # fmt: skip
+    try:
+        import uvicorn
+
+        from mien.web.app import create_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "mien serve needs FastAPI and uvicorn, which are not installed; "
+            "run: pip install 'mien[web]'"
+        ) from error
+    app = create_app(settings)
+    # the answers' lines are ours: uvicorn's would hold paths and queries
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    logging.getLogger("mien.web").setLevel(logging.WARNING if quiet else logging.INFO)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=GRACE, timeout_keep_alive=30,
+        lifespan="on",
+    )  # fmt: skip
+    try:
+        socket = config.bind_socket()
+    except SystemExit:
+        raise InputError(
+            f"expected a free address, but {host}:{port} cannot be listened on; give another --port"
+        ) from None
+    _say(settings.local, settings.token, host, socket.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[socket])
+
+
+def _say(local: bool, token: str | None, host: str, port: int) -> None:
+    """Where the page is, and who can reach it."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    # the token is shown to who started the server, and never written to a log
+    tail = f"/#token={token}" if token and out.is_terminal else "/"
+    out.print(escape(f"Mien is at http://{name}:{port}{tail}"), soft_wrap=True, highlight=False)
+    if not local:
+        text = f"listening on {host}: other machines can reach this server, unencrypted"
+        text += "" if token else ", and no token is asked of them (set MIEN_TOKEN)"
+        err.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True, highlight=False)
+    if os.name == "posix" and hasattr(os, "geteuid") and os.geteuid() == 0 and not local:
+        err.print("[yellow]warning:[/yellow] running as root; take a user of its own")

@@ -1,0 +1,94 @@
+"""What the service can do, as data: the model's card, its methods and their options, the limits."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+from mien import __version__
+from mien.explainers import BASELINES, supported
+from mien.explainers.base import METHODS
+from mien.recognizer import Recognizer
+from mien.runtime import Card
+from mien.web.settings import Limits
+
+#: What the page and the service say of what they are for.
+NOTICE = {
+    "privacy": "Nothing leaves this machine: photos are answered in memory and forgotten.",
+    "reads": "The model reads a perceived expression, not a feeling.",
+    "not_for": (
+        "Not for decisions about people: not at work, in education, hiring, policing or medicine. "
+        "In the European Union, inferring emotions at work and in education is prohibited (AI Act, "
+        "Article 5(1)(f)), and people must be told where such a system is used on them "
+        "(Article 50(3))."
+    ),
+}
+
+
+def methods(recognizer: Recognizer) -> list[dict[str, Any]]:
+    """The methods that can explain this model, with their options and defaults."""
+    found = []
+    for name in supported(recognizer.model):
+        method = METHODS.get(name)
+        parameters = inspect.signature(method, eval_str=True).parameters.values()
+        found.append(
+            {
+                "name": name,
+                "summary": (inspect.getdoc(method) or "").split("\n\n")[0].replace("\n", " "),
+                "options": [
+                    {"name": p.name, "type": p.annotation.__name__, "default": p.default}
+                    for p in parameters
+                    if p.kind is p.KEYWORD_ONLY
+                ],
+            }
+        )
+    return found
+
+
+def describe(recognizer: Recognizer, limits: Limits) -> dict[str, Any]:
+    """The model that answers, and all that one may ask of it."""
+    model = recognizer.model
+    return {
+        "models": [
+            {
+                "name": model.card.name,
+                "identity": model.identity,
+                "sha256": model.sha256,
+                "head": model.head_name,
+                "labels": list(recognizer.labels),
+                "detector": recognizer.detector.name,
+                "card": _card(model.card),
+            }
+        ],
+        "methods": methods(recognizer),
+        "baselines": list(BASELINES),
+        "limits": vars(limits),
+        "notice": NOTICE,
+        "version": __version__,
+    }
+
+
+def _card(card: Card) -> dict[str, Any]:
+    return {
+        "summary": card.summary,
+        "licence": card.licence,
+        "data": card.data,
+        "protocol": card.protocol,
+        "intended_use": card.intended_use,
+        "metrics": _plain(card.metrics),
+        "input": f"{card.preprocess.size} x {card.preprocess.size} pixels, "
+        f"{card.preprocess.channels} channel{'s' if card.preprocess.channels > 1 else ''}",
+        "temperatures": {name: head.temperature for name, head in card.heads.items()},
+        "recipe_hash": card.recipe_hash,
+        "versions": card.versions,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The same without numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,180 @@
+"""What is refused, and how: every refusal has a status, a code and a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+import warnings
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image
+from starlette.requests import Request
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+DRAINED = 100_000_000  # bytes of a refused body that are read, so that its sender can hear why
+TURNED = frozenset((5, 6, 7, 8))  # EXIF orientations that swap width and height
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
+    """An answer that is not 200: ``status``, a ``code`` for programs, a sentence for people."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, dict[str, str]]:
+        """The JSON that callers get."""
+        return {"error": {"code": self.code, "message": self.message}}
+
+
+class Gate:
+    """Counts what is accepted, in requests and bytes, of one caller and of all."""
+
+    def __init__(self, accepted: int, per_caller: int, held: int) -> None:
+        self.accepted, self.per_caller, self.held = accepted, per_caller, held
+        self.count, self.bytes = 0, 0
+        self.callers: Counter[str] = Counter()
+
+    @contextmanager
+    def enter(self, caller: str) -> Iterator[None]:
+        """A place among the accepted, or 429 for this caller, or 503 for everybody."""
+        if self.callers[caller] >= self.per_caller:
+            raise Refusal(
+                429, "too_many_requests",
+                f"expected at most {self.per_caller} requests at a time from one caller; "
+                "wait for an answer before asking again", {"Retry-After": "1"},
+            )  # fmt: skip
+        if self.count >= self.accepted:
+            raise self._full()
+        self.count += 1
+        self.callers[caller] += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+            self.callers[caller] -= 1
+            if not self.callers[caller]:
+                del self.callers[caller]  # memory does not grow with the number of callers
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Room for a body of so many bytes, or 503."""
+        if self.bytes + size > self.held:
+            raise self._full()
+        self.bytes += size
+        try:
+            yield
+        finally:
+            self.bytes -= size
+
+    @staticmethod
+    def _full() -> Refusal:
+        return Refusal(
+            503, "busy", "all places are taken; ask again in a second", {"Retry-After": "1"}
+        )
+
+
+def too_large(limit: int, what: str) -> Refusal:
+    """413 for a body; says the limit."""
+    return Refusal(
+        413, "too_large", f"expected {what} of at most {limit / 1e6:g} MB; send a smaller one"
+    )
+
+
+def stated_length(request: Request) -> int | None:
+    """The body's length as its header states it, None where it does not."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+async def limited(request: Request, limit: int, seconds: float, what: str) -> AsyncIterator[bytes]:
+    """The body in pieces; 413 where it is longer than ``limit``, 408 where it takes too long."""
+    stream = request.stream()
+    stated = stated_length(request)
+    ends = time.monotonic() + seconds
+    size = 0
+    if stated is not None and stated > limit:
+        await _drain(stream, ends)
+        raise too_large(limit, what)
+    while True:
+        try:
+            async with asyncio.timeout(ends - time.monotonic()):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise Refusal(
+                408, "too_slow", f"expected the whole {what} within {seconds:g} s; send it again",
+                {"Connection": "close"},
+            ) from None  # fmt: skip
+        if chunk is None:
+            return
+        size += len(chunk)
+        if size > limit:
+            await _drain(stream, ends)
+            raise too_large(limit, what)
+        yield chunk
+
+
+async def _drain(stream: AsyncIterator[bytes], ends: float) -> None:
+    size = 0
+    try:
+        async with asyncio.timeout(ends - time.monotonic()):
+            async for chunk in stream:
+                size += len(chunk)
+                if size > DRAINED:
+                    return
+    except TimeoutError:
+        return
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image's header says: its kind, and its size as people see it."""
+
+    kind: str
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return self.width * self.height
+
+
+def read_header(data: bytes, pixels: int) -> Header:
+    """Kind and size of an image, from its header alone: no pixel is decoded.
+
+    Raises Refusal: 422 for what is no image of a known kind, 413 for one of too many pixels.
+    """
+    if not data:
+        raise Refusal(422, "empty", "expected an image in the body, got nothing")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is judged below
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                kind, (width, height) = str(image.format), image.size
+                turned = image.getexif().get(0x0112) in TURNED
+    except Image.DecompressionBombError as error:
+        raise _too_many(pixels) from error
+    except Exception as error:  # Pillow's parsers raise many kinds
+        raise Refusal(
+            422, "not_an_image",
+            f"expected an image ({', '.join(FORMATS)}), but the body cannot be read as one",
+        ) from error  # fmt: skip
+    if width * height > pixels:
+        raise _too_many(pixels)
+    return Header(kind, height, width) if turned else Header(kind, width, height)
+
+
+def _too_many(pixels: int) -> Refusal:
+    return Refusal(
+        413, "too_many_pixels",
+        f"expected an image of at most {pixels / 1e6:g} million pixels; send a smaller one",
+    )  # fmt: skip

@@ -1,0 +1,218 @@
+"""The endpoints for photos: ``/v1/predict``, ``/v1/explain``, ``/v1/models``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from mien.recognizer import Recognizer
+from mien.web import schemas
+from mien.web.batching import Batcher
+from mien.web.describe import describe
+from mien.web.engine import Engine, Photo, Question
+from mien.web.limits import Gate, Refusal, limited, stated_length
+from mien.web.metrics import Metrics
+from mien.web.settings import Settings
+
+router = APIRouter(prefix="/v1", responses=schemas.REFUSALS)
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The image's file as it is, or a form with one part named file.",
+        "content": {
+            "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    }
+}
+
+
+class Service:
+    """What the endpoints share: the recognizer, the queues, the counters."""
+
+    def __init__(self, recognizer: Recognizer, settings: Settings) -> None:
+        limits = settings.limits
+        self.settings, self.limits, self.recognizer = settings, limits, recognizer
+        self.engine = Engine(recognizer, limits)
+        self.metrics = Metrics()
+        self.gate = Gate(limits.accepted, limits.per_caller, limits.held)
+        self.batcher: Batcher[Photo, dict[str, Any]] = Batcher(
+            self.engine.predict, most=limits.batch, wait=limits.wait, workers=settings.threads,
+            seen=self.metrics.batches.observe,
+        )  # fmt: skip
+        self.explainers = ThreadPoolExecutor(max(1, settings.threads // 2), "mien-explain")
+        self.description = describe(recognizer, limits)
+        self.metrics.gauge(
+            "mien_waiting", "Photos no thread has taken.", lambda: self.batcher.waiting
+        )
+        self.metrics.gauge(
+            "mien_accepted", "Requests accepted, not answered.", lambda: self.gate.count
+        )
+
+    async def start(self) -> None:
+        """Begin to answer; the first photo need not wait for the networks to wake up."""
+        await asyncio.to_thread(self.engine.warm)
+        await self.batcher.start()
+
+    async def close(self) -> None:
+        """Answer what was accepted, then stop."""
+        await self.batcher.close()
+        await asyncio.to_thread(self.explainers.shutdown)
+
+    @contextlib.asynccontextmanager
+    async def photo(self, request: Request) -> AsyncIterator[Photo]:
+        """The photo in a request's body, within the limits; its place is kept until the end."""
+        kind = media_type(request)
+        caller = request.client.host if request.client else "unknown"
+        with (
+            self.gate.enter(caller),
+            self.gate.hold(min(stated_length(request) or 0, self.limits.body)),
+        ):
+            chunks = limited(request, self.limits.body, self.limits.upload_seconds, "an image")
+            data = b"".join([chunk async for chunk in chunks])
+            yield await _part(request, data) if kind == "multipart/form-data" else Photo(data)
+
+
+def media_type(request: Request) -> str:
+    """The body's kind; 415 for one that is not read."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind in ("application/octet-stream", "multipart/form-data"):
+        return kind
+    raise Refusal(
+        415, "wrong_type",
+        "expected the file itself (image/jpeg, image/png, ..., application/octet-stream) or "
+        f"multipart/form-data with a part named file, got {kind[:60]!r}",
+    )  # fmt: skip
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 2**62  # never a temporary file: the body's limit bounds it
+
+
+async def _part(request: Request, data: bytes) -> Photo:
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    wrong = Refusal(422, "no_file", "expected a form with one file in a part named file")
+    try:
+        form = await _InMemory(request.headers, once(), max_files=1, max_fields=8).parse()  # type: ignore[arg-type]  # any iterator does
+    except (MultiPartException, AssertionError, ValueError) as error:
+        raise wrong from error
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(form.close)
+        file = form.get("file")
+        if file is None or isinstance(file, str):
+            raise wrong
+        name = (file.filename or "image").replace("\\", "/").rpartition("/")[2][:200]
+        return Photo(await file.read(), name or "image")
+
+
+def _service(request: Request) -> Service:
+    found = request.app.state.service
+    assert isinstance(found, Service)
+    return found
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8", "replace")
+
+
+@router.post("/predict", openapi_extra=BODY, response_model=schemas.PredictAnswer)
+async def predict(request: Request) -> Response:
+    """Every face in a photo, and what it expresses.
+
+    Photos of many callers are answered together. The photo is never written to disk.
+    """
+    service = _service(request)
+    async with service.photo(request) as photo:
+        began = time.perf_counter()
+        answer = await service.batcher(photo)
+        service.metrics.faces.inc(len(answer["faces"]))
+        took = {"seconds": round(time.perf_counter() - began, 4)}
+        return Response(_json(answer | took), media_type="application/json")
+
+
+@router.post(
+    "/explain", openapi_extra=BODY, response_model=schemas.ExplainAnswer,
+    responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
+)  # fmt: skip
+async def explain(
+    request: Request,
+    method: Annotated[str, Query(description="One of /v1/models' methods.")] = "regions",
+    target: Annotated[
+        str | None, Query(description="The expression to explain; default: the answer.")
+    ] = None,
+    against: Annotated[
+        str | None, Query(description="Explain the target's lead over this one.")
+    ] = None,
+    face: Annotated[
+        int | None, Query(ge=0, le=9999, description="Only this face; default: each.")
+    ] = None,
+    baseline: Annotated[
+        str | None, Query(description="What stands where a part is hidden; default: mean.")
+    ] = None,
+    option: Annotated[
+        list[str], Query(description="key=value of the method's options.", max_length=16)
+    ] = [],  # noqa: B006 - FastAPI copies it
+    format: Annotated[  # noqa: A002 - the parameter's name
+        Literal["json", "png"], Query(description="The record, or the picture.")
+    ] = "json",
+    view: Annotated[bool, Query(description="Add the crop and the map as it is painted.")] = False,
+) -> Response:
+    """Why a face was answered so: which parts of it speak for the target, and which against."""
+    service = _service(request)
+    async with service.photo(request) as photo:
+        question = Question(
+            photo, face, method, target, against, baseline, tuple(option), view, format == "png"
+        )
+        began = time.perf_counter()
+        work = asyncio.get_running_loop().run_in_executor(
+            service.explainers, lambda: _explained(service, question)
+        )
+        answer = await _while_there(request, work, question)
+        service.metrics.explanations.labels(method).observe(time.perf_counter() - began)
+        kind = "image/png" if question.png else "application/json"
+        return Response(answer, media_type=kind)
+
+
+def _explained(service: Service, question: Question) -> bytes:
+    if question.left.is_set():
+        return b""
+    found = service.engine.explain(question)
+    return found if isinstance(found, bytes) else _json(found)
+
+
+async def _while_there(request: Request, work: asyncio.Future[bytes], question: Question) -> bytes:
+    """The work's result; tells the work to stop where its caller hangs up."""
+    while not work.done():
+        await asyncio.wait([work], timeout=0.2)
+        if not work.done() and await request.is_disconnected():
+            question.left.set()
+            with contextlib.suppress(Refusal):
+                await work
+            raise Refusal(499, "left", "the caller has left")
+    return work.result()
+
+
+@router.get("/models", response_model=schemas.ModelsAnswer)
+async def models(request: Request) -> Response:
+    """The model that answers, with its card; the methods and their options; the limits."""
+    return Response(_json(_service(request).description), media_type="application/json")
