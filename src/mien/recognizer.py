@@ -155,14 +155,14 @@ class Recognizer:
         Parameters
         ----------
         method
-            ``regions``, ``dncshap`` or ``cam``.
+            ``regions``, ``dncshap``, or another of :func:`mien.explainers.supported`.
         target, against
             Expressions: the target's logit is explained, less the other's where one is given.
             Default: the answer.
         baseline
             What stands where a part is hidden: ``mean`` (the default), ``black`` or ``blur``.
         options
-            What the method takes: ``levels`` and ``contexts`` of ``dncshap``.
+            What the method takes, such as ``levels`` and ``contexts`` of ``dncshap``.
         on_error
             ``raise`` (InputError for an image that cannot be read or shows no such face), or
             ``collect``: such an image becomes a row of the result's ``errors``.

@@ -171,3 +171,22 @@ def test_the_command_takes_a_run(run: Run, folder: Path, tmp_path: Path) -> None
     answer = CliRunner().invoke(app, [*arguments, "json", "-o", str(tmp_path / "a.json")])
     assert answer.exit_code == 0, answer.output
     assert set(json.loads((tmp_path / "a.json").read_text())[0]["emotions"]) == set(SEVEN)
+
+
+def test_the_command_explains_a_run_from_inside(folder: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from mien.cli import app
+
+    out = tmp_path / "why.png"
+    arguments = ["explain", str(PORTRAIT), "--model", str(folder), "--detector", "haar"]
+    arguments += ["-o", str(out), "--method", "activations"]
+    answer = CliRunner().invoke(app, [*arguments, "--option", "layer=stages.2.relu"])
+    assert answer.exit_code == 0, answer.output
+    assert "the same for any expression" in answer.output.replace("\n", " ")
+    (record,) = json.loads((tmp_path / "why.mien.json").read_text())
+    assert record["options"] == {"layer": "stages.2.relu", "grid": [16, 16], "features": 8}
+    assert (record["what"], record["about_target"], record["base"]) == ("activation", False, None)
+    failed = CliRunner().invoke(app, [*arguments, "--option", "layer"])
+    assert isinstance(failed.exception, InputError)
+    assert "key=value" in str(failed.exception)
