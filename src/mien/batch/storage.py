@@ -1,0 +1,136 @@
+"""Files here or in an object store, through fsspec: listed, read, and written whole or not."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mien.types import InputError, MissingExtraError
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A folder or file, on any file system that fsspec knows."""
+
+    fs: Any
+    path: str
+    local: bool
+
+    def __truediv__(self, name: str) -> Place:
+        return Place(self.fs, f"{self.path.rstrip('/')}/{name}", self.local)
+
+    def __str__(self) -> str:
+        return self.path if self.local else str(self.fs.unstrip_protocol(self.path))
+
+    def exists(self) -> bool:
+        """Whether something is there."""
+        return bool(self.fs.exists(self.path))
+
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return bool(self.fs.isdir(self.path))
+
+    def read(self) -> bytes:
+        """All bytes of a file."""
+        return bytes(self.fs.cat_file(self.path))
+
+    def open(self) -> Any:
+        """A file to read at any position."""
+        return self.fs.open(self.path, "rb")
+
+    def write(self, data: bytes) -> None:
+        """Write a file that appears whole or not at all, also under ``kill -9``.
+
+        Object stores do so with one upload; here a file of another name is renamed.
+        """
+        if not self.local:
+            self.fs.pipe_file(self.path, data)
+            return
+        part = f"{self.path}.{uuid.uuid4().hex}.part"
+        try:
+            with open(part, "wb") as file:  # noqa: PTH123 - fsspec's paths are strings
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # a rename must not outlive its data
+            os.replace(part, self.path)  # noqa: PTH105 - likewise
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(part)  # noqa: PTH108 - likewise
+
+    def make_folder(self) -> None:
+        """Make the folder and those above it."""
+        self.fs.makedirs(self.path, exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.path)
+
+    def names(self) -> list[str]:
+        """Names of what is in the folder; none where it does not exist."""
+        try:
+            self.fs.invalidate_cache(self.path)
+            return sorted(
+                str(entry).rstrip("/").rsplit("/", 1)[-1]
+                for entry in self.fs.ls(self.path, detail=False)
+            )
+        except FileNotFoundError:
+            return []
+
+    def walk(self) -> Iterator[Place]:
+        """All files below the folder, folder by folder, in order."""
+        # the system's own walk does not follow links in circles
+        walk = os.walk(self.path) if self.local else self.fs.walk(self.path)
+        for folder, folders, files in walk:
+            folders.sort()
+            for name in sorted(files):
+                yield Place(self.fs, f"{folder.rstrip('/')}/{name}", self.local)
+
+
+def place(url: str) -> Place:
+    """Where a path or a URL such as ``s3://bucket/folder`` points.
+
+    Raises MissingExtraError where the library for that kind of store is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+        from fsspec.implementations.local import LocalFileSystem
+    except ImportError as error:
+        raise MissingExtraError(
+            "batches need Ray and fsspec, which are not installed; run: pip install 'mien[batch]'"
+        ) from error
+    if "://" not in url:  # a name may hold what would mean something in a URL
+        return Place(LocalFileSystem(), os.path.abspath(url), True)  # noqa: PTH100
+    try:
+        fs, path = url_to_fs(url)
+    except ImportError as error:  # such as: Install s3fs to access S3
+        raise MissingExtraError(f"{url}: {error}; install it beside Mien") from error
+    except ValueError as error:
+        raise InputError(f"{url}: cannot be opened ({error})") from error
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
+    return Place(fs, path, "file" in protocols)
+
+
+class Remote(io.RawIOBase):
+    """A file of an object store, fetched when it is read: in the thread that reads it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def read(self, size: int = -1) -> bytes:  # noqa: ARG002 - always all of it
+        """All its bytes; InputError where it cannot be fetched."""
+        try:
+            return place(self.url).read()
+        except FileNotFoundError:
+            raise InputError(f"{self.url}: no such file; check the list") from None
+        except InputError:
+            raise
+        except Exception as error:  # stores raise many kinds
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise InputError(f"{self.url}: cannot be fetched ({reason})") from error
