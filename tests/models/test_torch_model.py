@@ -133,6 +133,18 @@ def test_a_network_of_ones_own_is_wrapped_and_its_spec_measured(face_crop: Image
     assert recognizer.predict(face_crop)[0].score is not None
 
 
+def test_a_network_in_another_precision_is_asked_in_it(face_crop: ImageArray) -> None:
+    model = tiny_model("resnet18")
+    double = TorchModel(tiny_model("resnet18").net.double(), model.spec, SEVEN)
+    np.testing.assert_allclose(double.logits(noise(model)), model.logits(noise(model)), atol=1e-5)
+    for method in ("gradcam", "ig"):
+        first, second = (
+            mien.load(m, detector="none").explain(face_crop, method=method)[0]
+            for m in (model, double)
+        )
+        np.testing.assert_allclose(first.values, second.values, atol=1e-5)
+
+
 def test_labels_that_do_not_fit_are_refused() -> None:
     model = tiny_model("resnet18")
     for names in ((), ("happy",) * 7, SEVEN[:6]):

@@ -17,7 +17,7 @@ from mien.models.base import Attention, Layer, Spec
 from mien.models.borrow import Lent, borrowed
 from mien.models.measure import resolved
 from mien.models.torch_model import TorchModel
-from mien.types import FloatArray, InputError, UnknownNameError
+from mien.types import FloatArray, InputError, MissingExtraError, UnknownNameError
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +90,19 @@ def integrated(
     model: TorchModel, pixels: FloatArray, baseline: FloatArray, direction: FloatArray, steps: int
 ) -> FloatArray:
     """Integrated gradients ``[C, h, w]`` from ``baseline`` to ``pixels``, both in 0..255."""
-    from captum.attr import IntegratedGradients
-
-    how, device = model.card.preprocess, model.device
-    start, end = (
-        torch.from_numpy(how.normalise(image[None])).to(device) for image in (baseline, pixels)
-    )
-    along = torch.from_numpy(direction.astype(np.float32)).to(device)
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise MissingExtraError(
+            f"expected captum, which is not installed; pip install 'mien[explain]' ({error})"
+        ) from error
+    how = model.card.preprocess
+    start, end = (model.tensor(how.normalise(image[None])) for image in (baseline, pixels))
+    along = model.tensor(direction)
     with borrowed(model.net), torch.inference_mode(False), torch.enable_grad():
         method = IntegratedGradients(lambda x: model.net(x) @ along)
         found = method.attribute(end.requires_grad_(), start, n_steps=steps, internal_batch_size=32)
-    return np.asarray(found[0].detach().cpu().numpy(), dtype=np.float64)
+    return np.asarray(found[0].detach().float().cpu().numpy(), dtype=np.float64)
 
 
 def check_layer(model: TorchModel, name: str) -> None:
@@ -151,14 +153,13 @@ def _score(model: TorchModel, pixels: FloatArray, direction: FloatArray, kept: A
 
     The pixels ask for gradients, so that a network whose parameters are frozen has them too.
     """
-    values = torch.from_numpy(model.card.preprocess.normalise(pixels[None])).to(model.device)
+    values = model.tensor(model.card.preprocess.normalise(pixels[None]))
     with torch.inference_mode(False), torch.enable_grad():
         logits = model.net(values.clone().requires_grad_())[0]
-        along = torch.from_numpy(direction.astype(np.float32)).to(logits)
-        score = logits @ along
+        score = logits @ model.tensor(direction)
         tensors = kept()
         gradients = torch.autograd.grad(score, tensors, allow_unused=True)
-    exact = float(logits.detach().double().cpu().numpy() @ direction)
+    exact = float(logits.detach().cpu().double().numpy() @ direction)
     return tensors, gradients, exact
 
 

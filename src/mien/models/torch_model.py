@@ -83,10 +83,10 @@ class TorchModel(BaseModel):
         """Of the weights' file, or of the parameters and buffers where there is no file."""
         return self._sha256 or state_hash(self._net)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self._net.parameters()).device
+    def tensor(self, values: FloatArray) -> torch.Tensor:
+        """Numbers where the network is, in the precision of its parameters."""
+        like = next(self._net.parameters())
+        return torch.from_numpy(values).to(device=like.device, dtype=like.dtype)
 
     def _outputs(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
         kept: list[torch.Tensor] = []
@@ -94,7 +94,7 @@ class TorchModel(BaseModel):
             if len(names) > 1:
                 known = self._class_map()
                 lent.watch(known.features, lambda output: kept.append(output))
-            logits = self._net(torch.from_numpy(values).to(self.device))
+            logits = self._net(self.tensor(values))
             outputs = [logits]
             if len(names) > 1:
                 weight = self._net.get_submodule(known.linear).weight
