@@ -16,10 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mien import __version__
+from mien.batch import commands as batches
 from mien.data.commands import app as data
 from mien.train import commands as training
 from mien.types import InputError, MienError, Prediction
 from mien.video import commands as videos
+from mien.web import commands as web
 
 app = typer.Typer(
     name="mien",
@@ -35,6 +37,8 @@ for _command in (training.train, training.recipes, training.compare, training.ex
     app.command()(_command)
 app.command()(videos.video)
 app.command()(videos.webcam)
+app.command()(batches.batch)
+app.command()(web.serve)
 
 out, err = Console(), Console(stderr=True)
 LONG = 8  # images from which a progress bar is worth its lines
