@@ -94,7 +94,7 @@ class Explanation:
                 "take more steps"
             )
         share, area = self.background_share, self.areas.get("background", 0.0)
-        if share <= max(area, 0.05):
+        if share <= max(area, 0.05) or f"{share:.0%}" == f"{area:.0%}":
             return None
         return (
             f"the background carries {share:.0%} of the {self.what} on {area:.0%} of the crop: "

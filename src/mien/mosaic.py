@@ -26,6 +26,7 @@ class Maps:
     columns: int = 16
     signed: bool = False
     row_names: tuple[str, ...] = ()  # one per row of tiles, where rows mean something
+    column_names: tuple[str, ...] = ()  # likewise; tiles then need no names of their own
 
     @property
     def rows(self) -> int:
@@ -45,16 +46,21 @@ def mosaic(maps: Maps, crop: ImageArray, width: int) -> ImageArray:
     side = min((width - margin - GAP * (maps.columns - 1)) // maps.columns, 120)
     face = draw.enlarge(crop, side)
     step, high = side + GAP, side + 16 + GAP
-    picture = Image.new("RGB", (width, maps.rows * high), draw.PAPER)
+    head = 18 if maps.column_names else 0
+    picture = Image.new("RGB", (width, head + maps.rows * high), draw.PAPER)
     pen = ImageDraw.Draw(picture)
+    for column, text in enumerate(maps.column_names):
+        pen.text((margin + column * step, 0), text, fill=draw.INK, font=draw.font(12))
     for i, (values, name) in enumerate(zip(maps.values, maps.names, strict=True)):
         row, column = divmod(i, maps.columns)
-        x, y = margin + column * step, row * high
+        x, y = margin + column * step, head + row * high
         limit = float(np.abs(values).max())
         tile = draw.overlay(face, values, limit, signed=maps.signed)
         picture.paste(Image.fromarray(tile), (x, y))
-        text = f"{name}: {limit:.2g}" if name else f"{limit:.2g}"
+        text = f"{limit:.2g}" if maps.column_names or not name else f"{name}: {limit:.2g}"
         pen.text((x, y + side + 1), text, fill=draw.PALE, font=draw.font(10))
     for row, text in enumerate(maps.row_names):
-        pen.text((0, row * high + side // 2), text, fill=draw.INK, font=draw.font(12), anchor="lm")
+        pen.text(
+            (0, head + row * high + side // 2), text, fill=draw.INK, font=draw.font(12), anchor="lm"
+        )
     return draw.stack([draw.wrapped(maps.title, width, 13, draw.PALE), np.array(picture)], 8)

@@ -269,9 +269,10 @@ def _sheet(seen: list[Weights], read: IntArray, branches: list[Branch]) -> Maps:
         values=tuple(found[i][h] if h < len(found[i]) else blank for i, h in tiles),
         names=tuple(f"{i}.{h}" if h < len(found[i]) else "" for i, h in tiles),
         title=(
-            "Every layer (column) and head (row): attention to each patch of the tokens that the "
-            "answer is read from, each at its own scale: layer.head, and the largest share"
+            "Every layer and head: attention to each patch of the tokens that the answer is read "
+            "from, each at its own scale, with its largest share"
         ),
         columns=len(seen),
         row_names=tuple(f"head {h}" for h in range(heads)),
+        column_names=("layer 0", *map(str, range(1, len(seen)))),
     )
