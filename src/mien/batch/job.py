@@ -15,7 +15,7 @@ from typing import Any
 
 from mien.batch.plan import write_plan
 from mien.batch.settings import Settings
-from mien.batch.storage import Place, place
+from mien.batch.storage import PART, Place, place
 from mien.batch.work import FOLDER, Counts, Worker, part_of, read_counts
 from mien.results import require_parquet
 from mien.types import InputError, MienError, MissingExtraError
@@ -207,9 +207,20 @@ def _closed(out: Place, total: _Total, settings: Settings, inputs: int) -> Summa
             f"{out}: expected rows of {inputs} inputs, got {summary.inputs}; a file was changed: "
             "delete the folder and run again"
         )
+    if summary.done == summary.units:
+        _sweep(out)
     record = {**summary.to_dict(), "settings": settings.to_dict()}
     (out / "_mien" / "summary.json").write(json.dumps(record, indent=1).encode())
     return summary
+
+
+def _sweep(out: Place) -> None:
+    """Remove what killed workers left half written."""
+    folders = [out / name for name in out.names() if name.isdigit()]
+    for folder in [*folders, out / "_mien" / "tries"]:
+        for name in folder.names():
+            if name.endswith(PART) or folder.path.endswith("tries"):
+                (folder / name).remove()
 
 
 def _need_ray() -> Any:

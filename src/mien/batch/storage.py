@@ -12,6 +12,8 @@ from typing import Any
 
 from mien.types import InputError, MissingExtraError
 
+PART = ".part"  # what is written under this name is not done
+
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -51,7 +53,9 @@ class Place:
         if not self.local:
             self.fs.pipe_file(self.path, data)
             return
-        part = f"{self.path}.{uuid.uuid4().hex}.part"
+        # readers of tables pass over names that begin with a dot
+        folder, name = os.path.split(self.path)
+        part = os.path.join(folder, f".{name}.{uuid.uuid4().hex}{PART}")  # noqa: PTH118
         try:
             with open(part, "wb") as file:  # noqa: PTH123 - fsspec's paths are strings
                 file.write(data)
