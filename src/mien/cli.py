@@ -212,7 +212,7 @@ def _table(results: Any) -> Table:
 def explain(
     path: Annotated[str, typer.Argument(help="An image.")],
     method: Annotated[
-        str, typer.Option("--method", "-m", help="regions, dncshap or cam.")
+        str, typer.Option("--method", "-m", help="regions, dncshap, cam, gradcam, rollout, ...")
     ] = "regions",
     target: Annotated[
         str | None, typer.Option(help="The expression to explain; default: the answer.")

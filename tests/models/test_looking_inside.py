@@ -111,6 +111,7 @@ def test_the_record_is_complete_finite_and_repeats(
     assert (record["total"] is None) == (e.base is None)
     assert e.baseline
     assert e.method == method
+    assert e.versions["torch"] in torch.__version__
 
 
 @each

@@ -126,7 +126,7 @@ def explain_crop(
         evaluations=evidence.evaluations,
         seconds=time.perf_counter() - started,
         model=model.identity,
-        versions=_versions(),
+        versions=_versions(model),
         prediction=prediction,
         crop=picture,
         labels=case.regions,
@@ -145,12 +145,15 @@ def explain_crop(
     )  # fmt: skip
 
 
-def _versions() -> dict[str, str]:
+def _versions(model: BaseModel) -> dict[str, str]:
+    from importlib.metadata import version
+
     import onnxruntime
 
     from mien import __version__
 
-    return {
+    inside = {} if model.net is None else {"torch": version("torch")}
+    return inside | {
         "mien": __version__,
         "onnxruntime": onnxruntime.__version__,
         "numpy": np.__version__,

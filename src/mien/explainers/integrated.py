@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import numpy as np
 
 from mien.explainers.base import METHODS, Case, Evidence, needs
@@ -32,5 +34,5 @@ def ig(case: Case, *, steps: int = 64) -> Evidence:
         value=float(value),
         players=values.size,
         evaluations=steps + 2,
-        options={"steps": steps},
+        options={"steps": steps, "by": f"captum {version('captum')}"},
     )
