@@ -20,7 +20,15 @@ except ImportError as error:
         "expected torch, which is not installed; pip install 'mien[train]'"
     ) from error
 
-from mien.models import backbone, compact_classifier, gimefive, svm, vgg_residual, vit
+from mien.models import (
+    backbone,
+    compact_classifier,
+    gimefive,
+    svm,
+    vgg_residual,
+    vit,
+    vit_small,
+)
 from mien.models.base import (
     COUNTS,
     MODELS,
@@ -43,7 +51,7 @@ __all__ = [
 ]  # fmt: skip
 
 # importing them fills the registry
-_REGISTERED: Final = (gimefive, vgg_residual, vit, backbone, svm, compact_classifier)
+_REGISTERED: Final = (gimefive, vgg_residual, vit, vit_small, backbone, svm, compact_classifier)
 
 
 def names() -> list[str]:
