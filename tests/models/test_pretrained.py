@@ -240,3 +240,61 @@ def test_weights_in_the_hubs_cache_need_no_network(empty_cache: Path) -> None:
 def test_a_model_without_published_weights_says_so() -> None:
     with pytest.raises(ModelError, match="none are published for 'gimefive-15'"):
         create("gimefive-15", classes=6, pretrained=True)
+
+
+def as_transformers(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """A timm ViT's tensors as transformers names them, written out by hand."""
+    found = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if name == "cls_token":
+            found[prefix + "embeddings.cls_token"] = value
+        elif name == "pos_embed":
+            found[prefix + "embeddings.position_embeddings"] = value
+        elif parts[0] == "patch_embed":
+            found[prefix + f"embeddings.patch_embeddings.projection.{parts[-1]}"] = value
+        elif parts[0] == "norm":
+            found[prefix + f"layernorm.{parts[-1]}"] = value
+        elif parts[0] == "head":
+            found[f"classifier.{parts[-1]}"] = value
+        elif "qkv" in parts:
+            place = prefix + f"encoder.layer.{parts[1]}.attention.attention."
+            for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                found[f"{place}{part}.{parts[-1]}"] = piece.clone()
+        else:
+            inner = {
+                "norm1": "layernorm_before", "norm2": "layernorm_after",
+                "attn.proj": "attention.output.dense", "mlp.fc1": "intermediate.dense",
+                "mlp.fc2": "output.dense",
+            }[".".join(parts[2:-1])]  # fmt: skip
+            found[prefix + f"encoder.layer.{parts[1]}.{inner}.{parts[-1]}"] = value
+    return found
+
+
+@pytest.mark.parametrize("prefix", ["", "vit."])
+def test_a_vit_under_the_names_of_transformers_loads(tmp_path: Path, prefix: str) -> None:
+    net, _ = create("vit-b16", classes=7, **TINY["vit-b16"])
+    state = as_transformers(net.state_dict(), prefix)
+    state[prefix + "pooler.dense.weight"] = torch.zeros(24, 24)
+    path = tmp_path / "hf.safetensors"
+    save_file({k: v.contiguous() for k, v in state.items()}, path)
+    again, spec = create("vit-b16", classes=7, weights=path, **TINY["vit-b16"])
+    assert spec.weights is not None
+    assert spec.weights.replaced == ()
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(again.eval()(pixels), net.eval()(pixels))
+    other, spec = create("vit-b16-mlp", classes=6, weights=path, **TINY["vit-b16-mlp"])
+    assert spec.weights is not None
+    assert all(name.startswith("head.") for name in spec.weights.replaced)
+    torch.testing.assert_close(other.blocks[1].attn.qkv.weight, net.blocks[1].attn.qkv.weight)
+
+
+def test_a_vit_of_transformers_without_a_part_is_refused(tmp_path: Path) -> None:
+    net, _ = create("vit-b16", classes=7, **TINY["vit-b16"])
+    state = as_transformers(net.state_dict(), "vit.")
+    del state["vit.encoder.layer.1.attention.attention.key.weight"]
+    path = tmp_path / "hf.safetensors"
+    save_file({k: v.contiguous() for k, v in state.items()}, path)
+    with pytest.raises(ModelError, match=r"blocks\.1\.attn\.qkv\.weight"):
+        create("vit-b16", classes=7, weights=path, **TINY["vit-b16"])

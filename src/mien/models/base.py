@@ -93,8 +93,9 @@ class Spec:
     """All that training, explaining and exporting must know of a network, so that none guesses.
 
     ``layers`` are what CAM methods read: one, or one per branch, or none where no layer is a map
-    (``notes`` says why). ``heads`` are the modules that depend on the number of classes; ``added``
-    those that a pretrained backbone's file does not have; ``dropped`` what such a file has beside.
+    (``notes`` says why). ``heads`` are the modules that depend on the number of classes;
+    ``classifier`` is the whole classifier where that is more, for training it alone; ``added`` are
+    modules that a pretrained backbone's file does not have; ``dropped`` what it has beside.
     ``stages`` are whole modules from the input to the output, for training the last few only (a
     VGG's are its single layers). ``repository`` on the hub holds the pretrained weights, "" where
     there are none. ``counts`` are the expected numbers of parameters for 6 and 7 classes, empty
@@ -108,6 +109,7 @@ class Spec:
     layers: tuple[Layer, ...]
     heads: tuple[str, ...]
     stages: tuple[str, ...] = ()
+    classifier: tuple[str, ...] = ()
     class_map: ClassMap | None = None
     attention: tuple[Attention, ...] = ()
     added: tuple[str, ...] = ()

@@ -135,6 +135,7 @@ def build_plain(
     *,
     size: int = 64,
     channels: tuple[int, ...] = (64, 128, 256, 512, 1024),
+    depth: int = 0,
     norm: bool = True,
     excite: bool = False,
     pooling: str = "max",
@@ -144,8 +145,14 @@ def build_plain(
 ) -> tuple[nn.Module, Spec]:
     """One convolution a stage, global average, one to three linear layers (C, 2C, C, classes).
 
-    ``channels`` gives the depth, ``excite`` puts squeeze and excitation on the first stage.
+    ``channels`` gives the widths; ``depth`` is another number of convolutions, each with twice
+    the channels of the one before, from the first of ``channels`` on. ``excite`` puts squeeze and
+    excitation on the first stage.
     """
+    if not 0 <= depth <= 8:
+        raise InputError(f"expected a depth of 1 to 8 convolutions (0: as channels), got {depth}")
+    if depth:
+        channels = tuple(channels[0] << i for i in range(depth))
     if not 1 <= linear <= 3:
         raise InputError(f"expected 1, 2 or 3 linear layers, got {linear}")
     _large_enough(size, 2 ** len(channels))
@@ -162,6 +169,7 @@ def build_plain(
         "", classes, PAPER, pixels(size),
         layers=(Layer(f"stages.{at}.relu"),),
         heads=(head,),
+        classifier=("head",),
         stages=tuple(f"stages.{i}" for i in range(len(channels))),
         class_map=ClassMap(f"stages.{len(channels) - 1}", head) if linear == 1 else None,
         notes=(
@@ -194,6 +202,7 @@ def build_residual(
         "", classes, "GiMeFive, section 4.3 (+BN+SE+RB, final report)", pixels(size),
         layers=(Layer(f"stages.{at}"),),
         heads=("head.6",),
+        classifier=("head",),
         stages=("stem", *(f"stages.{i}" for i in range(len(stages)))),
         notes=(f"the layer is the deepest with {CELLS} x {CELLS} cells; the last has 2 x 2",),
     )  # fmt: skip
@@ -220,6 +229,7 @@ def build_vgg(
         "", classes, PAPER + " (VGG: final report)", pixels(size),
         layers=(Layer(f"stages.{len(channels) - 1}.relu"),),
         heads=(f"head.{3 * len(hidden)}",),
+        classifier=("head",),
         stages=tuple(f"stages.{i}" for i in range(len(channels))),
     )  # fmt: skip
 

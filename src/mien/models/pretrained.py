@@ -93,8 +93,11 @@ def translated(net: nn.Module, spec: Spec, state: dict[str, Tensor]) -> dict[str
     """Tensors under the names, and in the shapes, of this network.
 
     torchvision's VGG keeps its dense layers in ``classifier``; timm has them as convolutions.
-    timm's transformers bring a function of their own that resizes position embeddings.
+    transformers' ViT has names of its own and three matrices where timm has one. timm's
+    transformers bring a function of their own that resizes position embeddings.
     """
+    if any(name.removeprefix("vit.").startswith("encoder.layer.") for name in state):
+        state = from_transformers(state)
     if "classifier.0.weight" in state and hasattr(net, "pre_logits"):
         own = net.state_dict()
         names = {"0": "pre_logits.fc1", "3": "pre_logits.fc2", "6": "head.fc"}
@@ -111,6 +114,56 @@ def translated(net: nn.Module, spec: Spec, state: dict[str, Tensor]) -> dict[str
         if adapt is not None:
             state = adapt(state, net)
     return state
+
+
+#: transformers' names of a ViT's parts (google/vit-*) and timm's
+_TRANSFORMERS: Final = {
+    "embeddings.cls_token": "cls_token",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    "layernorm_before": "norm1",
+    "attention.output.dense": "attn.proj",
+    "layernorm_after": "norm2",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "layernorm": "norm",
+    "classifier": "head",
+}
+_QUERY: Final = "attention.attention.query"
+
+
+def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A ViT's tensors under timm's names, query, key and value joined; its pooler is left out.
+
+    A name that is not known stays as it is, so that it is reported as unexpected.
+
+    >>> list(from_transformers({"vit.encoder.layer.0.output.dense.bias": torch.zeros(2)}))
+    ['blocks.0.mlp.fc2.bias']
+    """
+    found = {}
+    for name, value in state.items():
+        plain = name.removeprefix("vit.")
+        if plain.startswith("pooler."):  # of masked-word times; no classifier reads it
+            continue
+        stem, _, kind = plain.rpartition(".")
+        block = ""
+        if stem.startswith("encoder.layer."):
+            number, _, stem = stem.removeprefix("encoder.layer.").partition(".")
+            block = f"blocks.{number}."
+        if stem == _QUERY:
+            others = [name.replace(".query.", f".{part}.") for part in ("key", "value")]
+            if all(other in state for other in others):
+                found[f"{block}attn.qkv.{kind}"] = torch.cat([value, *(state[o] for o in others)])
+            continue
+        if stem in (_QUERY.replace("query", "key"), _QUERY.replace("query", "value")):
+            continue
+        if plain in _TRANSFORMERS:  # a bare tensor, not a layer's weight or bias
+            found[_TRANSFORMERS[plain]] = value
+        elif stem in _TRANSFORMERS:
+            found[f"{block}{_TRANSFORMERS[stem]}.{kind}"] = value
+        else:
+            found[name] = value
+    return found
 
 
 def fetched(repository: str) -> Path:
