@@ -305,7 +305,8 @@ def split(
         typer.Option(
             "--scheme",
             "-s",
-            help="honest, paper, official, deduplicated, ratio, counts, folds, grouped, one-out.",
+            help="honest, paper, official, train-test, deduplicated, ratio, counts, folds, "
+            "grouped, one-out.",
         ),
     ] = "honest",
     option: Annotated[

@@ -1,7 +1,7 @@
 """Schemes by which a set is split; each is a function of a frame and a seed.
 
 >>> SCHEMES.names()
-['official', 'deduplicated', 'ratio', 'counts', 'folds', 'grouped', 'one-out']
+['official', 'train-test', 'deduplicated', 'ratio', 'counts', 'folds', 'grouped', 'one-out']
 """
 
 from __future__ import annotations
@@ -116,6 +116,15 @@ def official(frame: Frame, seed: int) -> Values:  # noqa: ARG001 - every scheme 
             f"{frame.path}: expected an official split, this set has none; use paper or honest"
         )
     return list(frame.splits)
+
+
+@SCHEMES.register("train-test")
+def train_test(frame: Frame, seed: int) -> Values:
+    """The owners' split in two parts: what they kept for validation is tested too.
+
+    Some papers test so (GiMeFive on FER2013). Training holds its validation images out of train.
+    """
+    return ["test" if value == "val" else value for value in official(frame, seed)]
 
 
 @SCHEMES.register("deduplicated")
