@@ -42,6 +42,8 @@ PRINTED: dict[str, dict[str, float | None]] = {
         "Results, RAF-DB, best row, testing": 86.5,
         "Results, FER2013, best row, testing": 67.5,
         "Results, the five sets pooled, best row, testing": 75.3,
+        "Table 3 (the explored space, no number)": None,
+        "Hyperparameters (the explored space, no number)": None,
     },
     "vit-fer2013": {
         "Table 1, ViT": 64.02,
@@ -101,6 +103,7 @@ STATED: dict[str, dict[str, Any]] = {
         "optimizer": "sgd", "learning_rate": 1e-3, "momentum": 0.9, "weight_decay": 1e-4,
         "batch_size": 16, "epochs": 80, "patience": 15,
     },
+    "gimefive/grid-final": {"momentum": 0.9, "weight_decay": 1e-4},
     "vit-fer2013/": {"batch_size": 32, "epochs": 15, "patience": 3},
     "vit-fer2013/baseline": {"optimizer": "adamw", "strategy": "head", "weight_decay": 0.02},
     "vit-fer2013/partial": {"optimizer": "adamw", "strategy": "partial", "weight_decay": 0.02},
@@ -167,7 +170,7 @@ def minimal(tmp_path: Path) -> Recipe:
 def test_the_experiments_of_the_papers_are_all_there() -> None:
     counts = {paper: len(list((FOLDER / paper).glob("*.toml"))) for paper in PAPERS}
     assert counts == {
-        "vit-kdef": 1, "gimefive": 6 + 3 + 3, "vit-fer2013": 6 + 2,
+        "vit-kdef": 1, "gimefive": 6 + 3 + 3 + 2, "vit-fer2013": 6 + 2,
         "timm-thesis": 7 * 2 + 2 * 2, "dncshap": 4 * 4,
     }  # fmt: skip
     folders = {p.parent.name for p in FOLDER.glob("*/*.toml")} - {"builtin"}
@@ -287,6 +290,93 @@ def test_it_stands_in_the_table_of_the_page(path: Path, recipe: Recipe) -> None:
 def test_the_page_names_no_recipe_that_is_not_there() -> None:
     for name in re.findall(r"`((?:[\w-]+)/[\w-]+\.toml)`", PAGE.read_text("utf-8")):
         assert (FOLDER / name).is_file(), name
+
+
+# grids
+
+#: Transcribed from the two reports; patience 0 is "no early stopping".
+GRIDS: dict[str, dict[str, list[Any]]] = {
+    "grid-preliminary": {
+        "training.learning_rate": [0.01, 0.001, 0.0001],
+        "training.batch_size": [8, 16, 32, 64],
+        "model.options.dropout": [0.2, 0.5],
+        "training.epochs": [20, 30, 40],
+        "training.patience": [0, 5],
+    },
+    "grid-final": {
+        "training.learning_rate": [0.01, 0.001, 0.0001],
+        "training.batch_size": [8, 16, 32, 64],
+        "model.options.dropout": [0.2, 0.5],
+        "model.options.depth": [4, 5, 6],
+        "model.options.linear": [1, 2, 3],
+        "model.options.norm": [True, False],
+        "model.options.pooling": ["max", "average"],
+        "training.optimizer": ["adam", "adamw", "sgd"],
+        "training.epochs": [10, 20, 40, 80],
+        "training.patience": [0, 5, 10, 15],
+    },
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grid_is_the_papers(name: str) -> None:
+    recipe = read_recipe(FOLDER / "gimefive" / f"{name}.toml")
+    assert recipe.grid == GRIDS[name]
+    assert recipe.points == {"grid-preliminary": 144, "grid-final": 41_472}[name]
+
+
+def test_every_recipe_without_a_grid_is_one_training() -> None:
+    assert {name_of(p) for p in FILES if read_recipe(p).points > 1} == {
+        f"gimefive/{name}" for name in GRIDS
+    }
+
+
+@pytest.mark.parametrize("name", [f"fer2013-{n}" for n in (13, 15, 17)] + ["final-fer2013"])
+def test_gimefive_tests_on_both_of_fer2013s_test_sets(name: str) -> None:
+    assert read_recipe(FOLDER / "gimefive" / f"{name}.toml").data.scheme == "train-test"
+
+
+def test_a_point_of_a_grid_is_a_recipe_without_one(minimal: Recipe) -> None:
+    grid = {"training.epochs": [3, 5], "model.options.depth": [4], "data.split_seed": [1]}
+    recipe = minimal.change(model={"options": {"linear": 1}}, grid=grid)
+    assert recipe.points == 2
+    point = recipe.at({"training.epochs": 5, "model.options.depth": 4, "data.split_seed": 1})
+    assert point.grid == {}
+    assert (point.training.epochs, point.data.split_seed) == (5, 1)
+    assert point.model.options == {"linear": 1, "depth": 4}
+    assert recipe.model.options == {"linear": 1}
+    assert recipe.hash != minimal.hash
+    assert recipe.change(grid={}).hash == minimal.change(model={"options": {"linear": 1}}).hash
+
+
+def test_a_grid_is_read_with_quotes_and_without_and_written_back(tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    text = '[grid]\n"training.epochs" = [3, 5]\nmodel.options.widths = [[8, 16], [8]]\n'
+    file.write_text(f"{MINIMAL}\n{text}", encoding="utf-8")
+    recipe = read_recipe(file)
+    assert recipe.grid == {"training.epochs": [3, 5], "model.options.widths": [[8, 16], [8]]}
+    file.write_text(recipe.to_toml(), encoding="utf-8")
+    assert read_recipe(file) == recipe
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "parts"),
+    [
+        ('"training.epochs" = 3', InputError, ["grid.training.epochs", "list of values"]),
+        ('"training.epochs" = []', InputError, ["grid.training.epochs", "list of values"]),
+        ('"training.epochs" = [3, 3]', InputError, ["grid.training.epochs", "different"]),
+        ('"training.epochs" = [3, 0]', InputError, ["training.epochs", "1 to 10000"]),
+        ('"training.epoch" = [3]', UnknownNameError, ["'epoch'", "'epochs'"]),
+        ('"about.title" = ["x"]', UnknownNameError, ["section of [grid]", "'about'"]),
+        ('"epochs" = [3]', UnknownNameError, ["section of [grid]", "'epochs'"]),
+    ],
+)
+def test_a_wrong_grid_names_the_field(
+    tmp_path: Path, line: str, kind: type[Exception], parts: list[str]
+) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(f"{MINIMAL}\n[grid]\n{line}\n", encoding="utf-8")
+    check_error(file, kind, parts)
 
 
 # wrong files

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_type_hints
@@ -58,6 +59,7 @@ class Data:
     protocol: str = "paper"  # the split of the paper, the honest one, or the owners' (official)
     split_seed: int = 0
     folds: int = 0  # of the paper, where its cross-validation is not the set's usual split
+    scheme: str = ""  # likewise: a name of mien.data.split, where it is another one
     augmentation: str = "none"  # a preset of mien.data.augment
     under: float = 1.0  # majority classes are cut to this share of the largest (1: none)
     over: float = 1.0  # minority classes are repeated up to this factor (1: none)
@@ -72,6 +74,8 @@ class Data:
             raise InputError(f"data.labels: expected two or more different, got {self.labels}")
         if self.folds == 1 or not 0 <= self.folds <= 1000:
             raise InputError(f"data.folds: expected 0 (none) or 2 to 1000, got {self.folds}")
+        if self.folds and self.scheme:
+            raise InputError(f"data.scheme: expected none beside folds, got {self.scheme!r}")
         _between("data.under", self.under, 0.05, 1)
         _between("data.over", self.over, 1, 10)
 
@@ -151,6 +155,17 @@ class Recipe:
     data: Data
     model: Network
     training: Training = field(default_factory=Training)
+    #: what ``mien train --grid`` varies: "section.field" or "model.options.name" -> values
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise InputError(f"grid.{name}: expected a list of values, got {values!r}")
+            if len({json.dumps(value) for value in values}) < len(values):
+                raise InputError(f"grid.{name}: expected different values, got {values!r}")
+            for value in values:
+                self.at({name: value})
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values."""
@@ -160,6 +175,10 @@ class Recipe:
         """The recipe with every default resolved, as TOML that :func:`read_recipe` reads."""
         parts = []
         for section, values in self.to_dict().items():
+            if section == "grid":
+                quoted = {json.dumps(k): v for k, v in values.items()}
+                parts += [_section(section, quoted)] if values else []
+                continue
             tables = {k: v for k, v in values.items() if isinstance(v, dict)}
             plain = {k: v for k, v in values.items() if k not in tables and v is not None}
             parts.append(_section(section, plain))
@@ -170,6 +189,9 @@ class Recipe:
     def hash(self) -> str:
         """SHA-256 of what decides the result: all but ``about``."""
         content = {k: v for k, v in self.to_dict().items() if k != "about"}
+        # fields that came later are left out while they say nothing, so that hashes stay
+        content = {k: v for k, v in content.items() if k != "grid" or v}
+        content["data"] = {k: v for k, v in content["data"].items() if k != "scheme" or v}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def change(self, **changes: Mapping[str, Any]) -> Recipe:
@@ -181,8 +203,37 @@ class Recipe:
         """
         kinds = {f.name: getattr(self, f.name) for f in fields(self)}
         for section, values in changes.items():
-            kinds[section] = _changed(section, kinds[section], values)
+            part = kinds[choose("section", section, kinds)]
+            is_grid = section == "grid"
+            kinds[section] = dict(values) if is_grid else _changed(section, part, values)
         return Recipe(**kinds)
+
+    def at(self, point: Mapping[str, Any]) -> Recipe:
+        """The recipe at one point of a grid, checked, and without a grid itself.
+
+        ``point`` takes dotted names to values. Raises UnknownNameError for a name that does not
+        exist, InputError for a value that does not fit.
+
+        >>> recipe = Recipe(About("t", "p"), Data(("fer2013",)), Network("gimefive-15"))
+        >>> recipe.at({"training.epochs": 3, "model.options.linear": 1}).model.options
+        {'linear': 1}
+        """
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in point.items():
+            section, _, rest = name.partition(".")
+            choose("section of [grid]", section, ("data", "model", "training"))
+            values = changes.setdefault(section, {})
+            if section == "model" and rest.startswith("options."):
+                options = values.setdefault("options", dict(self.model.options))
+                options[rest.removeprefix("options.")] = value
+            else:
+                values[rest] = value
+        return replace(self, grid={}).change(**changes)
+
+    @property
+    def points(self) -> int:
+        """How many trainings the whole grid is; 1 where there is none."""
+        return math.prod(len(values) for values in self.grid.values())
 
 
 def _section(name: str, values: Mapping[str, Any]) -> str:
@@ -244,11 +295,20 @@ def read_recipe(path: str | Path) -> Recipe:
         raise type(error)(f"{path}: {error}") from error
 
 
+def _flat(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values: TOML takes a dotted name without quotes as tables in tables."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{start}{name}.")
+        else:
+            yield f"{start}{name}", value
+
+
 def _recipe(content: Mapping[str, Any]) -> Recipe:
     kinds: dict[str, type] = {"about": About, "data": Data, "model": Network, "training": Training}
     parts: dict[str, Any] = {}
     for section in content:
-        choose("section", section, kinds)
+        choose("section", section, [*kinds, "grid"])
     for section, kind in kinds.items():
         values = content.get(section, {})
         for name in values:
@@ -261,4 +321,8 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
             raise InputError(f"[{section}]: expected the field {missing[0]!r}; add it")
         typed = {k: _typed(f"{section}.{k}", kind, k, v) for k, v in values.items()}
         parts[section] = kind(**typed)
+    grid = content.get("grid", {})
+    if not isinstance(grid, dict):
+        raise InputError(f"grid: expected a table of lists, got {grid!r}")
+    parts["grid"] = dict(_flat(grid))
     return Recipe(**parts)

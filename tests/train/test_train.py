@@ -23,11 +23,14 @@ pytest.importorskip("lightning", reason="lightning is not installed")
 
 from mien.data import synthetic  # noqa: E402 - after the checks
 from mien.models import create  # noqa: E402
-from mien.runs import read_history, read_run, read_scores  # noqa: E402
+from mien.models.tiny import TINY  # noqa: E402
+from mien.runs import comparison, read_history, read_run, read_scores  # noqa: E402
+from mien.train import pixels  # noqa: E402
 from mien.train.fit import Where, fit, parts_of  # noqa: E402
-from mien.train.loader import EpochSampler, Rows, read_pixels, select  # noqa: E402
+from mien.train.loader import EpochSampler, Rows, select  # noqa: E402
 from mien.train.losses import LOSSES, soften  # noqa: E402
 from mien.train.module import freeze, optimizer_of, rate  # noqa: E402
+from mien.train.pixels import read_pixels  # noqa: E402
 
 # Lightning advises on loaders, folders and its own deprecations; none is about our code
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -98,6 +101,30 @@ def test_a_strategy_trains_what_it_says(strategy: str, blocks: int) -> None:
             freeze(net, replace(RECIPE.training, strategy="partial", blocks=99), spec)
 
 
+def learning(name: str, **how: Any) -> set[str]:
+    """Names of the parameters of a small model that a strategy trains."""
+    net, spec = create(name, classes=7, **TINY.get(name, {}))
+    freeze(net, replace(RECIPE.training, **how), spec)
+    return {n for n, p in net.named_parameters() if p.requires_grad}
+
+
+def test_partial_trains_what_follows_the_last_blocks() -> None:
+    vit = learning("vit-b16", strategy="partial", blocks=1)
+    assert {"norm.weight", "norm.bias", "head.weight"} <= vit
+    assert "blocks.1.norm1.weight" in vit
+    assert not any(n.startswith(("blocks.0", "patch_embed", "cls_token", "pos")) for n in vit)
+    assert learning("vit-b16", strategy="head") == {"head.weight", "head.bias"}
+    residual = learning("resnet18", strategy="partial", blocks=1)
+    assert all(n.startswith(("layer4", "fc")) for n in residual)
+
+
+@pytest.mark.parametrize("name", ["gimefive-15", "gimefive-25", "gimefive-vgg"])
+def test_head_trains_the_whole_classifier_of_gimefive(name: str) -> None:
+    found = learning(name, strategy="head")
+    assert all(n.startswith("head.") for n in found)
+    assert {n for n in found if n.endswith("weight")} == {f"head.{i}.weight" for i in (0, 3, 6)}
+
+
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_every_optimiser_is_built(name: str) -> None:
     net = torch.nn.Linear(2, 2)
@@ -153,6 +180,36 @@ def test_rows_and_pixels_are_those_of_the_file(drawn: Path) -> None:
         select(RECIPE.change(data={"sets": ["fer2013"]}), drawn)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_decoded_on_the_fly_are_those_in_memory(
+    drawn: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, spec = create("compact", classes=7)
+    rows = np.array([5, 3, 5, 200])
+    monkeypatch.setattr(pixels, "DECODED_BYTES", 0)
+    monkeypatch.setattr(pixels.Encoded, "workers", workers)
+    images = pixels.Images(
+        pixels.pixels_of(drawn, rows, spec.preprocess, tmp_path / "copy"), np.eye(4)
+    )
+    assert isinstance(images.pixels, pixels.Encoded)
+    assert (tmp_path / "copy").stat().st_size > 0
+    torch.testing.assert_close(
+        torch.cat(list(images.batches(3))), read_pixels(drawn, rows, spec.preprocess)
+    )
+
+
+def test_the_owners_split_in_two_parts_tests_their_validation_images_too(drawn: Path) -> None:
+    official = select(RECIPE, drawn)
+    rows = select(RECIPE.change(data={"protocol": "paper", "scheme": "train-test"}), drawn)
+    (part,) = parts_of(rows, 0)
+    assert rows.scheme == "train-test"
+    owners = {s: {int(n) for n, side in zip(official.number, official.side, strict=True)
+                  if side == s} for s in ("train", "val", "test")}  # fmt: skip
+    assert set(rows.number[part.test].tolist()) == owners["val"] | owners["test"]
+    assert set(rows.number[part.val].tolist()) < owners["train"]
+    assert len(part.val) > 0
+
+
 @pytest.fixture(scope="module")
 def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
@@ -161,9 +218,10 @@ def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Path) -> None:
-    files = {"recipe.toml", "history.csv", "weights.safetensors", "scores.csv",
-             "report.json", "report.md", "report.html"}  # fmt: skip
-    assert files <= {p.name for p in finished.iterdir()}
+    assert {p.name for p in finished.iterdir()} == {
+        "recipe.toml", "history.csv", "weights.safetensors", "scores.csv", "trained.json",
+        "report.json", "report.md", "report.html",
+    }  # fmt: skip
     facts = read_run(finished)["facts"]
     assert facts["recipe_hash"] == RECIPE.hash
     assert facts["split_fingerprint"] == select(RECIPE, drawn).fingerprint
@@ -176,18 +234,57 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Pat
     assert len(scores.truth) == 42
     accuracy = read_run(finished)["test"]["accuracy"]["value"]
     assert accuracy == pytest.approx(float((scores.truth == scores.answer).mean()))
+    best = max(float(row["val_accuracy"]) for row in history)
+    assert facts["val_accuracy"] == pytest.approx(best, abs=1e-5)
+    assert 0 < facts["training_seconds"] <= facts["seconds"]
+    assert facts["parameters"] == 4319
 
 
-def test_the_weights_give_the_scores_again(finished: Path, drawn: Path) -> None:
+def test_a_finished_run_is_not_trained_again(
+    finished: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_run(finished)
+    monkeypatch.setattr("mien.train.fit.descend", None)
+    again = fit(RECIPE, drawn, finished, where=CPU)
+    assert again.report.to_dict()["accuracy"]["value"] == before["test"]["accuracy"]["value"]
+    assert again.facts["train_accuracy"] == before["facts"]["train_accuracy"]
+
+
+def test_the_accuracy_on_training_images_is_that_of_the_kept_weights(
+    finished: Path, drawn: Path
+) -> None:
+    rows = select(RECIPE, drawn)
+    train = np.flatnonzero([side == "train" for side in rows.side])
+    answer = answers_of(finished, drawn, rows.number[train])
+    accuracy = float((answer == rows.label[train]).mean())
+    assert read_run(finished)["facts"]["train_accuracy"] == pytest.approx(accuracy)
+
+
+def test_more_images_than_fit_into_memory_train_to_the_same_run(
+    finished: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "DECODED_BYTES", 0)
+    monkeypatch.setattr(pixels.Encoded, "workers", 0)
+    run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)
+    np.testing.assert_array_equal(read_scores(run.folder).answer, read_scores(finished).answer)
+    assert not list(run.folder.glob("*.images"))
+
+
+def answers_of(run: Path, data: Path, numbers: np.ndarray) -> np.ndarray:
+    """What a run's weights answer for rows of a file, computed here and not by the run."""
     from safetensors.torch import load_file
 
     net, spec = create("compact", classes=7, **RECIPE.model.options)
-    net.load_state_dict(load_file(finished / "weights.safetensors"))
+    net.load_state_dict(load_file(run / "weights.safetensors"))
+    values = read_pixels(data, numbers, spec.preprocess).float()
+    with torch.no_grad():
+        return np.asarray(net.eval()((values / 255 - 0.5) / 0.25).argmax(dim=1).numpy())
+
+
+def test_the_weights_give_the_scores_again(finished: Path, drawn: Path) -> None:
     rows = select(RECIPE, drawn)
     test = np.flatnonzero([side == "test" for side in rows.side])
-    pixels = read_pixels(drawn, rows.number[test], spec.preprocess).float()
-    with torch.no_grad():
-        answer = net.eval()((pixels / 255 - 0.5) / 0.25).argmax(dim=1).numpy()
+    answer = answers_of(finished, drawn, rows.number[test])
     np.testing.assert_array_equal(answer, read_scores(finished).answer)
 
 
@@ -198,12 +295,12 @@ def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
         "import os, sys\n"
         "from pathlib import Path\n"
         "from mien.recipe import read_recipe\n"
-        "from mien.train import fit as f\n"
-        "class Kill(f.History):\n"
+        "from mien.train import descend as d, fit as f\n"
+        "class Kill(d.History):\n"
         "    def on_train_epoch_start(self, trainer, module):\n"
         "        if trainer.current_epoch == 1: os.kill(os.getpid(), 9)\n"
         "        super().on_train_epoch_start(trainer, module)\n"
-        "f.History = Kill\n"
+        "d.History = Kill\n"
         "f.fit(read_recipe(sys.argv[1]), sys.argv[2], sys.argv[3],"
         " where=f.Where(accelerator='cpu'))\n"
     )
@@ -220,8 +317,9 @@ def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
     first, second = (read_history(f / "history.csv") for f in (finished, run.folder))
     assert [r["epoch"] for r in second] == ["1", "2"]
     assert float(second[1]["train_loss"]) == pytest.approx(float(first[1]["train_loss"]), abs=1e-5)
-    states = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"]
-              for f in (finished, run.folder)]  # fmt: skip
+    from safetensors.torch import load_file
+
+    states = [load_file(f / "weights.safetensors") for f in (finished, run.folder)]
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, msg=name)
 
@@ -251,23 +349,29 @@ def test_every_kind_of_training_runs(drawn: Path, tmp_path: Path, changes: dict[
 def test_two_processes_give_the_result_of_one(drawn: Path, tmp_path: Path) -> None:
     """Data-parallel training over gloo; the network has no batch normalisation to differ in."""
     recipe = RECIPE.change(
-        model={"name": "gimefive-10", "options": {"dropout": 0.0, "head_dropout": 0.0, "size": 32}},
-        training={"epochs": 1, "learning_rate": 0.01},
-    )
+        model={
+            "name": "gimefive-10",
+            "options": {"channels": [8, 8, 8, 16, 16], "dropout": 0.0, "head_dropout": 0.0,
+                        "size": 32},
+        },
+        training={"epochs": 2, "learning_rate": 0.02},
+    )  # fmt: skip
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
-    losses = []
-    for devices in (1, 2):
-        folder = tmp_path / f"run{devices}"
-        done = subprocess.run(
-            [sys.executable, "-m", "mien.cli", "train", str(path), "--data", str(drawn),
-             "-o", str(folder), "--device", "cpu", "--devices", str(devices),
-             "--strategy", "ddp" if devices > 1 else "auto"],
-            cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        losses.append(float(read_history(folder / "history.csv")[0]["train_loss"]))
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    alone = fit(recipe, drawn, tmp_path / "run1", where=CPU)
+    done = subprocess.run(
+        [sys.executable, "-m", "mien.cli", "train", str(path), "--data", str(drawn),
+         "-o", str(tmp_path / "run2"), "--device", "cpu", "--devices", "2", "--strategy", "ddp",
+         "--no-examples"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, two = (read_history(tmp_path / f"run{n}" / "history.csv") for n in (1, 2))
+    assert [row["epoch"] for row in two] == ["1", "2"]
+    for first, second in zip(one, two, strict=True):
+        assert float(first["train_loss"]) == pytest.approx(float(second["train_loss"]), rel=0.005)
+    both = read_scores(tmp_path / "run2")
+    assert float((both.answer == read_scores(alone.folder).answer).mean()) > 0.9
 
 
 def test_folds_are_trained_one_after_another_and_tested_together(
@@ -299,26 +403,32 @@ def test_scores_are_told_apart_by_sex_where_the_data_know_it(tmp_path: Path) -> 
     assert {g for g in rows.group if g} == {"F", "M"}
 
 
+def command(*words: object) -> str:
+    """The output of a ``mien`` command, run in this process."""
+    from typer.testing import CliRunner
+
+    from mien.cli import app
+
+    done = CliRunner().invoke(app, [str(word) for word in words], terminal_width=300)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
 def test_compare_puts_runs_side_by_side(finished: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mien.cli", "compare", str(finished), str(finished)],
-        capture_output=True, text=True, timeout=120, check=False, env={"COLUMNS": "200"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "p 1 (0 to 0)" in done.stdout
-    stated = json.loads((finished / "report.json").read_text())["test"]["accuracy"]["value"]
-    assert f"{stated:.1%}" in done.stdout
-
-
-@pytest.mark.parametrize("name", ["gimefive/fer2013-13", "timm-thesis/ck48-resnet50-dense"])
-def test_a_recipe_smokes_on_drawn_faces_without_any_data(name: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mien.cli", "train", f"recipes/{name}.toml", "--smoke",
-         "-o", str(tmp_path / "run"), "--device", "cpu"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert read_run(tmp_path / "run")["facts"]["images"]["train"] > 0
+    header, (first, second) = comparison([finished, finished])
+    report = json.loads((finished / "report.json").read_text())
+    row = dict(zip(header, second, strict=True))
+    assert row["McNemar"] == "p 1 (0 to 0)"
+    assert row["parameters"] == "4,319"
+    assert row["test (95 %)"].startswith(f"{report['test']['accuracy']['value']:.1%} (")
+    assert row["train"] == f"{report['facts']['train_accuracy']:.1%}"
+    assert row["val"] == f"{report['facts']['val_accuracy']:.1%}"
+    assert row["printed"] == "90.0%"
+    assert first[-1] == ""
+    for name in ("table.md", "table.csv"):
+        command("compare", finished, finished, "-o", finished.parent / name)
+        assert "4,319" in (finished.parent / name).read_text()
+    assert "p 1 (0 to 0)" in command("compare", finished, finished)
 
 
 def test_a_run_is_exported_and_serves_like_the_built_in_model(
@@ -333,13 +443,7 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
     assert recognizer.labels == SEVEN
     cells = next(iter(Source(drawn).batches(["image"]))).column("image").to_pylist()[:20]
     images = [image_bytes(cell) for cell in cells]
-    net, spec = create("compact", classes=7, **RECIPE.model.options)
-    from safetensors.torch import load_file
-
-    net.load_state_dict(load_file(finished / "weights.safetensors"))
-    pixels = read_pixels(drawn, np.arange(20), spec.preprocess).float()
-    with torch.no_grad():
-        answer = net.eval()((pixels / 255 - 0.5) / 0.25).argmax(dim=1).tolist()
+    answer = answers_of(finished, drawn, np.arange(20)).tolist()
     assert [row.dominant_emotion for row in recognizer.predict(images)] == [
         SEVEN[i] for i in answer
     ]

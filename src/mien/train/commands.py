@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import tempfile
+import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +17,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mien.emotions import SEVEN
 from mien.recipe import Recipe, read_recipe
 from mien.types import InputError, MissingExtraError
 
@@ -51,12 +53,26 @@ def train(
     num_nodes: Annotated[int, typer.Option(help="How many machines.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, ...")] = "auto",
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Two steps on a few drawn faces only.")
+        bool, typer.Option("--smoke", help="Two steps of a small network on a few drawn faces.")
+    ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Train every point of the recipe's grid; test the best.")
+    ] = False,
+    sampler: Annotated[
+        str, typer.Option(help="Of a grid: grid, random or tpe; the last two with --trials.")
+    ] = "grid",
+    trials: Annotated[int | None, typer.Option(help="At most so many points of a grid.")] = None,
+    examples: Annotated[
+        bool, typer.Option(help="Explain test images in the report, which then shows them.")
+    ] = True,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files, too.")
     ] = False,
 ) -> None:
     """Train a recipe, test it once, and put our number beside the paper's.
 
-    A stopped run in the same folder goes on from its last epoch to the same result.
+    A stopped run in the same folder goes on from its last epoch to the same result, and a
+    stopped grid from its last trial.
     """
     _need_torch()
     chosen = read_recipe(recipe)
@@ -65,47 +81,89 @@ def train(
             f"expected --data with images of {', '.join(chosen.data.sets)}; make the file with "
             "mien data prepare, or try --smoke"
         )
+    if chosen.grid and not grid:
+        raise InputError(
+            f"{recipe}: is a grid of {chosen.points:,} trainings; give --grid, "
+            "and --sampler random --trials N for some of them"
+        )
     changes: dict[str, Any] = {"epochs": epochs, "seed": seed, "precision": precision}
-    if smoke:
-        changes |= {"epochs": 1, "warmup_epochs": 0.0}
     chosen = chosen.change(
         training={k: v for k, v in changes.items() if v is not None},
         data={} if protocol is None else {"protocol": protocol},
     )
-    from mien.report import headline
-    from mien.train.fit import Where, fit
+    from mien.train import smoke as small
+    from mien.train.descend import Where
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     where = Where(
         "gpu" if device == "cuda" else device, devices, num_nodes, strategy,
-        progress=out.is_terminal, steps=2 if smoke else None,
+        progress=out.is_terminal, steps=small.STEPS if smoke else None, tensorboard=tensorboard,
     )  # fmt: skip
+    said = small.said(chosen, small.shrink(chosen)) if smoke else ""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and folders
-        if data is None:
-            chosen, data = _drawn(chosen, Path(folder))
-        run = fit(chosen, data, output, weights=weights, where=where)
+        if smoke:
+            chosen, data = small.shrink(chosen), small.draw(Path(folder))
+            weights = None
+            trials = trials or small.TRIALS
+        assert data is not None  # checked above
+        how: dict[str, Any] = {"weights": weights, "where": where, "examples": examples}
+        if grid:
+            _search(chosen, data, output, sampler=sampler, trials=trials, said=said, **how)
+            return
+        from mien.train.fit import fit
+
+        run = fit(chosen, data, output, **how)
     if int(os.environ.get("LOCAL_RANK", "0")):
         return  # one process of several speaks
-    text = "trained, tested and reported: the numbers of a smoke run mean nothing"
-    text = text if smoke else headline(chosen, run.report)
+    from mien.report import headline
+
+    _say(said or headline(chosen, run.report))
+    _say(f"report: {run.folder / 'report.html'}")
+
+
+def _say(text: str) -> None:
     out.print(escape(text), soft_wrap=True, highlight=False)
-    out.print(escape(f"report: {run.folder / 'report.html'}"), soft_wrap=True, highlight=False)
 
 
-def _drawn(recipe: Recipe, folder: Path) -> tuple[Recipe, Path]:
-    """The recipe on a few drawn faces, small and without pretrained weights, and their file."""
-    from mien.data import synthetic
+def _show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
+    """A table whose cells are never cut: on a narrow terminal its lines run over."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    needed = Console(width=1000).measure(table).maximum
+    Console(width=max(out.width, needed)).print(table)
 
-    path = folder / "drawn.parquet"
-    synthetic.write(path, 140, people=20, size=64)
-    labels = [name for name in recipe.data.labels if name in SEVEN]  # contempt is not drawn
-    changed = recipe.change(
-        data={"sets": ["synthetic"], "protocol": "official", "labels": labels},
-        model={"pretrained": False},
-        training={"batch_size": 4},
-    )
-    return changed, path
+
+def _search(recipe: Recipe, data: Path, folder: Path, *, said: str, **how: Any) -> None:
+    """Run a grid, telling each trial, and write its table and its picture."""
+    from mien.report import headline
+    from mien.train.search import Trial, search
+    from mien.train.summary import short, table, write_summary, written
+
+    began = time.perf_counter()
+    told = 0
+
+    def tell(trial: Trial, done: int, wanted: int) -> None:
+        nonlocal told
+        told += 1
+        left = (time.perf_counter() - began) / told * (wanted - done)
+        what = f"failed: {trial.error}"
+        if trial.accuracy is not None:
+            what = f"validation {trial.accuracy:.2%}"
+        values = ", ".join(f"{short(k)} {written(v)}" for k, v in trial.point.items())
+        ahead = f"; about {left / 60:.0f} min left" if left > 30 else ""
+        _say(f"{done} of {wanted}: {what} ({values}){ahead}")
+
+    found = search(recipe, data, folder, tell=tell, **how)
+    write_summary(found)
+    header, rows = table(found)
+    _show(header, [[cell.partition(": ")[0] for cell in row] for row in rows[:10]])
+    _say(said or headline(recipe.at(found.best.point), found.run.report))
+    _say(f"all trials: {folder / 'search.md'}; the best one's report: "
+         f"{found.best.folder / 'report.html'}")  # fmt: skip
 
 
 def export(
@@ -134,8 +192,9 @@ def recipes(
         table.add_column(name, overflow="fold", no_wrap=name != "repeats")
     for path, recipe in found:
         printed = recipe.about.expected
+        grid = f" ({recipe.points:,} trainings: --grid)" if recipe.grid else ""
         table.add_row(
-            escape(str(path)), escape(recipe.about.table),
+            escape(str(path)), escape(recipe.about.table + grid),
             "" if printed is None else f"{printed:.2%}", recipe.model.name,
             ", ".join(recipe.data.sets),
         )  # fmt: skip
@@ -153,34 +212,25 @@ def _recipes(folder: Path) -> list[tuple[Path, Recipe]]:
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the table: .md or .csv.")
+    ] = None,
 ) -> None:
-    """Put runs side by side; each is compared with the first by McNemar's exact test.
+    """Put runs side by side as the papers do; each against the first by McNemar's exact test.
 
     The test needs the same test images; runs on others say so instead.
     """
-    from mien.evaluate import compare as compare_answers
-    from mien.runs import read_run, read_scores
+    from mien.runs import comparison
 
-    found = [(folder, read_run(folder), read_scores(folder)) for folder in runs]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("run", "model", "parameters", "seconds", "accuracy", "printed", "against first"):
-        table.add_column(name)
-    first = found[0][2]
-    for number, (folder, report, scores) in enumerate(found):
-        facts, test, about = report["facts"], report["test"], report["about"]
-        accuracy = test["accuracy"]
-        versus = ""
-        if number:
-            if scores.names != first.names or scores.labels != first.labels:
-                versus = "other images"
-            else:
-                result = compare_answers(first.truth, first.answer, scores.answer)
-                versus = f"p {result.p_value:.3g} ({result.only_first} to {result.only_second})"
-        printed = "" if about["expected"] is None else f"{about['expected']:.1%}"
-        table.add_row(
-            escape(str(folder)), facts["model"], f"{facts['parameters']:,}",
-            f"{facts['seconds']:,.0f}",
-            f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
-            printed, versus,
-        )  # fmt: skip
-    out.print(table)
+    if output is not None and output.suffix not in (".md", ".csv"):
+        raise InputError(f"{output}: expected a name ending in .md or .csv; rename the output")
+    header, rows = comparison(runs)
+    _show(header, rows, left=("run", "model", "data"))
+    if output is None:
+        return
+    with output.open("w", newline="", encoding="utf-8") as file:
+        if output.suffix == ".csv":
+            csv.writer(file).writerows([header, *rows])
+        else:
+            lines = [header, ["---"] * len(header), *rows]
+            file.writelines("| " + " | ".join(line) + " |\n" for line in lines)

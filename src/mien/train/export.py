@@ -27,7 +27,8 @@ from mien.models import Spec, create
 from mien.recipe import read_recipe
 from mien.runs import read_run
 from mien.runtime import CARD_KEY, Card, Model
-from mien.train.loader import Rows, read_pixels, select
+from mien.train.loader import Rows, select
+from mien.train.pixels import read_pixels
 from mien.train.serve import run_card, weights_of
 from mien.types import InputError, ModelError
 

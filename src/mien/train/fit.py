@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import platform
 import time
 from collections.abc import Iterator
@@ -14,50 +15,29 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    EMAWeightAveraging,
-    ModelCheckpoint,
-)
 from lightning.pytorch.utilities import rank_zero_only
-from safetensors.torch import save_file
-from torch.utils.data import DataLoader
+from safetensors.torch import load_file, save_file
 
 from mien.data.balance import class_weights, sample
 from mien.evaluate import Report, evaluate
-from mien.metrics import fit_temperature, probabilities
+from mien.metrics import accuracy, cross_entropy, fit_temperature, probabilities
 from mien.models import create
 from mien.models.base import Spec, count
 from mien.models.svm import FeatureSVM, fit_svm
 from mien.recipe import Recipe
-from mien.report import write_report
+from mien.report import Example, Points, write_report
 from mien.runs import read_history
-from mien.train.loader import (
-    EpochSampler,
-    Images,
-    Rows,
-    one_hot,
-    read_pixels,
-    select,
-)
+from mien.train.descend import Where, descend
+from mien.train.embedding import penultimate, project
+from mien.train.loader import Rows, one_hot, select
 from mien.train.module import Fit, freeze
+from mien.train.parts import Part, parts_of
+from mien.train.pixels import Images, pixels_of
 from mien.types import FloatArray, InputError, IntArray
 
-HELD_OUT = 0.1  # share of the training images that become validation where a split has none
-PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+__all__ = ["Run", "Trained", "Where", "fit", "fit_part", "parts_of", "predict"]
 
-
-@dataclass(frozen=True)
-class Where:
-    """On what a run trains; it does not change what is trained."""
-
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    progress: bool = False
-    steps: int | None = None  # stop each epoch after so many batches (a smoke test)
+DONE = "trained.json"  # in a training's folder once it is finished
 
 
 @dataclass(frozen=True)
@@ -69,82 +49,14 @@ class Run:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Part:
-    """One training of a run: indices into the selected rows. Folds have several, others one."""
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A finished training: its network, its images by side, and what ``trained.json`` says."""
 
-    name: str
-    train: IntArray
-    val: IntArray
-    test: IntArray
-
-
-def parts_of(rows: Rows, seed: int) -> list[Part]:
-    """The trainings of a split: one, or one per fold.
-
-    Where the split has no validation images, a tenth of the training images is held out, whole
-    subjects where they are known, so that nothing is ever selected on the test images.
-    """
-    if all(isinstance(side, int) for side in rows.side):
-        folds = np.array(rows.side, dtype=int)
-        found = []
-        for fold in np.unique(folds):
-            train, val = _held_out(rows, np.flatnonzero(folds != fold), seed)
-            found.append(Part(f"fold-{fold}", train, val, np.flatnonzero(folds == fold)))
-        return found
-    sides = np.array([str(side) for side in rows.side])
-    train, val, test = (np.flatnonzero(sides == s) for s in ("train", "val", "test"))
-    if not len(train) or not len(test):
-        raise InputError(
-            f"{rows.path}: expected training and test images in the split {rows.scheme!r}, got "
-            f"{len(train)} and {len(test)}; choose another protocol"
-        )
-    if not len(val):
-        train, val = _held_out(rows, train, seed)
-    return [Part("", train, val, test)]
-
-
-def _held_out(rows: Rows, train: IntArray, seed: int) -> tuple[IntArray, IntArray]:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    subjects = [rows.subject[i] for i in train]
-    folds = round(1 / HELD_OUT)
-    known = all(s is not None for s in subjects) and len(set(subjects)) >= folds
-    kind = StratifiedGroupKFold if known else StratifiedKFold
-    least = int(np.bincount(rows.label[train]).max())
-    folds = min(folds, least)
-    if folds < 2:
-        raise InputError(f"{rows.path}: expected at least 2 training images, got {len(train)}")
-    maker = kind(folds, shuffle=True, random_state=seed)
-    kept, held = next(maker.split(train, rows.label[train], subjects if known else None))
-    return train[kept], train[held]
-
-
-class History(Callback):
-    """Write ``history.csv`` after every epoch; a resumed run goes on where it stopped."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._started = time.perf_counter()
-
-    def on_train_epoch_start(self, *_: Any) -> None:
-        """Start the epoch's clock."""
-        self._started = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Append one row; every process takes part in the mean, the first one writes."""
-        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
-        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
-        row["train_loss"] = module.epoch_loss()
-        if not trainer.is_global_zero:
-            return
-        row |= {k: float(v) for k, v in trainer.callback_metrics.items()}
-        row["seconds"] = round(time.perf_counter() - self._started, 2)
-        rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows([*rows, row])
+    module: Fit
+    spec: Spec
+    sets: dict[str, Images]
+    facts: dict[str, Any]
 
 
 def fit(
@@ -154,6 +66,7 @@ def fit(
     *,
     weights: str | Path | None = None,
     where: Where | None = None,
+    examples: bool = False,
 ) -> Run:
     """Train a recipe on a Parquet file, test it once, and write the run folder.
 
@@ -166,25 +79,34 @@ def fit(
         from its last epoch to the same result.
     weights
         A local file of pretrained weights; else they come from the hub where the recipe wants any.
+    examples
+        Explain a right and a wrong answer of each class in the report, with the images themselves.
 
     Raises InputError for data that do not fit the recipe or a folder of another run.
     """
     where = where or Where()
     folder = Path(folder)
-    _claim(folder, recipe)
+    claim(folder, recipe)
     rows = select(recipe, Path(data))
     started = time.perf_counter()
     parts = parts_of(rows, recipe.training.seed)
     probability = np.zeros((len(rows.number), len(recipe.data.labels)))
     tested = np.concatenate([part.test for part in parts])
-    spec = None
+    done: list[dict[str, Any]] = []
+    points: Points | None = None
+    first: Trained | None = None
     for part in parts:
         place = folder / part.name if part.name else folder
-        place.mkdir(exist_ok=True)
-        probability[part.test], temperature, spec = _train(
-            recipe, rows, part, place, weights, where
-        )
-    assert spec is not None  # a split has at least one part
+        try:
+            trained = fit_part(recipe, rows, part, place, weights, where)
+            probability[part.test], features = _test(trained, rows, part, place, where)
+        finally:
+            forget_copies(place)
+        done.append(trained.facts)
+        if first is None:  # the networks of other folds have features of their own
+            first = trained
+            points = project(rows, part, probability.argmax(axis=1), features, recipe)
+    assert first is not None  # a split has at least one part
     report = evaluate(
         rows.label[tested],
         probability[tested],
@@ -192,142 +114,188 @@ def fit(
         groups=[rows.group[i] for i in tested],
         seed=recipe.training.seed,
     )
-    facts = {
-        "recipe_hash": recipe.hash,
-        "model": spec.name,
-        "temperature": temperature,
-        "parameters": _parameters(recipe),
-        "split": rows.scheme,
-        "protocol": recipe.data.protocol,
-        "split_fingerprint": rows.fingerprint,
-        "trainings": len(parts),
-        "images": {s: len(getattr(parts[0], s)) for s in ("train", "val", "test")},
-        "seconds": round(time.perf_counter() - started, 1),
-        "seed": recipe.training.seed,
-        "versions": {n: version(n) for n in ("mien", "torch", "lightning", "timm", "numpy")},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-    }
+    facts = _facts(recipe, rows, parts, done, first.spec, time.perf_counter() - started)
     if rank_zero_only.rank == 0:  # every process has the same report; one writes it
+        shown: list[Example] = []
+        if examples:
+            from mien.train.examples import explained
+
+            shown = explained(recipe, first, rows, parts[0], probability, report, facts)
         _write_scores(folder / "scores.csv", rows, tested, probability, recipe.data.labels)
-        write_report(folder, recipe, report, facts, read_history(folder / "history.csv"))
+        history = read_history(folder / "history.csv")
+        write_report(folder, recipe, report, facts, history, points=points, examples=shown)
     return Run(folder, report, facts)
 
 
-def _parameters(recipe: Recipe) -> int:
-    with torch.device("meta"):
-        net, _ = create(recipe.model.name, classes=len(recipe.data.labels), **recipe.model.options)
-    return count(net)
-
-
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Make the folder this recipe's; InputError where it is another's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stated = folder / "recipe.toml"
-    if stated.exists() and stated.read_text(encoding="utf-8") != recipe.to_toml():
-        raise InputError(f"{folder}: holds the run of another recipe; give a new folder")
-    stated.write_text(recipe.to_toml(), encoding="utf-8")
-
-
-def _train(
+def fit_part(
     recipe: Recipe,
     rows: Rows,
     part: Part,
     folder: Path,
     weights: str | Path | None,
     where: Where,
-) -> tuple[FloatArray, float, Spec]:
-    """Train on one part: calibrated probabilities of its test images, temperature, spec.
+) -> Trained:
+    """Train on one part, or take up what an earlier call left in its folder.
 
-    Weights and temperature are chosen on the validation images.
+    Weights and temperature are chosen on the validation images; test images are not read.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     how, classes = recipe.training, len(recipe.data.labels)
+    finished = (folder / DONE).exists()
     lightning.seed_everything(how.seed, verbose=False)
     net, spec = create(
-        recipe.model.name, classes=classes, pretrained=recipe.model.pretrained and weights is None,
-        weights=weights, **recipe.model.options,
+        recipe.model.name, classes=classes,
+        pretrained=recipe.model.pretrained and weights is None and not finished,
+        weights=None if finished else weights, **recipe.model.options,
     )  # fmt: skip
     freeze(net, how, spec)
     net = net.to(memory_format=torch.channels_last)
     targets = one_hot(rows.label, classes)
     labels = rows.label[part.train]
     weighed = class_weights(np.bincount(labels, minlength=classes), how.class_weights)
+    module = Fit(net, recipe, spec.preprocess, torch.as_tensor(weighed, dtype=torch.float32))
+    if finished:
+        net.load_state_dict(load_file(folder / "weights.safetensors"))
+        facts = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        return Trained(module, spec, {}, facts)
     balanced = sample(
         labels, ["train"] * len(labels), limit=recipe.data.under, factor=recipe.data.over,
         seed=how.seed,
     )  # fmt: skip
     train_rows = part.train[balanced.rows]
     sets = {
-        side: Images(read_pixels(rows.path, rows.number[index], spec.preprocess), targets[index])
-        for side, index in (("train", train_rows), ("val", part.val), ("test", part.test))
+        side: _images(rows, index, targets, spec, folder, side)
+        for side, index in (("train", train_rows), ("val", part.val))
     }
-    module = Fit(net, recipe, spec.preprocess, torch.as_tensor(weighed, dtype=torch.float32))
+    started = time.perf_counter()
     batch = how.batch_size // (where.devices * where.num_nodes)
     if isinstance(net, FeatureSVM):
         best = _solved(net, module, sets["train"], rows.label[train_rows], batch, how.seed)
+        seconds = time.perf_counter() - started
     else:
-        best = _descended(module, sets, folder, batch, where)
+        best = descend(module, sets, folder, batch, where)
+        seconds = sum(float(row["seconds"]) for row in read_history(folder / "history.csv"))
+    net.load_state_dict(best)
+    held = predict(module, sets["val"], 4 * batch, where)
+    temperature = fit_temperature(held, targets[part.val], np.ones(len(held)))
+    facts = {
+        "temperature": temperature,
+        "val_accuracy": accuracy(rows.label[part.val], held.argmax(axis=1)),
+        "val_nll": cross_entropy(targets[part.val], probabilities(held, temperature)),
+        "val_images": len(part.val),
+        "parameters": count(net),
+        "epochs": len(read_history(folder / "history.csv")),
+        "seconds": round(seconds, 1),
+    }
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()  # every process has read the checkpoint
     if rank_zero_only.rank == 0:
         save_file({k: v.contiguous() for k, v in best.items()}, folder / "weights.safetensors")
-    net.load_state_dict(best)
-    held = predict(module, sets["val"], 4 * batch)
-    temperature = fit_temperature(held, targets[part.val], np.ones(len(held)))
-    test = predict(module, sets["test"], 4 * batch)
-    return probabilities(test, temperature), temperature, spec
+        (folder / DONE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        for name in ("best.ckpt", "last.ckpt"):
+            (folder / name).unlink(missing_ok=True)
+    return Trained(module, spec, sets, facts)
+
+
+def _images(
+    rows: Rows, index: IntArray, targets: FloatArray, spec: Spec, folder: Path, side: str
+) -> Images:
+    copy = folder / f"{side}-{rank_zero_only.rank}.images"
+    return Images(pixels_of(rows.path, rows.number[index], spec.preprocess, copy), targets[index])
+
+
+def forget_copies(folder: Path) -> None:
+    """Remove the copies of encoded images that this process made for a training."""
+    for path in folder.glob(f"*-{rank_zero_only.rank}.images"):
+        path.unlink()
 
 
 def _solved(
     net: FeatureSVM, module: Fit, images: Images, labels: IntArray, batch: int, seed: int
 ) -> dict[str, torch.Tensor]:
     """State of a network whose last layer scikit-learn fits: no epochs, no validation."""
-    starts = range(0, len(images), batch)
+    batches = enumerate(images.batches(batch))
     fit_svm(
         net,
-        ((module.normalise(images.pixels[i : i + batch]), labels[i : i + batch]) for i in starts),
+        ((module.normalise(x), labels[i * batch : (i + 1) * batch]) for i, x in batches),
         seed=seed,
     )
     return dict(net.state_dict())
 
 
-def _descended(
-    module: Fit, sets: dict[str, Images], folder: Path, batch: int, where: Where
-) -> dict[str, torch.Tensor]:
-    """State of the network after gradient descent, of the epoch best on validation."""
-    how = module.recipe.training
-    train = DataLoader(
-        sets["train"], batch_size=batch, sampler=EpochSampler(len(sets["train"]), how.seed),
-        drop_last=len(sets["train"]) > how.batch_size,
-    )  # fmt: skip
-    val = DataLoader(sets["val"], batch_size=4 * batch)
-    best = ModelCheckpoint(folder, "best", monitor="val_accuracy", mode="max",
-                           save_weights_only=True, enable_version_counter=False)  # fmt: skip
-    last = ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True,
-                           enable_version_counter=False)  # fmt: skip
-    callbacks: list[Any] = [best, last, History(folder / "history.csv")]
-    if how.patience:
-        callbacks.append(EarlyStopping("val_loss", patience=how.patience))
-    if how.ema:
-        callbacks.append(EMAWeightAveraging(decay=how.ema))
-    trainer = lightning.Trainer(
-        accelerator=where.accelerator, devices=where.devices, num_nodes=where.num_nodes,
-        strategy=where.strategy, precision=PRECISION[how.precision],
-        max_epochs=how.epochs, gradient_clip_val=how.clip or None, callbacks=callbacks,
-        logger=False, enable_progress_bar=where.progress, enable_model_summary=False,
-        limit_train_batches=where.steps, limit_val_batches=where.steps, num_sanity_val_steps=0,
-        default_root_dir=folder, log_every_n_steps=1,
-    )  # fmt: skip
-    resume = folder / "last.ckpt"
-    trainer.fit(module, train, val, ckpt_path=str(resume) if resume.exists() else None)
-    state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
-    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
+def _test(
+    trained: Trained, rows: Rows, part: Part, folder: Path, where: Where
+) -> tuple[FloatArray, FloatArray]:
+    """Calibrated probabilities of a part's test images and their penultimate features.
+
+    Notes the accuracy on the training images, as they are, among the training's facts.
+    """
+    module, facts = trained.module, trained.facts
+    targets = one_hot(rows.label, trained.spec.classes)
+    batch = 4 * module.recipe.training.batch_size
+    if "train_accuracy" not in facts:
+        seen = trained.sets.get("train") or _images(
+            rows, part.train, targets, trained.spec, folder, "train"
+        )
+        truth = seen.targets.argmax(dim=1).numpy()
+        facts["train_accuracy"] = accuracy(truth, predict(module, seen, batch, where).argmax(1))
+        if rank_zero_only.rank == 0:
+            (folder / DONE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    test = _images(rows, part.test, targets, trained.spec, folder, "test")
+    with penultimate(module.net, trained.spec) as features:
+        logits = predict(module, test, batch, where)
+    return probabilities(logits, facts["temperature"]), features.array
 
 
 @torch.no_grad()
-def predict(module: Fit, images: Images, batch: int) -> FloatArray:
+def predict(module: Fit, images: Images, batch: int, where: Where | None = None) -> FloatArray:
     """Logits ``[N, K]`` of images, in their order, in float32."""
-    module.eval()
-    parts = images.pixels.split(batch)
-    logits = torch.cat([module(part.to(module.device)).float().cpu() for part in parts])
-    return np.asarray(logits.numpy())
+    module.to((where or Where("cpu")).device).eval()
+    logits = [module(part.to(module.device)).float().cpu() for part in images.batches(batch)]
+    return np.asarray(torch.cat(logits).numpy())
+
+
+def _facts(
+    recipe: Recipe,
+    rows: Rows,
+    parts: list[Part],
+    done: list[dict[str, Any]],
+    spec: Spec,
+    seconds: float,
+) -> dict[str, Any]:
+    """What the report says of a run beside its scores; folds are averaged by their images."""
+
+    def mean(name: str, sizes: list[int]) -> float:
+        return float(np.average([d[name] for d in done], weights=sizes))
+
+    return {
+        "recipe_hash": recipe.hash,
+        "model": spec.name,
+        "temperature": done[-1]["temperature"],
+        "parameters": done[0]["parameters"],
+        "train_accuracy": mean("train_accuracy", [len(part.train) for part in parts]),
+        "val_accuracy": mean("val_accuracy", [len(part.val) for part in parts]),
+        "epochs": sum(d["epochs"] for d in done),
+        "training_seconds": round(sum(d["seconds"] for d in done), 1),
+        "split": rows.scheme,
+        "protocol": recipe.data.protocol,
+        "split_fingerprint": rows.fingerprint,
+        "trainings": len(parts),
+        "images": {s: len(getattr(parts[0], s)) for s in ("train", "val", "test")},
+        "seconds": round(seconds, 1),
+        "seed": recipe.training.seed,
+        "versions": {n: version(n) for n in ("mien", "torch", "lightning", "timm", "numpy")},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+    }
+
+
+def claim(folder: Path, recipe: Recipe) -> None:
+    """Make the folder this recipe's; InputError where it is another's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stated = folder / "recipe.toml"
+    if stated.exists() and stated.read_text(encoding="utf-8") != recipe.to_toml():
+        raise InputError(f"{folder}: holds the run of another recipe; give a new folder")
+    stated.write_text(recipe.to_toml(), encoding="utf-8")
 
 
 def _write_scores(

@@ -1,4 +1,4 @@
-"""From a Parquet file of images to tensors: the rows of a split, decoded once where they fit."""
+"""The rows of a Parquet file that a recipe uses, and the order in which training sees them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from mien.data import split as splits
 from mien.data.base import EXCLUDED
-from mien.data.table import Source, image_bytes, image_path
-from mien.images import Preprocess
-from mien.media import read_image
+from mien.data.table import Source, image_path
 from mien.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
 
 GROUPS = ("sex",)  # columns that tell groups of people
-DECODED_BYTES = 2_000_000_000  # decoded images are kept in memory up to this size
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,8 @@ def select(recipe: Recipe, path: Path) -> Rows:
     scheme, options = recipe.data.protocol, {}
     if scheme == "paper" and recipe.data.folds:
         scheme, options = "folds", {"folds": str(recipe.data.folds)}
+    elif scheme == "paper" and recipe.data.scheme:
+        scheme = recipe.data.scheme
     split = splits.make(path, scheme, seed=recipe.data.split_seed, options=options)
     frame = splits.load(path)
     index = {name: i for i, name in enumerate(recipe.data.labels)}
@@ -89,46 +86,6 @@ def select(recipe: Recipe, path: Path) -> Rows:
         fingerprint=split.fingerprint,
         scheme=split.scheme,
     )
-
-
-def read_pixels(path: Path, rows: IntArray, how: Preprocess) -> Tensor:
-    """Pixels ``[N, C, size, size] uint8`` of some rows, in their order.
-
-    Raises InputError where they would not fit into memory.
-    """
-    needed = len(rows) * how.channels * how.size**2
-    if needed > DECODED_BYTES:
-        raise InputError(
-            f"{path}: {len(rows)} images of {how.size} pixels need {needed / 1e9:.1f} GB, more "
-            f"than {DECODED_BYTES / 1e9:.0f} GB; use fewer images or a smaller input"
-        )
-    # a row may come several times, where a rare class is repeated
-    unique, inverse = np.unique(rows, return_inverse=True)
-    place = {int(row): i for i, row in enumerate(unique)}
-    pixels = torch.zeros((len(unique), how.channels, how.size, how.size), dtype=torch.uint8)
-    start = 0
-    for batch in Source(path).batches(["image"]):
-        cells = batch.column("image")
-        for offset in range(len(batch)):
-            if (i := place.get(start + offset)) is not None:
-                image = read_image(image_bytes(cells[offset].as_py()))
-                pixels[i] = torch.from_numpy(np.round(how.pixels(image)).astype(np.uint8))
-        start += len(batch)
-    return pixels[torch.from_numpy(inverse)]
-
-
-class Images(Dataset[tuple[Tensor, Tensor]]):
-    """Decoded images with soft targets ``[K]``; an item is (uint8 pixels, target)."""
-
-    def __init__(self, pixels: Tensor, targets: FloatArray) -> None:
-        self.pixels = pixels
-        self.targets = torch.as_tensor(targets, dtype=torch.float32)
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.pixels[index], self.targets[index]
 
 
 class EpochSampler(Sampler[int]):

@@ -42,13 +42,14 @@ def rate(step: int, steps_per_epoch: int, how: Training) -> float:
 
 
 def freeze(net: nn.Module, how: Training, spec: Spec) -> None:
-    """Leave gradients to what the strategy trains: all, the head, or the head and last stages.
+    """Leave gradients to what the strategy trains: all, the classifier, or it and last stages.
 
-    Raises InputError where the network has no such parts.
+    With ``partial``, what is defined after the last stage, such as a transformer's last norm,
+    learns too. Raises InputError where the network has no such parts.
     """
     if how.strategy == "full":
         return
-    kept = [*spec.heads, *spec.added]
+    kept = [*spec.heads, *spec.classifier, *spec.added]
     if how.strategy == "partial":
         if len(spec.stages) < how.blocks:
             raise InputError(
@@ -56,13 +57,21 @@ def freeze(net: nn.Module, how: Training, spec: Spec) -> None:
                 f"got the {len(spec.stages)} of {spec.name}"
             )
         kept += spec.stages[len(spec.stages) - how.blocks :]
+        kept += _after(net, spec.stages[-1])
     found = False
     for name, parameter in net.named_parameters():
-        learns = any(name.startswith(prefix + ".") for prefix in kept)
+        learns = any(name == prefix or name.startswith(prefix + ".") for prefix in kept)
         parameter.requires_grad_(learns)
         found |= learns
     if not found:
         raise InputError(f"{spec.name}: expected a head to train, found none; use strategy 'full'")
+
+
+def _after(net: nn.Module, stage: str) -> list[str]:
+    """Names of the parameters that a network defines after one of its stages."""
+    names = [name for name, _ in net.named_parameters()]
+    last = max((i for i, n in enumerate(names) if n.startswith(stage + ".")), default=len(names))
+    return names[last + 1 :]
 
 
 def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:

@@ -1,0 +1,132 @@
+"""One training by gradient descent in Lightning: checkpoints, history, early stopping."""
+
+from __future__ import annotations
+
+import csv
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+)
+from torch.utils.data import DataLoader
+
+from mien.runs import read_history
+from mien.train.loader import EpochSampler
+from mien.train.module import Fit
+from mien.train.pixels import Images
+from mien.types import MissingExtraError
+
+PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class Where:
+    """On what a run trains and what it shows; it does not change what is trained."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    progress: bool = False
+    steps: int | None = None  # stop each epoch after so many batches (a smoke test)
+    tensorboard: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where one process computes outside of the training loop."""
+        if self.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        if self.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+
+
+class History(Callback):
+    """Write ``history.csv`` after every epoch; a resumed run goes on where it stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Append one row; every process takes part in the mean, the first one writes."""
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
+        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row["train_loss"] = module.epoch_loss()
+        if not trainer.is_global_zero:
+            return
+        if trainer.logger is not None:  # validation is logged by Lightning itself
+            chosen = {k: row[k] for k in ("train_loss", "learning_rate")}
+            trainer.logger.log_metrics(chosen, step=trainer.global_step)
+        row |= {k: float(v) for k, v in trainer.callback_metrics.items()}
+        row["seconds"] = round(time.perf_counter() - self._started, 2)
+        rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows([*rows, row])
+
+
+def descend(
+    module: Fit, sets: dict[str, Images], folder: Path, batch: int, where: Where
+) -> dict[str, torch.Tensor]:
+    """State of the network after gradient descent, of the epoch best on validation.
+
+    ``sets`` has the images ``train`` and ``val``. What a stopped training left in ``folder`` is
+    taken up; checkpoints are removed at the end.
+    """
+    how = module.recipe.training
+    many = {"num_workers": sets["train"].pixels.workers}
+    if many["num_workers"]:
+        many["persistent_workers"] = True
+    train = DataLoader(
+        sets["train"], batch_size=batch, sampler=EpochSampler(len(sets["train"]), how.seed),
+        drop_last=len(sets["train"]) > how.batch_size, **many,
+    )  # fmt: skip
+    val = DataLoader(sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers)
+    best = ModelCheckpoint(folder, "best", monitor="val_accuracy", mode="max",
+                           save_weights_only=True, enable_version_counter=False)  # fmt: skip
+    last = ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True,
+                           enable_version_counter=False)  # fmt: skip
+    callbacks: list[Any] = [best, last, History(folder / "history.csv")]
+    if how.patience:
+        callbacks.append(EarlyStopping("val_loss", patience=how.patience))
+    if how.ema:
+        callbacks.append(EMAWeightAveraging(decay=how.ema))
+    trainer = lightning.Trainer(
+        accelerator=where.accelerator, devices=where.devices, num_nodes=where.num_nodes,
+        strategy=where.strategy, precision=PRECISION[how.precision],
+        max_epochs=how.epochs, gradient_clip_val=how.clip or None, callbacks=callbacks,
+        logger=_tensorboard(folder) if where.tensorboard else False,
+        enable_progress_bar=where.progress, enable_model_summary=False,
+        limit_train_batches=where.steps, limit_val_batches=where.steps, num_sanity_val_steps=0,
+        default_root_dir=folder, log_every_n_steps=1,
+    )  # fmt: skip
+    resume = folder / "last.ckpt"
+    trainer.fit(module, train, val, ckpt_path=str(resume) if resume.exists() else None)
+    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
+
+
+def _tensorboard(folder: Path) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(folder, name="tensorboard", version="")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "--tensorboard needs tensorboard or tensorboardX, which are not installed; "
+            "run: pip install tensorboard"
+        ) from error

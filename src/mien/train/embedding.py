@@ -1,0 +1,95 @@
+"""What a network makes of the test images before its last layer, laid out by t-SNE."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from mien.models.base import Spec
+from mien.recipe import Recipe
+from mien.report import Points
+from mien.train.loader import Rows
+from mien.train.parts import Part
+from mien.types import FloatArray, IntArray
+
+MOST = 2000  # images; more are drawn by chance: t-SNE's time grows with them, the picture does not
+LEAST = 10  # images below which neighbourhoods say nothing
+
+
+@dataclass(frozen=True)
+class Features:
+    """Inputs of the last layers, batch by batch."""
+
+    seen: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    @property
+    def array(self) -> FloatArray:
+        """``[N, features]``; of several last layers (CrossViT's branches) beside one another."""
+        parts = [np.concatenate([t.numpy() for t in batches]) for batches in self.seen.values()]
+        return np.concatenate(parts, axis=1)
+
+
+@contextmanager
+def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
+    """Notes what goes into the last linear layer of each head while the network runs."""
+    found = Features()
+    hooks = []
+
+    def watch(name: str) -> Any:
+        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found.seen.setdefault(name, []).append(inputs[0].detach().flatten(1).float().cpu())
+
+        return note
+
+    try:
+        for head in spec.heads:
+            linear = [m for m in net.get_submodule(head).modules() if isinstance(m, nn.Linear)]
+            if linear:
+                hooks.append(linear[-1].register_forward_pre_hook(watch(head)))
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def project(
+    rows: Rows, part: Part, answer: IntArray, features: FloatArray, recipe: Recipe
+) -> Points | None:
+    """t-SNE (van der Maaten and Hinton 2008) of the test images in two and in three dimensions.
+
+    ``features`` are ``[test images, features]``, ``answer`` ``[all rows]``. At most 2,000 images,
+    drawn with the recipe's seed; None for fewer than ten.
+    """
+    if len(part.test) < LEAST:
+        return None
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    seed = recipe.training.seed
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(part.test))[:MOST])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # features that never vary, as of an untrained network
+        few = min(50, len(chosen), features.shape[1])  # as the authors advise
+        values = PCA(few, random_state=seed).fit_transform(features[chosen])
+        near = min(30.0, (len(chosen) - 1) / 3)
+        flat, deep = (
+            TSNE(n, perplexity=near, init="pca", random_state=seed).fit_transform(values)
+            if few >= n else np.zeros((len(chosen), n))
+            for n in (2, 3)
+        )  # fmt: skip
+    index = part.test[chosen]
+    return Points(
+        labels=recipe.data.labels,
+        names=tuple(rows.names[i] for i in index),
+        truth=rows.label[index],
+        answer=answer[index],
+        flat=np.asarray(flat, dtype=float),
+        deep=np.asarray(deep, dtype=float),
+        whole=len(part.test),
+    )

@@ -1,0 +1,83 @@
+"""A right and a wrong answer of each class, explained, for the run's own report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mien import draw, faces
+from mien.evaluate import Report
+from mien.explanation import Explanation
+from mien.models.torch_model import TorchModel
+from mien.recipe import Recipe
+from mien.recognizer import Recognizer
+from mien.report import Example
+from mien.report.figures import picture_url
+from mien.train.fit import Trained
+from mien.train.loader import Rows
+from mien.train.parts import Part
+from mien.train.pixels import read_cells
+from mien.train.serve import run_card
+from mien.types import FloatArray
+
+SIDE = 150  # pixels, of the crop and of the evidence beside it
+
+
+def explained(
+    recipe: Recipe,
+    trained: Trained,
+    rows: Rows,
+    part: Part,
+    probability: FloatArray,
+    report: Report,
+    facts: dict[str, Any],
+) -> list[Example]:
+    """Explanations by exact Shapley values over regions, the answer that was given being explained.
+
+    The images are drawn with the recipe's seed among a part's test images, so that none is
+    chosen for its looks; a class without a right, or without a wrong, answer has one less.
+    """
+    chosen = drawn(rows, part, probability, recipe)
+    net, spec = trained.module.net, trained.spec
+    card = run_card(recipe, spec, {"facts": facts, "test": report.to_dict()}, net)
+    labels = recipe.data.labels
+    recognizer = Recognizer(
+        faces.create("none"), TorchModel(net, spec, card=card), contempt="contempt" in labels
+    )
+    order = np.unique(chosen)  # several images of one row would be one explanation
+    contents = dict(read_cells(rows.path, rows.number[order]))
+    found = []
+    for i in chosen:
+        content = contents[int(np.searchsorted(order, i))]
+        explanation = recognizer.explain(content)[0]
+        found.append(
+            Example(
+                truth=labels[rows.label[i]],
+                answer=explanation.target,
+                name=rows.names[i],
+                picture=picture_url(_picture(explanation)),
+                sentence=explanation.sentence,
+            )
+        )
+    return found
+
+
+def drawn(rows: Rows, part: Part, probability: FloatArray, recipe: Recipe) -> list[int]:
+    """Rows to explain: of each class one with a right and one with a wrong answer."""
+    random = np.random.default_rng(recipe.training.seed)
+    test = random.permutation(part.test)
+    right = probability[test].argmax(axis=1) == rows.label[test]
+    chosen = []
+    for label in range(len(recipe.data.labels)):
+        for wanted in (right, ~right):
+            chosen += test[wanted & (rows.label[test] == label)][:1].tolist()
+    return chosen
+
+
+def _picture(e: Explanation) -> Any:
+    """The crop, and beside it what each region adds, full colour at the largest."""
+    shown = np.array(list(e.regions.values()))[e.labels]
+    crop = draw.enlarge(e.crop, SIDE)
+    limit = max(float(np.abs(shown).max()), 1e-9)
+    return draw.side_by_side([crop, draw.overlay(crop, shown, limit)], 6)

@@ -1,0 +1,238 @@
+"""A recipe's grid with Optuna: every point trained and validated, the best one tested, once.
+
+The folder holds ``recipe.toml`` with its grid, ``search.sqlite3`` (Optuna's ledger) and one run
+folder per trial. A search that was stopped goes on: finished trials are kept, an interrupted one
+goes on from its last epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mien.models.base import extra
+from mien.recipe import Recipe
+from mien.registry import choose
+from mien.train.descend import Where
+from mien.train.fit import DONE, Run, claim, fit, fit_part, forget_copies, parts_of
+from mien.train.loader import Rows, select
+from mien.types import InputError, MienError
+
+SAMPLERS: Final = ("grid", "random", "tpe")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid: its values, and what validation said, or why it failed."""
+
+    number: int
+    point: dict[str, Any]
+    folder: Path
+    accuracy: float | None = None  # on validation images, of the kept epoch
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search: its trials in the order of their numbers, the best, and its test."""
+
+    folder: Path
+    recipe: Recipe
+    trials: tuple[Trial, ...]
+    best: Trial
+    run: Run  # of the best trial, the only one that saw the test images
+
+
+def search(
+    recipe: Recipe,
+    data: str | Path,
+    folder: str | Path,
+    *,
+    sampler: str = "grid",
+    trials: int | None = None,
+    weights: str | Path | None = None,
+    where: Where | None = None,
+    examples: bool = False,
+    tell: Callable[[Trial, int, int], None] | None = None,
+) -> Search:
+    """Train the points of a recipe's grid one after another, and test the best on validation.
+
+    Parameters
+    ----------
+    sampler
+        ``grid``: every point once, in an order that the recipe's seed draws; ``random``; ``tpe``
+        (Bergstra et al. 2011). They are Optuna's.
+    trials
+        How many in all, those of earlier calls included; the whole grid unless it is given,
+        which ``random`` and ``tpe`` need.
+    tell
+        Called after each trial with it, with how many are done, and with how many there will be.
+
+    With folds a trial is validated on what each fold held out of its training images, and those
+    are test images of the other folds: the accuracy of the best is then a little too high.
+
+    Raises InputError for a recipe without a grid, for several devices, for a folder of another
+    search, and where every trial failed.
+    """
+    where = where or Where()
+    folder = Path(folder)
+    choose("sampler", sampler, SAMPLERS)
+    if not recipe.grid:
+        raise InputError("expected a recipe with a [grid] to search, got none; train it as it is")
+    if where.devices * where.num_nodes > 1:
+        raise InputError("expected one device for a grid, got several; trials run one by one")
+    if sampler != "grid" and trials is None:
+        raise InputError(f"expected --trials with the sampler {sampler!r}, got none; say how many")
+    if trials is not None and trials < 1:
+        raise InputError(f"expected 1 trial or more, got {trials}")
+    claim(folder, recipe)
+    rows = select(recipe, Path(data))
+    study = _study(recipe, folder, sampler, rows)
+    wanted = min(trials or recipe.points, recipe.points if sampler == "grid" else 10**9)
+    for trial in _asked(study, wanted):
+        found = _tried(study, trial, recipe, rows, folder, weights, where)
+        if tell is not None:
+            tell(found, len(_finished(study)), wanted)
+    done = tuple(_trial(folder, frozen) for frozen in _finished(study))
+    good = [trial for trial in done if trial.accuracy is not None]
+    if not good:
+        raise MienError(f"{folder}: all {len(done)} trials failed; the first: {done[0].error}")
+    best = max(good, key=lambda trial: (trial.accuracy or 0, -trial.number))
+    run = fit(recipe.at(best.point), data, best.folder, weights=weights, where=where,
+              examples=examples)  # fmt: skip
+    return Search(folder, recipe, done, best, run)
+
+
+def _study(recipe: Recipe, folder: Path, sampler: str, rows: Rows) -> Any:
+    """The study of this folder, made or taken up."""
+    optuna = extra("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    seed = recipe.training.seed
+    if sampler == "grid":
+        made = _grid_sampler(optuna, {k: _texts(v) for k, v in recipe.grid.items()}, seed)
+    elif sampler == "random":
+        made = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        made = optuna.samplers.TPESampler(seed=seed)
+    study = optuna.create_study(
+        storage=f"sqlite:///{(folder / 'search.sqlite3').resolve()}", study_name="search",
+        sampler=made, direction="maximize", load_if_exists=True,
+    )  # fmt: skip
+    known = study.user_attrs.get("split_fingerprint", rows.fingerprint)
+    if known != rows.fingerprint:
+        raise InputError(f"{folder}: holds a search on other images; give a new folder")
+    study.set_user_attr("split_fingerprint", rows.fingerprint)
+    return study
+
+
+def _grid_sampler(optuna: Any, grid: dict[str, list[str]], seed: int) -> Any:
+    class Grid(optuna.samplers.GridSampler):
+        """Optuna's, which would stop a loop of its own after the last point; ours counts."""
+
+        def after_trial(self, *_: Any) -> None:
+            """Nothing."""
+
+    return Grid(grid, seed=seed)
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """Values as JSON: Optuna's ledger takes texts, not lists."""
+    return [json.dumps(value) for value in values]
+
+
+def _finished(study: Any) -> list[Any]:
+    return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+
+
+def _asked(study: Any, wanted: int) -> Iterator[Any]:
+    """Trials that were interrupted, then new ones, until ``wanted`` are finished."""
+    optuna = extra("optuna")
+    for frozen in study.get_trials(deepcopy=False):
+        if not frozen.state.is_finished():
+            # the same trial again, with the values that were drawn for it
+            yield optuna.trial.Trial(study, frozen._trial_id)
+    while len(_finished(study)) < wanted:
+        yield study.ask()
+
+
+def _tried(
+    study: Any, trial: Any, recipe: Recipe, rows: Rows, folder: Path,
+    weights: str | Path | None, where: Where,
+) -> Trial:  # fmt: skip
+    """Train and validate one trial and write down how it went."""
+    optuna = extra("optuna")
+    drawn = {
+        name: json.loads(trial.suggest_categorical(name, _texts(values)))
+        for name, values in recipe.grid.items()
+    }
+    place = _place(folder, trial.number)
+    try:
+        value, facts = _validated(recipe.at(drawn), rows, place, weights, where)
+    except Exception as error:  # one point that cannot be trained must not cost the others
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        trial.set_user_attr("error", said)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    else:
+        trial.set_user_attr("facts", facts)
+        _drop_weights(study, folder, trial.number, value)
+        study.tell(trial, value)
+    return _trial(folder, study.get_trials(deepcopy=False)[trial.number])
+
+
+def _place(folder: Path, number: int) -> Path:
+    return folder / "trials" / f"{number:04d}"
+
+
+def _validated(
+    recipe: Recipe, rows: Rows, folder: Path, weights: str | Path | None, where: Where
+) -> tuple[float, dict[str, Any]]:
+    """Accuracy on validation images, over the folds where there are several, and facts."""
+    claim(folder, recipe)
+    parts = parts_of(rows, recipe.training.seed)
+    done = []
+    for part in parts:
+        place = folder / part.name if part.name else folder
+        try:
+            done.append(fit_part(recipe, rows, part, place, weights, where).facts)
+        finally:
+            forget_copies(place)
+    images = [facts["val_images"] for facts in done]
+    value = float(np.average([facts["val_accuracy"] for facts in done], weights=images))
+    return value, {
+        "val_images": sum(images),
+        "val_nll": float(np.average([facts["val_nll"] for facts in done], weights=images)),
+        "parameters": done[0]["parameters"],
+        "epochs": sum(facts["epochs"] for facts in done),
+        "seconds": round(sum(facts["seconds"] for facts in done), 1),
+    }
+
+
+def _drop_weights(study: Any, folder: Path, number: int, value: float) -> None:
+    """Keep the weights of the best trial so far only: a grid of large networks fills a disk."""
+    others = [t for t in _finished(study) if t.value is not None]
+    best = max(others, key=lambda t: (t.value, -t.number), default=None)
+    loser = number if best is not None and value <= best.value else best and best.number
+    if loser is not None:
+        for path in _place(folder, loser).rglob("weights.safetensors"):
+            path.with_name(DONE).unlink(missing_ok=True)  # it cannot be taken up without them
+            path.unlink()
+
+
+def _trial(folder: Path, frozen: Any) -> Trial:
+    return Trial(
+        number=frozen.number,
+        point={name: json.loads(text) for name, text in frozen.params.items()},
+        folder=_place(folder, frozen.number),
+        accuracy=frozen.value,
+        facts=dict(frozen.user_attrs.get("facts", {})),
+        error=str(frozen.user_attrs.get("error", "")),
+    )
