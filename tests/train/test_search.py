@@ -15,12 +15,12 @@ from tests.train.test_train import CPU, RECIPE
 
 pytest.importorskip("optuna", reason="optuna is not installed")
 
-from mien.runs import read_run  # noqa: E402 - after the checks
-from mien.train import descend  # noqa: E402
-from mien.train.fit import fit_part, parts_of  # noqa: E402
-from mien.train.loader import select  # noqa: E402
-from mien.train.search import Search, Trial, search  # noqa: E402
-from mien.train.summary import write_summary  # noqa: E402
+from mien.runs import read_run
+from mien.train import descend
+from mien.train.fit import fit_part, parts_of
+from mien.train.loader import select
+from mien.train.search import Search, Trial, search
+from mien.train.summary import write_summary
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -110,7 +110,7 @@ def test_a_killed_search_goes_on_without_doing_anything_twice(
     deadly.clear()
     told: list[int] = []
     again = search(GRID, drawn, tmp_path / "search", where=CPU,
-                   tell=lambda t, done, wanted: told.append(t.number))  # fmt: skip
+                   tell=lambda t, *_: told.append(t.number))  # fmt: skip
     assert starts == [(f"{n:04d}", e) for n in range(3) for e in (0, 1)] + [
         ("0002", 1), ("0003", 0), ("0003", 1),
     ]  # fmt: skip

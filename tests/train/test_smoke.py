@@ -12,12 +12,12 @@ from tests.conftest import ROOT
 pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 pytest.importorskip("lightning", reason="lightning is not installed")
 
-from mien.models import names  # noqa: E402 - after the checks
-from mien.models.tiny import TINY  # noqa: E402
-from mien.runs import read_run  # noqa: E402
-from mien.train import smoke  # noqa: E402
-from mien.train.fit import Where, fit  # noqa: E402
-from tests.train.test_train import command  # noqa: E402
+from mien.models import names
+from mien.models.tiny import TINY
+from mien.runs import read_run
+from mien.train import smoke
+from mien.train.fit import Where, fit
+from tests.train.test_train import command
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
