@@ -7,6 +7,8 @@ import math
 from typing import Any
 
 from mien import __version__
+from mien.draw import AGAINST, FOR, LOOK
+from mien.emotions import COLOURS
 from mien.explainers import BASELINES, supported
 from mien.explainers.base import METHODS
 from mien.recognizer import Recognizer
@@ -65,6 +67,7 @@ def describe(recognizer: Recognizer, limits: Limits) -> dict[str, Any]:
         "baselines": list(BASELINES),
         "limits": vars(limits),
         "notice": NOTICE,
+        "colours": {"for": FOR, "against": AGAINST, "look": LOOK, "expressions": COLOURS},
         "version": __version__,
     }
 

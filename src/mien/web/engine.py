@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.draw import AGAINST, FOR, LOOK
 from mien.explainers.base import METHODS, read_options
 from mien.explanation import Explanation, Explanations, footnote, painted
 from mien.recognizer import Recognizer
@@ -198,7 +197,6 @@ def shown(explanation: Explanation) -> dict[str, Any]:
         "labels": e.labels.tolist(),
         "regions": list(e.regions),
         "footnote": footnote(e),
-        "colours": {"for": FOR, "against": AGAINST, "look": LOOK},
     }
 
 

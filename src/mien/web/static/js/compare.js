@@ -1,0 +1,51 @@
+// All methods side by side, and small maps for a contrast.
+
+import { h, signed } from "./dom.js";
+import { explain } from "./api.js";
+import { Heat } from "./heat.js";
+
+/** One explanation as a small map with two lines under it. */
+export async function small(e, colours, title, text) {
+  const canvas = h("canvas", { class: "heat", role: "img", "aria-label": `${title}: ${e.sentence}` });
+  await new Heat(canvas, colours, 192).show(e);
+  return h("figure", { class: "small" }, canvas, h("figcaption", {}, h("strong", {}, title), h("span", {}, text)));
+}
+
+/** Every method on one face, one after the other: the machine is kept for what is looked at. */
+export async function compareAll(root, why, choose) {
+  const { methods, colours } = why.info;
+  const asked = { file: why.file, face: why.face };
+  const grid = h("div", { class: "grid" });
+  root.replaceChildren(
+    h("h3", {}, `All methods on the same face: ${why.how.target || why.face.dominant_emotion}${why.how.against ? ` rather than ${why.how.against}` : ""}`),
+    h("p", { class: "note" }, "Each map has its own scale, so compare places, not strengths. Where methods disagree, trust none of them blindly."),
+    grid);
+  root.scrollIntoView({ behavior: "smooth", block: "nearest" });
+  const cells = methods.map(({ name, summary }) => {
+    const cell = h("button", { class: "cell", "data-method": name, title: summary, onclick: () => choose(name) },
+      h("span", { class: "blank" }), h("strong", {}, name), h("span", { class: "pale" }, "…"));
+    grid.append(cell);
+    return cell;
+  });
+  for (const [i, { name }] of methods.entries()) {
+    if (why.file !== asked.file || why.face !== asked.face || !grid.isConnected) return;
+    const cell = cells[i];
+    try {
+      const { target, against } = why.how;
+      const answer = await explain(why.file, { face: why.face.face_id, method: name, target, against });
+      const e = answer.explanations[0];
+      const figure = await small(e, colours, name, lead(e));
+      figure.append(h("span", { class: "pale" }, `${e.seconds < 0.1 ? "under 0.1" : e.seconds.toFixed(1)} s, ${e.evaluations} pass${e.evaluations === 1 ? "" : "es"}`));
+      cell.replaceChildren(figure);
+    } catch (error) {
+      cell.replaceChildren(h("span", { class: "blank" }), h("strong", {}, name), h("span", { class: "pale" }, error.message));
+    }
+  }
+  root.setAttribute("data-done", "true");
+}
+
+function lead(e) {
+  const [name, value] = Object.entries(e.regions).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]))[0];
+  const whole = Object.values(e.regions).reduce((a, v) => a + Math.abs(v), 0) || 1;
+  return e.signed ? `${name} ${signed(value)}` : `${name} ${Math.round((100 * value) / whole)} %`;
+}

@@ -1,0 +1,230 @@
+// Why a face was answered so: pickers, the sentence, the heat map, the regions, the contrast.
+
+import { h, picker, save, signed, tell } from "./dom.js";
+import { explain, explainPng, explainRecord } from "./api.js";
+import { Heat } from "./heat.js";
+
+export class Why {
+  constructor(root, about) {
+    this.root = root;
+    this.ready = about;
+    this.how = { method: "regions", target: "", against: "", baseline: "", option: [] };
+  }
+
+  /** Forget the face. */
+  clear() {
+    this.going?.abort();
+    this.root.hidden = true;
+    this.root.replaceChildren();
+    this.file = null;
+  }
+
+  /** Explain a face of a photo. */
+  async about(file, face) {
+    this.info = await this.ready;
+    this.file = file;
+    this.face = face;
+    this.how = { ...this.how, target: "", against: "" };
+    if (!this.info.methods.some((m) => m.name === this.how.method)) this.how.method = this.info.methods[0].name;
+    this.build();
+    await this.ask();
+  }
+
+  get question() {
+    const { method, target, against, baseline, option } = this.how;
+    return { face: this.face.face_id, method, target, against, baseline, option };
+  }
+
+  build() {
+    const { methods, baselines, colours } = this.info;
+    const labels = Object.keys(this.face.emotions);
+    const canvas = h("canvas", { class: "heat", role: "img" });
+    this.heat = new Heat(canvas, colours);
+    canvas.addEventListener("pointermove", (e) => {
+      const r = canvas.getBoundingClientRect();
+      if (this.explanation) this.light(this.heat.regionAt((e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height));
+    });
+    canvas.addEventListener("pointerleave", () => this.light(null));
+    this.pickers = h("div", { class: "pickers" },
+      picker("Method", "method", methods.map((m) => [m.name, m.name]), this.how.method, (v) => this.change({ method: v, option: [], baseline: "" })),
+      picker("Explain", "target", [["", `the answer: ${this.face.dominant_emotion}`], ...labels.map((l) => [l, l])], this.how.target, (v) => this.change({ target: v })),
+      picker("Against", "against", [["", "nothing"], ...labels.map((l) => [l, l])], this.how.against, (v) => this.change({ against: v })),
+      h("details", { class: "more" }, h("summary", {}, "More"), h("div", { class: "pickers", id: "more" })));
+    this.more(baselines);
+    this.summary = h("p", { class: "note" });
+    this.sentence = h("p", { class: "sentence", "aria-live": "polite" });
+    this.warning = h("p", { class: "warning", hidden: true });
+    this.alert = h("p", { class: "alert", role: "alert", hidden: true });
+    this.legend = h("div", { class: "legend" });
+    this.bars = h("ul", { class: "bars" });
+    this.facts = h("p", { class: "note" });
+    this.contrast = h("div", { class: "contrast", hidden: true });
+    this.compare = h("div", { class: "compare", id: "compare" });
+    const slider = h("input", {
+      type: "range", id: "opacity", min: 0, max: 100, value: 70,
+      oninput: (e) => { this.heat.opacity = e.target.value / 100; this.heat.paint(); },
+    });
+    this.root.replaceChildren(
+      h("h2", {}, "Why"),
+      this.pickers, this.summary, this.alert,
+      h("div", { class: "busy", id: "evidence" },
+        this.sentence, this.warning,
+        h("div", { class: "evidence" },
+          h("figure", { class: "map" }, canvas, this.legend,
+            h("div", { class: "slider" }, h("label", { for: "opacity" }, "Opacity"), slider)),
+          h("div", {}, h("h3", { id: "bars-title" }, "Regions"), this.bars, this.facts)),
+        this.contrast,
+        h("div", { class: "row" },
+          h("button", { id: "png", onclick: () => this.download("png") }, "Picture (PNG)"),
+          h("button", { id: "json", onclick: () => this.download("json") }, "Record (JSON)"),
+          h("button", { id: "all", onclick: () => this.all() }, "Compare all methods"))),
+      this.compare);
+    this.root.hidden = false;
+  }
+
+  /** Pickers of the method's own options. */
+  more(baselines) {
+    const box = this.pickers.querySelector("#more");
+    const method = this.info.methods.find((m) => m.name === this.how.method);
+    const set = (name, value, normal) => {
+      const others = this.how.option.filter((o) => !o.startsWith(`${name}=`));
+      this.change({ option: value === "" || value === String(normal) ? others : [...others, `${name}=${value}`] }, false);
+    };
+    box.replaceChildren(
+      picker("Hidden parts", "baseline", [["", "as the method has it"], ...baselines.map((b) => [b, b])], this.how.baseline, (v) => this.change({ baseline: v }, false)),
+      ...method.options.map((o) => {
+        const type = ["int", "float"].includes(o.type) ? "number" : "text";
+        const id = `option-${o.name}`;
+        const given = o.type === "bool"
+          ? h("select", { id, onchange: (e) => set(o.name, e.target.value, o.default) }, ["false", "true"].map((v) => h("option", { selected: v === String(o.default) }, v)))
+          : h("input", { id, type, value: o.default ?? "", step: o.type === "int" ? 1 : "any", onchange: (e) => set(o.name, e.target.value, o.default) });
+        return h("div", { class: "picker" }, h("label", { for: id }, o.name), given);
+      }));
+  }
+
+  async change(to, rebuild = true) {
+    Object.assign(this.how, to);
+    if (rebuild && "method" in to) this.more(this.info.baselines);
+    await this.ask();
+  }
+
+  async ask() {
+    this.going?.abort();
+    const going = (this.going = new AbortController());
+    const box = this.root.querySelector("#evidence");
+    const method = this.info.methods.find((m) => m.name === this.how.method);
+    this.summary.textContent = method.summary;
+    box.classList.add("waiting");
+    box.setAttribute("aria-busy", "true");
+    tell(this.alert, null);
+    try {
+      const answer = await explain(this.file, this.question, going.signal);
+      if (going.signal.aborted) return;
+      await this.show(answer.explanations[0]);
+      box.classList.remove("failed");
+      await this.showContrast(going.signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      box.classList.add("failed");
+      tell(this.alert, error);
+    } finally {
+      if (this.going === going) {
+        box.classList.remove("waiting");
+        box.setAttribute("aria-busy", "false");
+      }
+    }
+  }
+
+  async show(e) {
+    this.explanation = e;
+    this.sentence.textContent = `${e.sentence}.`;
+    this.warning.hidden = !e.warning;
+    this.warning.textContent = e.warning ? `Read with care: ${e.warning}.` : "";
+    await this.heat.show(e);
+    this.heat.canvas.setAttribute("aria-label", `The aligned face with its ${e.what} laid over it: ${e.sentence}`);
+    const passes = `${e.evaluations} forward pass${e.evaluations === 1 ? "" : "es"}`;
+    this.facts.replaceChildren(`${e.view.footnote} `, h("span", { class: "pale" }, `${passes}, ${e.seconds.toFixed(2)} s.`));
+    this.legend.className = `legend ${e.signed ? "signs" : "one"}`;
+    const of = e.against ? [e.against, e.target] : ["against", "for"];
+    this.legend.replaceChildren(
+      h("span", { class: "ramp", "aria-hidden": "true" }),
+      ...(e.signed ? [`${of[0]} −${e.view.limit.toFixed(2)}`, "0", `+${e.view.limit.toFixed(2)} ${of[1]}`] : ["0", "", `${e.view.limit.toPrecision(2)}`]).map((t) => h("span", {}, t)),
+      h("span", { class: "unit" }, e.view.unit));
+    this.showBars(e);
+  }
+
+  showBars(e) {
+    const high = Math.max(0, ...Object.values(e.regions));
+    const low = Math.min(0, ...Object.values(e.regions));
+    const span = Math.max(high - low, 1e-9);
+    this.bars.style.setProperty("--zero", -low / span);
+    const whole = Object.values(e.regions).reduce((a, v) => a + Math.abs(v), 0) || 1;
+    const rows = Object.entries(e.regions).sort((a, b) => b[1] - a[1]);
+    this.bars.className = `bars ${e.signed ? "signs" : "one"}`;
+    this.bars.replaceChildren(...rows.map(([name, v]) => {
+      const text = `${name}: ${e.signed ? signed(v) : v.toPrecision(2)} ${e.unit}, ${Math.round((100 * Math.abs(v)) / whole)} % of it, on ${Math.round(100 * e.areas[name])} % of the crop`;
+      return h("li", {
+        tabindex: 0, "data-region": name, "aria-label": text, title: text,
+        vars: { "--v": Math.abs(v) / span },
+        class: e.signed ? (v >= 0 ? "for" : "against") : "look",
+        onpointerenter: () => this.light(name), onpointerleave: () => this.light(null),
+        onfocus: () => this.light(name), onblur: () => this.light(null),
+      },
+      h("span", { class: "name" }, name),
+      h("span", { class: "track" }, h("span", { class: "fill" })),
+      h("span", { class: "number" }, e.signed ? signed(v) : `${Math.round((100 * v) / whole)} %`));
+    }));
+    const sum = e.total === null || e.efficiency_gap === null ? "" : `, ${signed(e.total)} in all`;
+    this.root.querySelector("#bars-title").textContent = e.signed ? `Regions, ${e.unit}${sum}` : `Regions, share of ${e.what}`;
+  }
+
+  light(region) {
+    this.heat.light(region);
+    for (const bar of this.bars.children) bar.classList.toggle("lit", bar.dataset.region === region);
+  }
+
+  /** With "against": both sides of the difference beside it. */
+  async showContrast(signal) {
+    const { target, against } = this.explanation;
+    this.contrast.hidden = !against;
+    this.contrast.replaceChildren();
+    if (!against) return;
+    const { small } = await import("./compare.js");
+    const sides = await Promise.all([target, against].map((name) =>
+      explain(this.file, { ...this.question, target: name, against: "" }, signal)));
+    if (signal.aborted) return;
+    const [one, two] = sides.map((answer) => answer.explanations[0]);
+    this.contrast.append(
+      h("h3", {}, `${target} less ${against}`),
+      h("div", { class: "trio" },
+        await small(one, this.info.colours, `for ${target}`, `${signed(one.total ?? one.value)} in all`),
+        h("span", { class: "sign", "aria-label": "less" }, "−"),
+        await small(two, this.info.colours, `for ${against}`, `${signed(two.total ?? two.value)} in all`),
+        h("span", { class: "sign", "aria-label": "is" }, "="),
+        await small(this.explanation, this.info.colours, `${target} rather than ${against}`, `${signed(this.explanation.total ?? this.explanation.value)} in all`)),
+      h("p", { class: "note" }, "Each map has its own scale."));
+  }
+
+  async all() {
+    const { compareAll } = await import("./compare.js");
+    await compareAll(this.compare, this, (method) => {
+      this.root.querySelector("#method").value = method;
+      this.root.scrollIntoView({ behavior: "smooth" });
+      this.change({ method, option: [], baseline: "" });
+    });
+  }
+
+  async download(kind) {
+    const base = (this.file.name || "photo").replace(/\.[^.]*$/, "");
+    try {
+      if (kind === "png") save(await explainPng(this.file, this.question), `${base}.mien.png`);
+      else {
+        const record = await explainRecord(this.file, this.question);
+        record.image.name = this.file.name || record.image.name;
+        save(new Blob([JSON.stringify(record, null, 1)], { type: "application/json" }), `${base}.mien.json`);
+      }
+    } catch (error) {
+      tell(this.alert, error);
+    }
+  }
+}
