@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pytest
 from mien.evaluate import Report, compare, evaluate
 from mien.metrics import mcnemar, precision, top_k
 from mien.recipe import About, Data, Network, Recipe
-from mien.report import headline, html, markdown, write_report
-from mien.runs import read_history, read_run, read_scores
+from mien.report import Example, Points, headline, html, markdown, write_report
+from mien.runs import clock, read_history, read_run, read_scores
 from mien.types import InputError
 
 LABELS = ("angry", "happy", "sad")
@@ -125,6 +126,56 @@ def test_markdown_holds_every_number_and_html_escapes_and_holds_its_pictures(
     assert "<h1>A test &lt;of&gt; it</h1>" in page
     assert page.count("data:image/png;base64,") == 3
     assert "http" not in page
+
+
+POINTS = Points(
+    LABELS, ("a/1.png", "b/</script><b>.png"), np.array([0, 1]), np.array([0, 2]),
+    np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), whole=7,
+)  # fmt: skip
+
+
+def test_points_are_in_the_page_whole_and_no_name_breaks_out_of_their_script(
+    report: Report,
+) -> None:
+    page = html(RECIPE, report, {}, [], points=POINTS)
+    found = re.findall(r'<script type="application/json" id="points">(.*?)</script>', page)
+    assert len(found) == 1
+    data = json.loads(found[0])
+    assert data["names"] == list(POINTS.names)
+    assert data["truth"] == [0, 1]
+    assert data["deep"] == POINTS.deep.tolist()
+    assert "2 of 7 test images" in page
+    assert page.count("data:image/png;base64,") == 3
+    for outside in ("http", 'src="/', "@import", "url("):
+        assert outside not in page.replace("data:image/png", "")
+
+
+def test_examples_say_what_was_right_and_escape_their_names(report: Report) -> None:
+    shown = [
+        Example("happy", "happy", "a.png", "data:image/png;base64,AA", "happy, 0.9: the mouth"),
+        Example("sad", "happy", "<b>.png", "data:image/png;base64,AA", "happy, 0.6: the <eyes>"),
+    ]
+    page = html(RECIPE, report, {}, [], examples=shown)
+    assert "<b>happy</b>, right" in page
+    assert "<b>sad</b>, answered happy" in page
+    assert "&lt;b&gt;.png" in page
+    assert "the <eyes>" not in page
+    assert "<h2>Examples</h2>" not in html(RECIPE, report, {}, [])
+
+
+def test_the_curves_of_folds_are_drawn_apart(report: Report) -> None:
+    rows = [
+        {"training": name, "epoch": str(i), "train_loss": "1", "val_loss": "", "val_accuracy": ".5"}
+        for name in ("fold-0", "fold-1") for i in (1, 2)
+    ]  # fmt: skip
+    page = html(RECIPE, report, {}, rows)
+    assert "<h2>Learning curves</h2>" in page
+
+
+def test_durations_are_written_as_people_say_them() -> None:
+    assert [clock(s) for s in (0.4, 99, 754, 5399, 5400)] == [
+        "0 s", "99 s", "13 min", "90 min", "1.5 h",
+    ]  # fmt: skip
 
 
 def test_a_run_is_written_and_read_back(report: Report, tmp_path: Path) -> None:

@@ -64,9 +64,10 @@ def project(
     """t-SNE (van der Maaten and Hinton 2008) of the test images in two and in three dimensions.
 
     ``features`` are ``[test images, features]``, ``answer`` ``[all rows]``. At most 2,000 images,
-    drawn with the recipe's seed; None for fewer than ten.
+    drawn with the recipe's seed; None for fewer than ten, and where features never vary or are
+    not finite (scikit-learn's t-SNE crashes the process on those).
     """
-    if len(part.test) < LEAST:
+    if len(part.test) < LEAST or not np.isfinite(features).all() or not features.std(axis=0).any():
         return None
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -74,7 +75,7 @@ def project(
     seed = recipe.training.seed
     chosen = np.sort(np.random.default_rng(seed).permutation(len(part.test))[:MOST])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # features that never vary, as of an untrained network
+        warnings.simplefilter("ignore")  # of a matrix of few dimensions
         few = min(50, len(chosen), features.shape[1])  # as the authors advise
         values = PCA(few, random_state=seed).fit_transform(features[chosen])
         near = min(30.0, (len(chosen) - 1) / 3)

@@ -122,7 +122,11 @@ def fit(
 
             shown = explained(recipe, first, rows, parts[0], probability, report, facts)
         _write_scores(folder / "scores.csv", rows, tested, probability, recipe.data.labels)
-        history = read_history(folder / "history.csv")
+        history = [
+            {"training": part.name, **row}
+            for part in parts
+            for row in read_history(folder / part.name / "history.csv")
+        ]
         write_report(folder, recipe, report, facts, history, points=points, examples=shown)
     return Run(folder, report, facts)
 
