@@ -26,7 +26,6 @@ TINY: Final[dict[str, dict[str, Any]]] = {
     "vit-b16": _VIT,
     "vit-b16-mlp": {**_VIT, "hidden": 16},
     "vit-small": {"size": 32, "width": 24, "depth": 2, "attention_heads": 2},
-    "vit-small": {"size": 32, "width": 24, "depth": 2, "attention_heads": 2},
     "convit-b": {
         "size": 32,
         "extra": {
