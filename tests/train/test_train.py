@@ -461,3 +461,22 @@ def test_missing_weights_and_wrong_data_are_one_line(drawn: Path, tmp_path: Path
     recipe = RECIPE.change(model={"name": "vit-b16", "options": {}, "pretrained": True})
     with pytest.raises(MienError):
         fit(recipe, drawn, tmp_path / "a", where=CPU, weights=tmp_path / "absent.safetensors")
+
+
+def test_tensorboard_is_written_on_request(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    fit(RECIPE, drawn, tmp_path / "run", where=replace(CPU, tensorboard=True))
+    files = list((tmp_path / "run" / "tensorboard").glob("events.out.*"))
+    assert files
+    written = b"".join(file.read_bytes() for file in files)
+    for name in (b"train_loss", b"val_loss", b"val_accuracy", b"learning_rate"):
+        assert name in written
+
+    def absent(*_: Any, **__: Any) -> None:
+        raise ModuleNotFoundError("tensorboard")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.TensorBoardLogger", absent)
+    with pytest.raises(MienError, match="pip install tensorboard"):
+        fit(RECIPE, drawn, tmp_path / "other", where=replace(CPU, tensorboard=True))
