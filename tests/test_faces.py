@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mien
 from mien import faces
@@ -14,6 +15,7 @@ from mien.landmarks import INDEX, eye_centres
 from mien.types import ImageArray, MienError, ModelError, UnknownNameError
 
 SEARCHING = [name for name in faces.names() if name != "none"]
+FAR = [name for name in SEARCHING if not faces.DETECTORS.get(name).smallest]
 FACE = (180, 70, 105, 105)  # where the portrait's face is, by eye
 
 
@@ -38,7 +40,7 @@ def test_it_finds_the_face_of_the_portrait_and_only_that(name: str, portrait: Im
     np.testing.assert_array_equal(portrait, before)
 
 
-@pytest.mark.parametrize("name", SEARCHING)
+@pytest.mark.parametrize("name", FAR)
 def test_several_faces_come_left_to_right(name: str, portrait: ImageArray) -> None:
     row = np.concatenate([portrait, portrait[:, ::-1], portrait], axis=1)
     found = detector(name)(row)
@@ -66,10 +68,24 @@ def test_confidence_is_a_share_or_absent(name: str, portrait: ImageArray) -> Non
         assert face.confidence is None or 0.0 < face.confidence <= 1.0
 
 
+@pytest.mark.parametrize("name", [name for name in SEARCHING if name not in FAR])
+def test_a_detector_of_near_faces_finds_those_of_the_size_it_states(
+    name: str, portrait: ImageArray
+) -> None:
+    face = portrait[60:190, 160:290]
+    side = round(130 / 105 * faces.DETECTORS.get(name).smallest * 1000) + 1
+    wide = np.full((700, 1000, 3), 190, np.uint8)
+    wide[300 : 300 + side, 50 : 50 + side] = np.asarray(
+        Image.fromarray(face).resize((side, side), Image.Resampling.LANCZOS)
+    )
+    wide[200 : 200 + side, 600 : 600 + side] = wide[300 : 300 + side, 50 : 50 + side]
+    assert len(detector(name)(wide)) == 2
+
+
 def test_a_small_face_in_a_large_picture_is_found(portrait: ImageArray) -> None:
     wide = np.full((1200, 1800, 3), 190, np.uint8)
     wide[600:856, 1200:1456] = portrait[::2, ::2]
-    for name in SEARCHING:
+    for name in FAR:
         found = detector(name)(wide)
         assert len(found) == 1, name
         assert inside(found[0].box, 1200 + 111, 600 + 58), name

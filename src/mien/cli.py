@@ -55,7 +55,7 @@ class TableFormat(StrEnum):
 
 
 Detector = Annotated[
-    str, typer.Option(help="auto, blazeface, yunet, haar, or none where images are face crops.")
+    str, typer.Option(help="auto, blazeface, blazeface-near, yunet, haar, or none for face crops.")
 ]
 ModelName = Annotated[
     str, typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run.")

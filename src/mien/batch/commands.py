@@ -38,7 +38,10 @@ def batch(
     contempt: Annotated[
         bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")
     ] = False,
-    detector: Annotated[str, typer.Option(help="auto, blazeface, yunet, haar or none.")] = "auto",
+    detector: Annotated[
+        str,
+        typer.Option(help="auto, blazeface, blazeface-near (fast), yunet, haar or none."),
+    ] = "auto",
     column: Annotated[
         str | None, typer.Option(help="Parquet column of images or paths, if it has another name.")
     ] = None,

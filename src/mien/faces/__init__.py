@@ -1,7 +1,7 @@
 """Face detectors: one registry, and ``auto``, which takes the best that this machine has.
 
 >>> sorted(names())
-['blazeface', 'haar', 'none', 'yunet']
+['blazeface', 'blazeface-near', 'haar', 'none', 'yunet']
 """
 
 from __future__ import annotations

@@ -18,14 +18,17 @@ class Detector(ABC):
     """Finds faces in an RGB image; called with ``[H, W, 3] uint8`` it returns Faces, left to right.
 
     ``longest`` is the longer side in pixels to which it shrinks an image before its search, None
-    where it does not. ``margin`` is the part of its box's longer side to add on each side, and
-    ``drop`` the part to move down, so that the square around the box resembles a FER2013 crop.
+    where it does not. ``smallest`` is the least part of the image's longer side that a face must
+    have to be found, 0 where faces of some 24 pixels are found in any image. ``margin`` is the
+    part of its box's longer side to add on each side, and ``drop`` the part to move down, so that
+    the square around the box resembles a FER2013 crop.
     """
 
     name: ClassVar[str]
     margin: ClassVar[float] = 0.0
     drop: ClassVar[float] = 0.0
     longest: ClassVar[int | None] = None
+    smallest: ClassVar[float] = 0.0
 
     @classmethod
     def available(cls) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -37,7 +38,8 @@ class BlazeFace(Detector):
     name = "blazeface"
     margin = 0.08
     drop = -0.06
-    longest = LONGEST
+    longest: ClassVar[int] = LONGEST
+    tiled: ClassVar[bool] = True
 
     @classmethod
     def available(cls) -> bool:
@@ -53,14 +55,14 @@ class BlazeFace(Detector):
 
     def detect(self, image: ImageArray) -> list[Face]:
         """Faces with landmarks, where the mesh recognises a face in the box."""
-        scale = min(1.0, LONGEST / max(image.shape[:2]))
+        scale = min(1.0, self.longest / max(image.shape[:2]))
         small = image
         if scale < 1:
             small = shrink(image, scale)
         boxes: list[Box] = []
         scores: list[float] = []
         eyes: list[FloatArray] = []
-        for left, top, part in _parts(small):
+        for left, top, part in _parts(small) if self.tiled else [(0, 0, small)]:
             for (x, y, w, h), score, pair in self._search(part):
                 boxes.append(((x + left) / scale, (y + top) / scale, w / scale, h / scale))
                 scores.append(score)
@@ -111,6 +113,16 @@ class BlazeFace(Detector):
         wide = np.column_stack([matrix[:, :2], matrix[:, 2] + 48])  # a quarter more on each side
         points, presence = self._mesh(cut(image, wide, 288), margin=0.0)
         return transform(points, invert(wide)), presence
+
+
+@DETECTORS.register("blazeface-near")
+class NearFaces(BlazeFace):
+    """BlazeFace on the whole picture only: near faces, several times as fast."""
+
+    name = "blazeface-near"
+    longest = 4 * INPUT
+    smallest = 1 / 5
+    tiled = False
 
 
 def _parts(image: ImageArray) -> list[tuple[int, int, ImageArray]]:

@@ -24,7 +24,9 @@ Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, o
 Overlay = Annotated[
     str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
 ]
-Detector = Annotated[str, typer.Option(help="auto, blazeface, yunet, haar or none.")]
+Detector = Annotated[
+    str, typer.Option(help="auto, blazeface, blazeface-near, yunet, haar or none.")
+]
 ModelName = Annotated[str, typer.Option(help="mien, mien-int8, or the path of a model.")]
 HeadName = Annotated[str | None, typer.Option(help="ferplus (the default) or fer2013.")]
 Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
