@@ -11,19 +11,30 @@ import mien
 from mien import explainers
 from mien.explainers.base import METHODS, Case
 from mien.explainers.masks import BASELINES, baseline_pixels, evaluate_coalitions, paint
-from mien.explainers.shapley import all_coalitions
+from mien.explainers.segments import segments
+from mien.explainers.shapley import all_coalitions, dncshap_design
+from mien.explainers.surrogates import partition_values
 from mien.regions import REGIONS
 from mien.runtime import Model
-from mien.types import FloatArray, ImageArray, InputError, UnknownNameError
+from mien.types import BoolArray, FloatArray, ImageArray, InputError, UnknownNameError
 from mien.weights import locate
 
 #: Methods that explain the built-in file; those that need torch are tested on small networks.
 ALL = explainers.supported(Model(locate("mien")))
 
+#: Smaller work for methods that need hundreds of passes.
+LESS: dict[str, dict[str, Any]] = {
+    "lime": {"samples": 90, "parts": 4}, "kernelshap": {"samples": 90, "parts": 4},
+    "rise": {"samples": 800}, "shap": {"levels": 4, "evaluations": 172},
+}  # fmt: skip
+NOT_LINEAR = {"shap"}  # opens the parts with the largest values first, so it depends on them
+
 
 @pytest.fixture(scope="module")
 def explained(crops_only: mien.Recognizer, face_crop: ImageArray) -> dict[str, mien.Explanation]:
-    return {name: crops_only.explain(face_crop, method=name)[0] for name in ALL}
+    return {
+        name: crops_only.explain(face_crop, method=name, options=LESS.get(name))[0] for name in ALL
+    }
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -48,7 +59,10 @@ def test_it_keeps_its_promise_of_efficiency(
     name: str, explained: dict[str, mien.Explanation]
 ) -> None:
     e = explained[name]
-    assert e.efficient
+    assert e.efficient or name in {"occlusion", "rise", "lime"}
+    if not e.efficient:
+        assert "do not add up" in str(e.warning)
+        return
     assert e.check() <= 1e-5
     assert sum(e.regions.values()) == pytest.approx(e.total, abs=1e-4)
 
@@ -58,18 +72,20 @@ def test_it_is_deterministic(
     name: str, explained: dict[str, mien.Explanation], crops_only: mien.Recognizer,
     face_crop: ImageArray,
 ) -> None:  # fmt: skip
-    again = crops_only.explain(face_crop, method=name)[0]
+    again = crops_only.explain(face_crop, method=name, options=LESS.get(name))[0]
     np.testing.assert_allclose(again.values, explained[name].values, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", sorted(set(ALL) - NOT_LINEAR))
 def test_a_contrast_is_the_difference_of_two_targets(
     name: str, crops_only: mien.Recognizer, face_crop: ImageArray
 ) -> None:
     """All methods here are linear in the logits."""
 
     def values(target: str, against: str | None = None) -> FloatArray:
-        e = crops_only.explain(face_crop, method=name, target=target, against=against)
+        e = crops_only.explain(
+            face_crop, method=name, target=target, against=against, options=LESS.get(name)
+        )
         return e[0].values
 
     contrast = values(target="happy", against="surprise")
@@ -82,14 +98,15 @@ def test_a_contrast_is_the_difference_of_two_targets(
 def test_the_smile_is_in_the_lower_face(name: str, explained: dict[str, mien.Explanation]) -> None:
     e = explained[name]
     lower = e.regions["mouth"] + e.regions["cheeks"] + e.regions["chin"] + e.regions["nose"]
-    assert lower > 0.6 * e.total
+    assert lower > 0.6 * sum(e.regions.values())
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_blank_image_is_explained_without_evidence_or_error(
     name: str, crops_only: mien.Recognizer
 ) -> None:
-    e = crops_only.explain(np.full((48, 48), 128, np.uint8), method=name)[0]
+    blank = np.full((48, 48), 128, np.uint8)
+    e = crops_only.explain(blank, method=name, options=LESS.get(name))[0]
     assert np.isfinite(e.values).all()
     if e.baseline == "mean":
         assert abs(e.total) < 1e-6
@@ -147,7 +164,7 @@ def test_interactions_of_the_regions_sum_to_their_values(
 def test_dncshap_counts_its_passes_and_says_whether_it_adds_up(
     crops_only: mien.Recognizer, face_crop: ImageArray, contexts: str, evaluations: int
 ) -> None:
-    options = {"levels": 4, "contexts": contexts}
+    options = {"levels": 4, "contexts": contexts, "snap": False}
     e = crops_only.explain(face_crop, method="dncshap", options=options)[0]
     assert e.evaluations == evaluations
     assert e.options == options
@@ -226,8 +243,8 @@ def test_wrong_questions_are_refused(crops_only: mien.Recognizer, face_crop: Ima
         ask(target="contempt")
     with pytest.raises(InputError, match="takes no baseline"):
         ask(method="cam", baseline="blur")
-    with pytest.raises(InputError, match="equal size"):
-        ask(method="dncshap", options={"levels": 9})
+    with pytest.raises(InputError, match="use fewer levels"):
+        ask(method="dncshap", options={"levels": 12})
     with pytest.raises(UnknownNameError, match="baseline"):
         ask(baseline="grey")
     with pytest.raises(InputError, match="against itself"):
@@ -247,3 +264,91 @@ def test_a_new_method_is_one_function(
 
     e = crops_only.explain(face_crop, method="nothing")[0]
     assert "no region carries evidence" in e.sentence
+
+
+@pytest.mark.parametrize("name", ["rise", "lime", "kernelshap"])
+def test_a_method_that_draws_at_random_records_its_seed_and_obeys_it(
+    name: str, crops_only: mien.Recognizer, face_crop: ImageArray,
+    explained: dict[str, mien.Explanation],
+) -> None:  # fmt: skip
+    assert explained[name].seed == 0
+    other = crops_only.explain(face_crop, method=name, options=LESS[name], seed=1)[0]
+    assert other.seed == 1
+    assert not np.allclose(other.values, explained[name].values, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["lime", "kernelshap"])
+def test_surrogates_leave_the_random_state_of_torch_alone(
+    name: str, crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    import torch
+
+    before = torch.random.get_rng_state()
+    crops_only.explain(face_crop, method=name, options=LESS[name])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+class Toy(Model):
+    """A model whose score is known: the mean of the pixels of one square, in grey levels."""
+
+    def __init__(self) -> None:
+        super().__init__(locate("mien"))
+
+    def logits(self, pixels: FloatArray) -> FloatArray:
+        found = np.zeros((len(pixels), len(self.labels)))
+        found[:, 0] = pixels[:, 0, 12:24, 24:36].mean(axis=(1, 2))
+        return found
+
+
+@pytest.mark.parametrize("name", ["occlusion", "rise", "lime", "kernelshap", "shap", "dncshap"])
+def test_what_does_not_matter_gets_nothing(name: str) -> None:
+    """Only one square of the crop enters the score; nearly all evidence must lie on it."""
+    rng = np.random.default_rng(0)
+    direction = np.eye(8)[0]
+    regions = np.zeros((48, 48), dtype=np.int64)
+    case = Case(Toy(), rng.uniform(100, 255, (1, 48, 48)), regions, direction, "black")
+    options = {
+        "occlusion": {"window": 6}, "rise": {"samples": 3000},
+        "lime": {"samples": 400}, "kernelshap": {"samples": 400},
+    }.get(name, {})  # fmt: skip
+    values = METHODS.get(name)(case, **options).values
+    inside = np.zeros((48, 48), dtype=bool)
+    inside[12:24, 24:36] = True
+    assert values[inside].mean() > 6 * np.abs(values[~inside]).mean()
+    assert inside.ravel()[values.argmax()]
+
+
+def test_segments_cover_the_crop_without_gaps(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    crop = crops_only.crops(face_crop)[0]
+    regions = np.zeros((48, 48), dtype=np.int64)
+    regions[:20] = 5
+    case = Case(crops_only.model, crop.pixels, regions, np.eye(8)[3], "mean")
+    for kind, parts, least in (("grid", 5, 25), ("slic", 6, 12), ("regions", 2, 2)):
+        found = segments(case, kind, parts)
+        assert found.shape == (48, 48)
+        assert set(np.unique(found)) == set(range(found.max() + 1))
+        assert found.max() + 1 >= least
+    with pytest.raises(InputError, match="has no patches"):
+        segments(case, "patches", 6)
+    with pytest.raises(InputError, match="parts across"):
+        segments(case, "grid", 1)
+
+
+@pytest.mark.parametrize(("contexts", "fixed"), [("owen", None), ("absent", 0), ("present", 1)])
+@pytest.mark.parametrize("levels", [3, 4])
+def test_dncshap_equals_shaps_partition_values_on_balanced_trees(
+    contexts: str, fixed: int | None, levels: int
+) -> None:
+    """Random games over 2^levels players, against shap's own implementation."""
+    n = 2**levels
+    scores = np.random.default_rng(levels).normal(size=2**n)
+    design = dncshap_design(levels, contexts)
+
+    def game(shown: BoolArray) -> FloatArray:
+        return np.asarray(scores[np.asarray(shown, bool) @ (1 << np.arange(n))])
+
+    game.count = n  # type: ignore[attr-defined]  # what partition_values asks of a game
+    found = partition_values(game, 10**6, fixed_context=fixed)
+    np.testing.assert_allclose(design.solve(game(design.coalitions)), found, atol=1e-9)

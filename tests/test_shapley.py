@@ -213,7 +213,7 @@ def test_bad_sizes_are_refused_with_the_way_out() -> None:
         dncshap_design(8, "owen")
     with pytest.raises(UnknownNameError, match="did you mean 'both'"):
         dncshap_design(2, "bth")
-    with pytest.raises(InputError, match="equal size"):
+    with pytest.raises(InputError, match="use fewer levels"):
         tree_grid(12, 48)
 
 

@@ -146,6 +146,7 @@ class Recognizer:
         against: str | None = None,
         baseline: str | None = None,
         options: dict[str, Any] | None = None,
+        seed: int = 0,
         bgr: bool = False,
         names: Sequence[str] = (),
         on_error: str = "raise",
@@ -160,9 +161,12 @@ class Recognizer:
             Expressions: the target's logit is explained, less the other's where one is given.
             Default: the answer.
         baseline
-            What stands where a part is hidden: ``mean`` (the default), ``black`` or ``blur``.
+            What stands where a part is hidden: ``mean`` (the default), ``black``, ``blur`` or
+            ``face``.
         options
             What the method takes, such as ``levels`` and ``contexts`` of ``dncshap``.
+        seed
+            Of methods that draw at random.
         on_error
             ``raise`` (InputError for an image that cannot be read or shows no such face), or
             ``collect``: such an image becomes a row of the result's ``errors``.
@@ -177,7 +181,7 @@ class Recognizer:
             try:
                 results += self._explain_one(
                     name, source, face, bgr, method=method, target=target, against=against,
-                    baseline=baseline, options=options,
+                    baseline=baseline, options=options, seed=seed,
                 )  # fmt: skip
             except InputError as error:
                 if on_error == "raise":

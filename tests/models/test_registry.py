@@ -36,6 +36,7 @@ GRIDS = {  # layer to explain, rows and columns, tokens before them: at the publ
     "vgg-residual": [("features.29", 3, 0)],
     "vgg-residual-baseline": [("features.29", 3, 0)],
     "vit-b16": [("blocks.11.norm1", 14, 1)],
+    "vit-small": [("blocks.5.norm1", 6, 1)],
     "vit-b16-mlp": [("blocks.11.norm1", 14, 1)],
     "convit-b": [("blocks.11.norm1", 14, 1)],
     "crossvit-b": [("blocks.2.blocks.0", 20, 1), ("blocks.2.blocks.1", 14, 1)],
@@ -55,7 +56,10 @@ MAPPED = [
     "gimefive-resnet18", "gimefive-resnet34", "resnet50d", "resnet18", "resnet50", "vgg19-svm",
     "compact",
 ]  # fmt: skip
-ATTENTIVE = ["vit-b16", "vit-b16-mlp", "convit-b", "crossvit-b", "r50-vit-b16", "r50-vit-b16-384"]
+ATTENTIVE = [
+    "vit-b16", "vit-b16-mlp", "vit-small", "convit-b", "crossvit-b", "r50-vit-b16",
+    "r50-vit-b16-384",
+]  # fmt: skip
 
 every = pytest.mark.parametrize("name", names())
 

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from mien.emotions import label
-from mien.explainers import activations, attention, cam, gradient_cam, integrated, occluding
+from mien.explainers import (
+    activations,
+    attention,
+    cam,
+    gradient_cam,
+    integrated,
+    occluding,
+    sliding,
+    surrogates,
+)
 from mien.explainers.base import (
     METHODS,
     Case,
@@ -31,14 +40,10 @@ from mien.types import FloatArray, ImageArray, InputError, ModelError, Predictio
 
 __all__ = ["BASELINES", "METHODS", "Case", "Evidence", "explain_crop", "names", "supported"]
 
+# importing them fills the registry
 _REGISTERED = (
-    occluding,
-    cam,
-    gradient_cam,
-    activations,
-    attention,
-    integrated,
-)  # importing them fills the registry
+    occluding, sliding, surrogates, cam, gradient_cam, activations, attention, integrated,
+)  # fmt: skip
 
 
 def names() -> list[str]:
@@ -58,6 +63,7 @@ def explain_crop(
     against: str | None = None,
     baseline: str | None = None,
     options: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> Explanation:
     """Explain one crop.
 
@@ -74,9 +80,11 @@ def explain_crop(
     target, against
         Labels: the explained score is the target's logit, less the other's where one is given.
     baseline
-        What stands where a part is hidden: ``mean`` (the default), ``black`` or ``blur``.
+        What stands where a part is hidden: ``mean`` (the default), ``black``, ``blur`` or ``face``.
     options
         What the method itself takes, such as ``levels`` and ``contexts`` of ``dncshap``.
+    seed
+        Of methods that draw at random.
 
     Raises UnknownNameError for a name that does not exist, InputError for a pair that cannot be
     explained.
@@ -99,7 +107,9 @@ def explain_crop(
     direction[model.labels.index(chosen)] = 1.0
     if other is not None:
         direction[model.labels.index(other)] = -1.0
-    case = Case(model, pixels, region_labels(grid_points, size), direction, baseline or "mean")
+    case = Case(
+        model, pixels, region_labels(grid_points, size), direction, baseline or "mean", seed
+    )
     evidence = METHODS.get(method)(case, **checked_options(method, options or {}))
     if evidence.baseline and baseline is not None:
         raise InputError(f"the method {method!r} hides nothing and takes no baseline; leave it out")
@@ -121,7 +131,7 @@ def explain_crop(
         base=evidence.base,
         value=evidence.value,
         baseline=evidence.baseline or baseline or "mean",
-        seed=None,
+        seed=evidence.seed,
         players=evidence.players,
         evaluations=evidence.evaluations,
         seconds=time.perf_counter() - started,

@@ -24,6 +24,7 @@ class Case:
     regions: IntArray  # [h, w], index into mien.regions.REGIONS
     direction: FloatArray  # [K]: 1 for the target, -1 for the class it is set against
     baseline: str
+    seed: int = 0  # of methods that draw at random
 
     def score(self, pixels: FloatArray) -> FloatArray:
         """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits."""
@@ -42,6 +43,7 @@ class Evidence:
     interactions: FloatArray | None = None  # [players, players]
     efficient: bool = True  # whether the values are meant to sum to value - base
     baseline: str = ""  # where the method has one of its own
+    seed: int | None = None  # where the method drew at random
     options: dict[str, Any] = field(default_factory=dict)
     what: str = "evidence"  # a noun for the values: attention, relevance, activation
     unit: str = "logits"

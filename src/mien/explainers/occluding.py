@@ -6,7 +6,8 @@ import numpy as np
 
 from mien.explainers.base import METHODS, Case, Evidence
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
-from mien.explainers.shapley import dncshap_design, exact_design, interactions, tree_grid
+from mien.explainers.segments import tree_players
+from mien.explainers.shapley import dncshap_design, exact_design, interactions
 from mien.regions import REGIONS
 
 
@@ -37,13 +38,16 @@ def regions(case: Case) -> Evidence:
 
 
 @METHODS.register("dncshap")
-def dncshap(case: Case, *, levels: int = 6, contexts: str = "both") -> Evidence:
+def dncshap(case: Case, *, levels: int = 6, contexts: str = "both", snap: bool = False) -> Evidence:
     """DnCShap over ``2^levels`` rectangles; ``contexts`` both, absent, present, owen or printed.
+
+    With more levels the parts become as small as pixels: the paper's pixel-wise maps. ``snap``
+    puts their borders on those of a vision transformer's patches.
 
     Forward passes for n leaves: ``both`` 4n - 4, ``absent``, ``present`` and ``printed`` 2n,
     ``owen`` 2(n^2 - 1)/3 + 2.
     """
-    players = tree_grid(levels, case.pixels.shape[1])
+    players = tree_players(case, levels, snap)
     design = dncshap_design(levels, contexts)
     baseline = baseline_pixels(case.pixels, case.baseline)
     scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)[
@@ -57,5 +61,5 @@ def dncshap(case: Case, *, levels: int = 6, contexts: str = "both") -> Evidence:
         players=2**levels,
         evaluations=len(scores),
         efficient=contexts != "printed",
-        options={"levels": levels, "contexts": contexts},
+        options={"levels": levels, "contexts": contexts, "snap": snap},
     )

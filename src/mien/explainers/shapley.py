@@ -234,24 +234,28 @@ def _printed(book: _Book, levels: int, full: int, empty: int) -> list[Terms]:
     return leaves
 
 
-def tree_grid(levels: int, size: int) -> IntArray:
+def tree_grid(levels: int, size: int, step: int = 1) -> IntArray:
     """The leaf that owns each pixel ``[size, size]``: halves first across (x), then down (y).
 
-    The paper splits columns first. Raises InputError where they would differ in size.
+    The paper splits columns first. Leaves are of equal size to within ``step`` pixels, between
+    whose multiples all borders lie: 1, or the side of a ViT's patches. Raises InputError where
+    there are more leaves than steps.
 
     >>> tree_grid(2, 2)
     array([[0, 2],
            [1, 3]])
+    >>> tree_grid(1, 6, step=2)[0]
+    array([0, 0, 0, 0, 1, 1])
     """
-    across, down = 2 ** ((levels + 1) // 2), 2 ** (levels // 2)
-    if levels < 1 or size % across or size % down:
-        raise InputError(
-            f"expected parts of equal size, got {across} x {down} of them on a grid of {size} "
-            "pixels; use other levels (6 is the default)"
-        )
-    column, row = np.arange(size) * across // size, np.arange(size) * down // size
-    leaf = np.zeros((size, size), dtype=np.int64)
     column_bits, row_bits = (levels + 1) // 2, levels // 2
+    if levels < 1 or size % step or 2**column_bits > size // step:
+        unit = "pixels" if step == 1 else f"patches of {step} pixels"
+        raise InputError(
+            f"expected at most {size // step} {unit} across, got 2^{levels} parts, "
+            f"{2**column_bits} across; use fewer levels"
+        )
+    column, row = _halves(size, step, column_bits), _halves(size, step, row_bits)
+    leaf = np.zeros((size, size), dtype=np.int64)
     for level in range(levels):
         if level % 2 == 0:
             column_bits -= 1
@@ -260,3 +264,9 @@ def tree_grid(levels: int, size: int) -> IntArray:
             row_bits -= 1
             leaf = leaf * 2 + (row[:, None] >> row_bits) % 2
     return leaf
+
+
+def _halves(size: int, step: int, bits: int) -> IntArray:
+    """Which of ``2^bits`` parts each of ``size`` pixels is in, borders at multiples of step."""
+    borders = np.ceil(np.arange(1, 2**bits) * (size // step) / 2**bits) * step
+    return np.searchsorted(borders, np.arange(size), side="right")

@@ -1,0 +1,237 @@
+"""LIME and KernelSHAP by captum, SHAP's partition explainer by shap: all on one game.
+
+The game's players are segments of the crop; its score is the model's, with the players of a
+coalition shown and the rest at the baseline, exactly as for the methods that are ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import warnings
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
+from mien.explainers.segments import segments, tree_players
+from mien.runtime import BaseModel
+from mien.types import BoolArray, FloatArray, InputError, IntArray, MissingExtraError
+
+KERNEL_WIDTH = 0.25  # of LIME's distances, as its authors' code has it for images
+
+
+@dataclass
+class Game:
+    """The score of coalitions of a crop's segments, and how many were asked for."""
+
+    case: Case
+    players: IntArray  # [h, w]
+    evaluations: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.baseline = baseline_pixels(self.case.pixels, self.case.baseline)
+        self.count = int(self.players.max()) + 1
+
+    def __call__(self, shown: BoolArray) -> FloatArray:
+        """Scores ``[m]`` of coalitions ``[m, n]``."""
+        self.evaluations += len(shown)
+        return evaluate_coalitions(
+            self.case.score, self.case.pixels, self.baseline, self.players, shown
+        )[:, 0]
+
+    def ends(self) -> tuple[float, float]:
+        """The scores of nobody and of everybody."""
+        base, value = self(np.array([[False] * self.count, [True] * self.count]))
+        return float(base), float(value)
+
+
+def _missing(package: str) -> Any:
+    def reason(_model: BaseModel) -> str:
+        found = importlib.util.find_spec(package)
+        return "" if found else f"it needs {package}: pip install 'mien[explain]'"
+
+    return reason
+
+
+def _imported(package: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a package says to its own authors at import
+            return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"expected the package {package!r}, which is not installed; "
+            "run: pip install 'mien[explain]'"
+        ) from error
+
+
+@METHODS.register("lime")
+@needs(_missing("captum"))
+def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8) -> Evidence:
+    """LIME (Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938): a local linear surrogate.
+
+    Ridge regression of the score on which segments are shown, samples weighted by their cosine
+    nearness to the whole crop. ``segment`` is grid, slic, patches or regions; ``parts`` across.
+    The weights need not add up to the score.
+    """
+    attr = _imported("captum.attr")
+    linear = _imported("captum._utils.models.linear_model")
+    game = Game(case, segments(case, segment, parts))
+    method = attr.Lime(
+        _torch_score(game), interpretable_model=linear.SkLearnRidge(alpha=1.0),
+        similarity_func=_nearness,
+    )  # fmt: skip
+    values = _attribute(method, game, samples, case.seed)
+    return _evidence(game, values, case.seed, "captum", samples, segment, efficient=False)
+
+
+@METHODS.register("kernelshap")
+@needs(_missing("captum"))
+def kernelshap(
+    case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8
+) -> Evidence:
+    """KernelSHAP (Lundberg and Lee 2017, arXiv:1705.07874): Shapley values by regression.
+
+    Coalitions are sampled by the Shapley kernel; nobody and everybody carry a weight so large
+    that the values add up, but for rounding. ``segment`` and ``parts`` as for ``lime``.
+    """
+    attr = _imported("captum.attr")
+    game = Game(case, segments(case, segment, parts))
+    if samples < game.count + 2:
+        raise InputError(
+            f"expected more samples than the {game.count} parts, got {samples}; fewer parts, "
+            "or more samples"
+        )
+    values = _attribute(attr.KernelShap(_torch_score(game)), game, samples, case.seed)
+    return _evidence(game, values, case.seed, "captum", samples, segment, efficient=True)
+
+
+def _torch_score(game: Game) -> Any:
+    import torch
+
+    def score(shown: Any) -> Any:
+        return torch.from_numpy(game(shown.detach().cpu().numpy() > 0.5))
+
+    return score
+
+
+def _nearness(_original: Any, _perturbed: Any, shown: Any, **_: Any) -> Any:
+    """Exponential kernel on the cosine distance between a coalition and the whole crop."""
+    import torch
+
+    share = shown.double().mean(dim=1)
+    distance = 1 - torch.sqrt(share)  # the cosine of a 0/1 vector with the vector of ones
+    return torch.exp(-(distance**2) / KERNEL_WIDTH**2)
+
+
+def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
+    """Values ``[n]``, from a random state that is the seed's and is given back afterwards."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        found = method.attribute(
+            torch.ones(1, game.count, dtype=torch.float64), n_samples=samples,
+            feature_mask=torch.arange(game.count)[None], perturbations_per_eval=256,
+        )  # fmt: skip
+    return np.asarray(found[0].detach().numpy(), dtype=np.float64)
+
+
+@METHODS.register("shap")
+@needs(_missing("shap"))
+def partition(
+    case: Case, *, levels: int = 6, evaluations: int = 500, snap: bool = False
+) -> Evidence:
+    """SHAP's partition explainer: Owen values of the same tree that ``dncshap`` halves.
+
+    It opens the parts with the largest values first, until ``evaluations`` are spent; at
+    2(n^2 - 1)/3 + 2 of them, for n parts, it is exact and equals ``dncshap`` with contexts
+    ``owen``. A part that is not opened shares its value evenly.
+    """
+    players = tree_players(case, levels, snap)
+    game = Game(case, players)
+    if evaluations < 4:
+        raise InputError(f"expected 4 evaluations or more, got {evaluations}")
+    values = partition_values(game, evaluations)
+    spent = game.evaluations
+    base, value = game.ends()
+    return Evidence(
+        values=paint(values, players),
+        base=base,
+        value=value,
+        players=game.count,
+        evaluations=spent,
+        options={"levels": levels, "evaluations": evaluations, "snap": snap,
+                 "by": f"shap {version('shap')}"},
+    )  # fmt: skip
+
+
+def partition_values(game: Any, evaluations: int, fixed_context: int | None = None) -> FloatArray:
+    """Values ``[n]`` of a game of ``2^k`` players by shap, on the balanced tree of their order.
+
+    ``game`` takes coalitions ``[m, n]`` to scores ``[m]`` and has a ``count`` of players;
+    ``fixed_context`` 0 hides the rest while a part is split, 1 shows it, None does all of both.
+    """
+    os.environ.setdefault("TQDM_DISABLE", "1")  # its progress bar is not ours
+    shap = _imported("shap")
+
+    class Masker(shap.maskers.Masker):  # type: ignore[misc, name-defined]  # imported just above
+        """Hands the coalition itself to the game."""
+
+        def __init__(self) -> None:
+            self.shape = (1, game.count)
+            self.clustering = balanced_tree(game.count)
+
+        def __call__(self, mask: Any, _x: Any) -> Any:
+            return (np.asarray(mask, dtype=bool)[None],)
+
+    explainer = shap.explainers.Partition(lambda shown: game(np.asarray(shown, bool)), Masker())
+    found = explainer(
+        np.ones((1, game.count)), max_evals=evaluations, fixed_context=fixed_context,
+        batch_size=256, silent=True,
+    )  # fmt: skip
+    return np.asarray(found.values[0], dtype=np.float64).ravel()
+
+
+def balanced_tree(count: int) -> FloatArray:
+    """The balanced binary tree over players in their order, as SciPy's clusterings are written.
+
+    Rows: the two parts that join, their distance, how many players they hold.
+
+    >>> balanced_tree(4)
+    array([[0., 1., 1., 2.],
+           [2., 3., 1., 2.],
+           [4., 5., 2., 4.]])
+    """
+    rows, nodes, height, made = [], list(range(count)), 1, count
+    while len(nodes) > 1:
+        joined = []
+        for first, second in zip(nodes[::2], nodes[1::2], strict=True):
+            rows.append([first, second, height, 2**height])
+            joined.append(made)
+            made += 1
+        nodes, height = joined, height + 1
+    return np.array(rows, dtype=np.float64)
+
+
+def _evidence(
+    game: Game, values: FloatArray, seed: int, package: str, samples: int, segment: str,
+    *, efficient: bool,
+) -> Evidence:  # fmt: skip
+    spent = game.evaluations
+    base, value = game.ends()
+    return Evidence(
+        values=paint(values, game.players),
+        base=base,
+        value=value,
+        players=game.count,
+        evaluations=spent,
+        efficient=efficient,
+        seed=seed,
+        options={"samples": samples, "segment": segment, "by": f"{package} {version(package)}"},
+    )
