@@ -32,6 +32,8 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.cost_model --write
 
 model: $(VENV)/.dev
 	$(BIN)/python -m training.prepare $(DATA) $(BUILD)

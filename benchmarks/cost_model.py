@@ -87,10 +87,11 @@ def bottlenecks(result: dict[str, Any]) -> str:
         for detector in DETECTORS:
             core = efficiency(result, detector) / sum(per_image(result, detector, photo).values())
             size = sizes[photo]
+            whole = core * CORES  # images per second of one machine
             lines.append(
-                f"| {photo} | `{detector}` | {core * CORES:,.0f} | {core * CORES * size / 1e6:,.0f} "
-                f"| {DISK / size / core:,.0f} | {NETWORK / size / core:,.0f} | "
-                f"{REQUESTS / (core * CORES):,.1f} |"
+                f"| {photo} | `{detector}` | {whole:,.0f} | {whole * size / 1e6:,.0f} | "
+                f"{DISK / size / core:,.0f} | {NETWORK / size / core:,.0f} | "
+                f"{REQUESTS / whole:,.1f} |"
             )
     plan = result["plan"]
     listing = 1e9 / plan["images listed per second"]

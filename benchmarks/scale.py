@@ -400,7 +400,8 @@ def _model_of(out: Path) -> str:
 
 SECTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "model": model, "stages": stages, "batching": batching, "agreement": agreement,
-    "peers": peers, "scaling": scaling, "plan": plan, "memory": memory, "long clip": long_clip, "kills": kills,
+    "peers": peers, "scaling": scaling, "plan": plan, "memory": memory, "long clip": long_clip,
+    "kills": kills,
 }  # fmt: skip
 
 
