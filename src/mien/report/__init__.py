@@ -61,7 +61,7 @@ def headline(recipe: Recipe, report: Report) -> str:
     """
     measured = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1}
     ours = measured[recipe.about.metric]
-    text = f"{recipe.about.metric.replace('_', ' ')} {ours:.1%}"
+    text = f"{recipe.about.metric.replace('_', ' ').capitalize()} {ours:.1%}"
     if recipe.about.metric == "accuracy":
         text += f" (95 % interval {report.accuracy.low:.1%} to {report.accuracy.high:.1%})"
     text += f" on {report.accuracy.images:,} test images, {recipe.data.protocol} protocol"

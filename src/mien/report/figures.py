@@ -98,7 +98,7 @@ def confusion_figure(report: Report) -> str:
 
 def reliability_figure(report: Report) -> str:
     """Share of right answers against the mean score, per bin; the area of a dot is its images."""
-    figure, axes = new_figure((4.9, 4.9))
+    figure, axes = new_figure((5.6, 4.9))
     sure, right, images = (np.array(v, dtype=float) for v in zip(*report.reliability, strict=True))
     axes.plot([0, 1], [0, 1], color="#b0b6be", linewidth=1)
     axes.text(0.03, 0.95, "less sure than right", color=PALE, fontsize=9)

@@ -24,12 +24,12 @@ figcaption, .quiet { color: #70767f; font-size: .9rem }
 #cloud { width: 100%; height: 30rem; border: 1px solid #e3e6ea; border-radius: 4px;
          cursor: grab; touch-action: none; margin-top: .5rem }
 #told { margin: .3rem 0; min-height: 1.4em }
-@media (max-width: 44rem) { .pair { grid-template-columns: 1fr } }
+@media screen and (max-width: 44rem) { .pair { grid-template-columns: 1fr } }
 @media print {
   @page { size: A4; margin: 16mm 14mm }
   body { font-size: 9.5pt; max-width: none; margin: 0; padding: 0 }
   .live { display: none }
   h2 { break-after: avoid } tr, .card { break-inside: avoid }
-  .pair { gap: 0 8mm } .cards { grid-template-columns: 1fr 1fr 1fr; gap: 4mm }
+  .pair { gap: 0 8mm } table { font-size: 8.5pt } .cards { grid-template-columns: 1fr 1fr 1fr; gap: 4mm }
 }
 """

@@ -28,7 +28,7 @@ SCRIPT = """
     canvas.width = w * ratio; canvas.height = h * ratio;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, w, h);
-    const size = Math.min(w, h) * (deep ? 0.44 : 0.46) * zoom;
+    const size = Math.min(w, h) * (deep ? 0.56 : 0.46) * zoom;
     const ca = Math.cos(across), sa = Math.sin(across), cu = Math.cos(up), su = Math.sin(up);
     placed = (deep ? solid : flat).map((p, i) => {
       let [x, y] = p, z = 0;
