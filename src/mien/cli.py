@@ -154,8 +154,10 @@ def predict(
     stopped = False
     with _progress(len(found), "images") as advance:
         try:
-            for path in found:
-                rows += recognizer.predict_one(path, name=str(path))
+            # small batches, so that an interrupt loses little
+            named = ((str(path), path) for path in found)
+            for part in recognizer.predict_many(named, batch=8):
+                rows += part
                 advance()
         except KeyboardInterrupt:
             stopped = True  # what is done is written all the same

@@ -64,7 +64,8 @@ class Recognizer:
         one row with its ``error``. ``names`` stand in the rows' ``input`` (paths name themselves).
         """
         items = list(_named(images, names))
-        rows = [row for part in self.predict_many(items, bgr=bgr) for row in part]
+        many = self.predict_many(items, bgr=bgr, readers=2 if len(items) > 1 else 0)
+        rows = [row for part in many for row in part]
         return Predictions(tuple(rows), self.labels)
 
     def predict_many(

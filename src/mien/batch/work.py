@@ -91,22 +91,21 @@ class Worker:
         tries = Tries(self.out / "_mien" / "tries" / f"{number:09d}.json")
         rows: list[Prediction] = []
         images = 0
-        for name, answers in self._answers(unit, tries):
+        for answers in self._answers(unit, tries):
             rows += answers
-            frames = {row.frame for row in answers}
-            images += len(frames)
-            del name
+            images += len({row.frame for row in answers})
         counts = _counted(number, unit.count, images, rows, time.perf_counter() - started)
         part.write(_parquet(Predictions(tuple(rows), self.recognizer.labels), counts))
         tries.forget()
         return counts
 
-    def _answers(self, unit: Unit, tries: Tries) -> Iterator[tuple[str, list[Prediction]]]:
+    def _answers(self, unit: Unit, tries: Tries) -> Iterator[list[Prediction]]:
         if unit.kind == "video":
             if tries.given_up(0):
-                yield unit.items[0], [_lost(unit.items[0])]
+                yield [_lost(unit.items[0])]
             else:
-                yield unit.items[0], self._video(unit.items[0])
+                tries.hold(0 if tries.careful else None)
+                yield self._video(unit.items[0])
             return
         items = self._items(unit)
         if not tries.careful:
@@ -114,17 +113,15 @@ class Worker:
             return
         for i, (name, source) in enumerate(items):
             if tries.given_up(i):
-                yield name, [_lost(name)]
+                yield [_lost(name)]
             else:
                 tries.hold(i)
                 yield from self._many(iter([(name, source)]))
 
-    def _many(self, items: Iterator[tuple[str, Source]]) -> Iterator[tuple[str, list[Prediction]]]:
-        readers = READERS[self.out.local]
-        for rows in self.recognizer.predict_many(
-            items, reduced=not self.settings.full, readers=readers
-        ):
-            yield rows[0].input, rows
+    def _many(self, items: Iterator[tuple[str, Source]]) -> Iterator[list[Prediction]]:
+        return self.recognizer.predict_many(
+            items, reduced=not self.settings.full, readers=READERS[self.out.local]
+        )
 
     def _items(self, unit: Unit) -> Iterator[tuple[str, Source]]:
         if unit.kind == "paths":
