@@ -18,6 +18,7 @@ from rich.table import Table
 from mien import __version__
 from mien.batch import commands as batches
 from mien.data.commands import app as data
+from mien.judging import commands as judging
 from mien.train import commands as training
 from mien.types import InputError, MienError, Prediction
 from mien.video import commands as videos
@@ -35,6 +36,7 @@ app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(data, name="data", no_args_is_help=True)
 for _command in (training.train, training.recipes, training.compare, training.export):
     app.command()(_command)
+app.command()(judging.judge)
 app.command()(videos.video)
 app.command()(videos.webcam)
 app.command()(batches.batch)

@@ -87,6 +87,7 @@ def bars(
     texts: Mapping[str, str] | None = None,
     numbers: str = "+.2f",
     row: int = 27,
+    names: int = 88,
 ) -> ImageArray:
     """Horizontal bars with names and numbers, one per entry, in the order given.
 
@@ -94,7 +95,7 @@ def bars(
     ``texts``, which stand in place of the numbers, the values are probabilities and span 0..1.
     """
     signed = texts is None
-    name_width, number_width = 88, 48
+    name_width, number_width = names, 48
     left, right = name_width, width - number_width
     largest = max((abs(v) for v in values.values()), default=1.0) if signed else 1.0
     low = min([0.0, *values.values()]) if signed else 0.0

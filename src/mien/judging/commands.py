@@ -1,0 +1,76 @@
+"""``mien judge``: which explanation to trust, for one model on one data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mien.types import InputError
+
+out, err = Console(), Console(stderr=True)
+
+
+def judge(
+    model: Annotated[str, typer.Argument(help="A built-in name, an ONNX file or a run's folder.")],
+    data: Annotated[Path, typer.Argument(help="A Parquet file that mien data wrote.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for JSON, Markdown, HTML and figure.")
+    ] = Path("judge"),
+    n: Annotated[int, typer.Option("-n", help="Faces, as many of each expression.")] = 200,
+    split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="Only these, such as -m cam -m dncshap:levels=4."),
+    ] = None,
+    shaken: Annotated[
+        int, typer.Option(help="Faces on which sensitivity and randomisation are measured.")
+    ] = 40,
+    action_units: Annotated[
+        Path | None, typer.Option(help='A table of your own: happy = ["mouth", "cheeks"], ...')
+    ] = None,
+    detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
+    head: Annotated[str | None, typer.Option(help="Of a model with several.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample and of every random step.")] = 0,
+) -> None:
+    """Explain the same faces by every method, and measure which explanation to trust.
+
+    Cost, faithfulness (insertion, deletion, infidelity), steadiness, the randomisation check,
+    overlap with SHAP, agreement with exact Shapley values, and whether the evidence lies where
+    facial action coding would look; on drawn faces also whether it lies where it was drawn.
+    """
+    from mien.judging import judge as work
+    from mien.judging import report
+    from mien.judging.action_units import read_expected
+    from mien.recognizer import load
+    from mien.sampling import sample_faces
+
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: expected a folder to write into, got a file")
+    expected = None if action_units is None else read_expected(action_units)
+    recognizer = load(model, detector=detector, head=head)
+    work.entries_for(recognizer, methods)  # a wrong name fails before the work
+    faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
+    output.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("faces", total=len(faces))
+        verdict = work.judge(
+            recognizer, faces, methods=methods, expected=expected, shaken=shaken, seed=seed,
+            on_face=lambda done, _all: bar.update(task, completed=done),
+        )  # fmt: skip
+    cells = report.brief_rows(verdict)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(cells[0]):
+        table.add_column(escape(name), justify="right" if i else "left", min_width=5, no_wrap=not i)
+    for row in cells[1:]:
+        table.add_row(*(escape(text) for text in row))
+    out.print(escape(report.headline(verdict)), soft_wrap=True, highlight=False)
+    out.print(table)
+    for path in report.write(verdict, output):
+        out.print(escape(str(path)), soft_wrap=True, highlight=False)

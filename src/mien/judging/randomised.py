@@ -1,0 +1,69 @@
+"""The same network with its weights dealt out anew: what an explanation of nothing looks like."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.runtime import BaseModel, Model
+from mien.types import FloatArray, MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from mien.models.torch_model import TorchModel  # which imports torch
+
+
+def randomised(model: BaseModel, seed: int = 0) -> BaseModel:
+    """A model whose every weight tensor is shuffled, each differently (Adebayo et al. 2018).
+
+    Shuffling keeps each layer's distribution, so that the logits keep their order of size. The
+    model itself is left alone. Raises ModelError for a kind of model that cannot be copied.
+    """
+    if model.net is not None:
+        return _shuffled_net(model, seed)
+    if isinstance(model, Model):
+        return _shuffled_file(model, seed)
+    raise ModelError(f"expected an ONNX file or a network in torch, got {type(model).__name__}")
+
+
+def _shuffle(values: FloatArray, rng: np.random.Generator) -> FloatArray:
+    return np.asarray(rng.permutation(values.ravel()).reshape(values.shape), dtype=values.dtype)
+
+
+def _shuffled_net(model: Any, seed: int) -> TorchModel:
+    import torch
+
+    from mien.models.torch_model import TorchModel
+
+    rng = np.random.default_rng(seed)
+    net = copy.deepcopy(model.net)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim > 1:
+                values = _shuffle(parameter.cpu().numpy(), rng)
+                parameter.copy_(torch.from_numpy(values))
+    return TorchModel(net, model.spec, model.labels, card=model.card, head=model.head_name)
+
+
+def _shuffled_file(model: Model, seed: int) -> Model:
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise MissingExtraError(
+            "shuffling the weights of an ONNX file needs onnx, which is not installed; "
+            "run: pip install onnx"
+        ) from error
+    rng = np.random.default_rng(seed)
+    graph = onnx.load(str(model.path))
+    for tensor in graph.graph.initializer:
+        if len(tensor.dims) > 1:
+            values = _shuffle(numpy_helper.to_array(tensor), rng)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "randomised.onnx"
+        onnx.save(graph, str(path))
+        return Model(path, model.head_name)
