@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -45,9 +46,11 @@ def create_app(settings: Settings = Settings()) -> FastAPI:  # noqa: B008 - froz
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await shared.start()
+        sweeping = asyncio.create_task(jobs.sweep_now_and_then())
         try:
             yield
         finally:
+            sweeping.cancel()
             await shared.close()
             await jobs.close()
 

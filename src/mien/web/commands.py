@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from typing import Annotated
 
 import typer
@@ -81,6 +82,8 @@ def serve(
             f"expected a free address, but {host}:{port} cannot be listened on; give another --port"
         ) from None
     _say(settings.local, settings.token, host, socket.getsockname()[1])
+    # uvicorn raises the signal again once all is answered: that is an end like any other
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.Server(config).run(sockets=[socket])
 
 

@@ -7,8 +7,9 @@ import copy
 import io
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +87,8 @@ class Engine:
 
     def __init__(self, recognizer: Recognizer, limits: Limits) -> None:
         self.recognizer, self.limits = recognizer, limits
+        # a network in torch is lent with hooks to one caller at a time; files bear any number
+        self._lent = nullcontext() if recognizer.model.net is None else Lock()
 
     def warm(self) -> None:
         """One answer to an empty picture, so that the first caller need not wait."""
@@ -103,9 +106,12 @@ class Engine:
                 answers[i] = refusal
         named = ((photo.name, photo.data) for _, photo, _ in heads)
         readers = 0 if len(heads) == 1 or sum(h.pixels for *_, h in heads) > FEW else 2
-        found = self.recognizer.predict_many(
-            named, reduced=True, batch=self.limits.batch, readers=readers
-        )
+        with self._lent:
+            found = list(
+                self.recognizer.predict_many(
+                    named, reduced=True, batch=self.limits.batch, readers=readers
+                )
+            )
         for (i, photo, header), rows in zip(heads, found, strict=True):
             if rows[0].error is not None:
                 text = rows[0].error.removeprefix(f"{photo.name}: ")
@@ -130,11 +136,12 @@ class Engine:
         header = read_header(photo.data, self.limits.pixels)
         try:
             options = self._options(question)
-            found = self._watched(check).explain(
-                photo.data, face=question.face, method=question.method, target=question.target,
-                against=question.against, baseline=question.baseline, options=options,
-                names=[photo.name],
-            )  # fmt: skip
+            with self._lent:
+                found = self._watched(check).explain(
+                    photo.data, face=question.face, method=question.method,
+                    target=question.target, against=question.against,
+                    baseline=question.baseline, options=options, names=[photo.name],
+                )  # fmt: skip
         except Stopped:
             raise Refusal(
                 503, "too_slow",

@@ -67,7 +67,8 @@ class Guard:
             await refuse(refusal, answer)
         except Exception as error:
             # its text might quote a file's name or content: the kind is enough
-            log.error("%s while answering %s", type(error).__name__, route(scope), exc_info=DEBUG)
+            log.error("%s while answering %s", type(error).__name__, route(scope))
+            log.debug("its traceback", exc_info=True)
             if not status:
                 text = "the service failed unexpectedly; its log says at what"
                 await refuse(Refusal(500, "failed", text), answer)
@@ -80,8 +81,7 @@ class Guard:
         """Raise Refusal: 421 for another host, 403 for another origin, 401 without the token."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        name = (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
-        if name.lower() not in self.settings.names:
+        if _address(f"//{host}")[0] not in self.settings.names:
             raise Refusal(
                 421, "wrong_host",
                 "expected the address that this server was started with; "
@@ -89,7 +89,7 @@ class Guard:
             )  # fmt: skip
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"
-        if foreign or (origin is not None and urlsplit(origin).netloc.lower() != host.lower()):
+        if foreign or (origin is not None and _address(origin)[1] != host.lower()):
             raise Refusal(403, "other_origin", "pages of other sites may not ask this server")
         path = scope["path"]
         if self.settings.token is None or not path.startswith(WITH_TOKEN):
@@ -103,7 +103,13 @@ class Guard:
             )  # fmt: skip
 
 
-DEBUG = False  # whether a failure's traceback, which may quote names of files, is logged
+def _address(url: str) -> tuple[str, str]:
+    """The host's name, and name with port; empty where the address makes no sense."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").lower(), parts.netloc.lower()
+    except ValueError:
+        return "", ""
 
 
 def route(scope: Scope) -> str:

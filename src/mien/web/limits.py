@@ -160,7 +160,14 @@ def read_header(data: bytes, pixels: int) -> Header:
             warnings.simplefilter("ignore")  # the size is judged below
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 kind, (width, height) = str(image.format), image.size
-                turned = image.getexif().get(0x0112) in TURNED
+                if width * height > pixels:
+                    raise _too_many(pixels)
+                # Pillow would decode a PNG to look for metadata behind its pixels
+                turned = (kind != "PNG" or "exif" in image.info) and (
+                    image.getexif().get(0x0112) in TURNED
+                )
+    except Refusal:
+        raise
     except Image.DecompressionBombError as error:
         raise _too_many(pixels) from error
     except Exception as error:  # Pillow's parsers raise many kinds
@@ -168,8 +175,6 @@ def read_header(data: bytes, pixels: int) -> Header:
             422, "not_an_image",
             f"expected an image ({', '.join(FORMATS)}), but the body cannot be read as one",
         ) from error  # fmt: skip
-    if width * height > pixels:
-        raise _too_many(pixels)
     return Header(kind, height, width) if turned else Header(kind, width, height)
 
 

@@ -15,6 +15,7 @@ export async function small(e, colours, title, text) {
 export async function compareAll(root, why, choose) {
   const { methods, colours } = why.info;
   const asked = { file: why.file, face: why.face };
+  const how = { face: why.face.face_id, target: why.how.target, against: why.how.against };
   const grid = h("div", { class: "grid" });
   root.replaceChildren(
     h("h3", {}, `All methods on the same face: ${why.how.target || why.face.dominant_emotion}${why.how.against ? ` rather than ${why.how.against}` : ""}`),
@@ -31,8 +32,8 @@ export async function compareAll(root, why, choose) {
     if (why.file !== asked.file || why.face !== asked.face || !grid.isConnected) return;
     const cell = cells[i];
     try {
-      const { target, against } = why.how;
-      const answer = await explain(why.file, { face: why.face.face_id, method: name, target, against });
+      const answer = await patiently(why, { ...how, method: name });
+      if (!answer) return;
       const e = answer.explanations[0];
       const figure = await small(e, colours, name, lead(e));
       figure.append(h("span", { class: "pale" }, `${e.seconds < 0.1 ? "under 0.1" : e.seconds.toFixed(1)} s, ${e.evaluations} pass${e.evaluations === 1 ? "" : "es"}`));
@@ -42,6 +43,21 @@ export async function compareAll(root, why, choose) {
     }
   }
   root.setAttribute("data-done", "true");
+}
+
+/** An explanation that makes way for whatever is asked meanwhile, and is asked again after it. */
+async function patiently(why, how) {
+  const { file } = why;
+  for (;;) {
+    while (why.busy) await new Promise((wait) => setTimeout(wait, 100));
+    if (why.file !== file) return null;
+    why.comparing = new AbortController();
+    try {
+      return await explain(file, how, why.comparing.signal);
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    }
+  }
 }
 
 function lead(e) {

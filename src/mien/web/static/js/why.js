@@ -14,6 +14,8 @@ export class Why {
   /** Forget the face. */
   clear() {
     this.going?.abort();
+    this.comparing?.abort();
+    this.busy = false;
     this.root.hidden = true;
     this.root.replaceChildren();
     this.file = null;
@@ -110,6 +112,8 @@ export class Why {
 
   async ask() {
     this.going?.abort();
+    this.comparing?.abort(); // what is looked at comes before the comparison
+    this.busy = true;
     const going = (this.going = new AbortController());
     const box = this.root.querySelector("#evidence");
     const method = this.info.methods.find((m) => m.name === this.how.method);
@@ -129,6 +133,7 @@ export class Why {
       tell(this.alert, error);
     } finally {
       if (this.going === going) {
+        this.busy = false;
         box.classList.remove("waiting");
         box.setAttribute("aria-busy", "false");
       }

@@ -1,0 +1,371 @@
+"""The page in a real browser: headless Chromium, with a fake camera."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import PORTRAIT
+from tests.web.conftest import Running, run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = (
+    os.environ.get("MIEN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+ANSWERED = "#evidence[aria-busy=false] .bars li"
+Page = Any
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    flags = ["--no-sandbox"]
+    flags += [f"--use-fake-{what}-for-media-stream" for what in ("device", "ui")]
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, running: Running) -> Iterator[Open]:
+    """Opens the page; afterwards nothing may have failed in it, and no other host was asked."""
+    contexts: list[Any] = []
+    asked: list[str] = []
+    failed: list[str] = []
+
+    def go(url: str = "", width: int = 1280, height: int = 900, **more: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.on("console", lambda m: failed.append(m.text) if m.type == "error" else None)
+        page.goto(url or running.url)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    hosts = {urlsplit(url).netloc for url in asked if not url.startswith(("blob:", "data:"))}
+    assert all(host.startswith("127.0.0.1:") for host in hosts), hosts
+    # a browser reports every refusal of the service as an error
+    assert [text for text in failed if "Failed to load resource" not in text] == []
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a JavaScript expression; the page's own policy forbids to poll inside it."""
+    ends = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < ends, condition
+        time.sleep(0.03)
+
+
+def with_portrait(page: Page) -> Page:
+    page.set_input_files("#file", str(PORTRAIT))
+    page.wait_for_selector(ANSWERED)
+    return page
+
+
+def test_a_photo_is_answered_and_explained(open_page: Open) -> None:
+    page = with_portrait(open_page())
+    assert page.inner_text("#answer .expression").split() == ["happy", "over", "0.99"]
+    assert page.locator("#boxes .face").count() == 1
+    assert page.get_attribute("#boxes .face", "aria-label") == "Face 0: happy, over 0.99"
+    box = page.locator("#boxes .line").bounding_box()
+    image = page.locator("#image").bounding_box()
+    assert image["x"] < box["x"] < box["x"] + box["width"] < image["x"] + image["width"]
+    assert page.inner_text(".sentence").lower().startswith("happy, over 0.99: first the mouth")
+    assert page.locator(".bars li").count() == 8
+    assert page.inner_text(".bars li:first-child .name") == "mouth"
+    chances = page.locator(".chances .fill").evaluate_all("all => all.map(e => e.clientWidth)")
+    assert max(chances) == chances[3]  # happy
+
+
+def test_opacity_and_regions_change_the_map(open_page: Open) -> None:
+    page = with_portrait(open_page())
+    mean = """() => {
+      const c = document.querySelector('canvas.heat');
+      const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+      let sum = 0;
+      for (let i = 0; i < d.length; i += 4) sum += Math.abs(d[i] - d[i + 2]);
+      return sum / d.length; }"""
+    painted = page.evaluate(mean)
+    page.locator("#opacity").fill("0")
+    assert page.evaluate(mean) == 0  # the crop alone is grey
+    page.locator("#opacity").fill("100")
+    assert page.evaluate(mean) > painted > 0
+    page.hover('[data-region="forehead"]')
+    assert page.locator("li.lit").get_attribute("data-region") == "forehead"
+    assert page.evaluate(mean) < painted  # all but the forehead is dim
+    page.hover("canvas.heat")
+    assert page.locator("li.lit").count() == 1
+
+
+def test_methods_targets_and_options(open_page: Open) -> None:
+    page = with_portrait(open_page())
+    page.select_option("#method", "cam")
+    until(page, "document.querySelector('.why .note').textContent.includes('activation')")
+    page.wait_for_selector(ANSWERED)
+    assert "1 forward pass," in page.inner_text("#evidence")
+    page.select_option("#target", "fear")
+    until(page, "document.querySelector('.sentence').textContent.startsWith('fear')")
+    page.select_option("#method", "dncshap")
+    page.click(".more summary")
+    page.fill("#option-levels", "2")
+    page.press("#option-levels", "Enter")
+    until(page, "document.querySelector('#evidence').textContent.includes('12 forward passes')")
+
+
+def test_a_contrast_shows_both_sides_and_the_difference(open_page: Open) -> None:
+    page = with_portrait(open_page())
+    page.select_option("#against", "surprise")
+    page.wait_for_selector(".trio figure:nth-of-type(3)")
+    assert page.inner_text(".sentence").lower().startswith("happy rather than surprise")
+    texts = page.locator(".trio figcaption span").all_inner_texts()
+    totals = [float(text.replace("\u2212", "-").split()[0]) for text in texts]
+    assert totals[2] == pytest.approx(totals[0] - totals[1], abs=0.02)
+    page.select_option("#against", "happy")
+    page.wait_for_selector(".why .alert:not([hidden])")
+    assert "two different expressions" in page.inner_text(".why .alert")
+    page.select_option("#against", "")
+    page.wait_for_selector(".contrast", state="hidden")
+
+
+def test_all_methods_side_by_side_and_one_of_them_chosen(open_page: Open) -> None:
+    page = open_page()
+
+    def few(route: Any) -> None:
+        """The list of methods without the slow ones: the page takes what the service lists."""
+        answer = route.fetch()
+        found = answer.json()
+        cheap = ("cam", "regions", "dncshap", "occlusion")
+        found["methods"] = [m for m in found["methods"] if m["name"] in cheap]
+        route.fulfill(response=answer, json=found)
+
+    page.route("**/v1/models", few)
+    page.reload()
+    with_portrait(page)
+    page.click("#all")
+    page.wait_for_selector("#compare[data-done]", timeout=60_000)
+    listed = [option.get_attribute("value") for option in page.locator("#method option").all()]
+    assert [c.get_attribute("data-method") for c in page.locator(".cell").all()] == listed
+    assert page.locator(".cell canvas").count() == len(listed)
+    page.click('.cell[data-method="cam"]')
+    until(page, "document.querySelector('#method').value === 'cam'")
+
+
+def test_picture_and_record_are_given(open_page: Open) -> None:
+    page = with_portrait(open_page())
+    with page.expect_download() as png:
+        page.click("#png")
+    assert png.value.suggested_filename == "astronaut.mien.png"
+    assert Path(png.value.path()).read_bytes().startswith(b"\x89PNG")
+    with page.expect_download() as record:
+        page.click("#json")
+    found = json.loads(Path(record.value.path()).read_text())
+    assert found["explanations"][0]["regions"]["mouth"] > 1
+    assert found["image"]["name"] == "astronaut.jpg"
+
+
+def test_photos_can_be_dropped_pasted_and_taken(open_page: Open) -> None:
+    page = open_page()
+    data = PORTRAIT.read_bytes().hex()
+    give = """([hex, kind]) => {
+      const bytes = new Uint8Array(hex.match(/../g).map((x) => parseInt(x, 16)));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], "given.jpg", { type: "image/jpeg" }));
+      const event = kind === "drop"
+        ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+        : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+      document.querySelector("main").dispatchEvent(event); }"""
+    for kind in ("drop", "paste"):
+        page.evaluate(give, [data, kind])
+        page.wait_for_selector(ANSWERED)
+        assert "given.jpg" in page.inner_text("#caption")
+        page.reload()
+    page.click("#take")
+    page.wait_for_selector("#shoot:enabled")
+    page.click("#shoot")  # the fake camera shows no face
+    until(page, "document.querySelector('#answer').textContent.includes('No face')")
+    page.click("#another")
+
+
+def test_what_cannot_be_read_is_said(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    wrong = tmp_path / "wrong.jpg"
+    wrong.write_bytes(b"no image")
+    page.set_input_files("#file", str(wrong))
+    page.wait_for_selector("#photo-alert:not([hidden])")
+    assert "Expected an image" in page.inner_text("#photo-alert")
+    assert page.is_visible("#drop")
+    large = tmp_path / "large.jpg"
+    large.write_bytes(b"\0" * 20_000_001)
+    page.set_input_files("#file", str(large))
+    until(page, "document.querySelector('#photo-alert').textContent.includes('20 MB')")
+    with_portrait(page)
+    assert page.is_hidden("#photo-alert")
+
+
+def test_everything_can_be_done_by_keyboard(open_page: Open) -> None:
+    page = open_page()
+    focus = "document.activeElement.id || document.activeElement.className"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focus) == "skip"
+    seen = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(focus))
+    assert seen[:7] == ["brand", "tab-photo", "about-open", "theme", "choose", "take", "example"]
+    page.focus("#tab-photo")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focus) == "tab-video"
+    page.wait_for_selector("#video-choose")
+    page.keyboard.press("Home")
+    page.focus("#example")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(ANSWERED)
+    page.focus("#boxes .face")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(ANSWERED)
+    page.focus('[data-region="chin"]')
+    assert page.locator("li.lit").get_attribute("data-region") == "chin"
+    page.focus("#about-open")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#about[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#about", state="hidden")
+    assert page.evaluate(focus) == "about-open"
+
+
+def test_the_page_says_what_it_is_not_for(open_page: Open) -> None:
+    page = open_page()
+    said = page.inner_text("body")
+    for text in ("Nothing leaves this machine", "not a feeling", "Art. 5(1)(f)", "Art. 50(3)"):
+        assert text in said.replace("\xa0", " ")
+    page.click("#about-open")
+    page.wait_for_selector("#about table")
+    card = page.inner_text("#about")
+    assert "FER2013" in card
+    assert re.search(r"ferplus accuracy, majority\s+0\.\d+", card)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_can_be_read(open_page: Open, scheme: str) -> None:
+    page = with_portrait(open_page(width=390, height=844, color_scheme=scheme))
+    page.click("#tab-video")
+    page.click("#tab-camera")
+    page.click("#tab-photo")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    contrast = """() => {
+      const light = (c) => { const v = c.match(/[\\d.]+/g).slice(0, 3).map((x) => x / 255)
+        .map((x) => (x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * v[0] + 0.7152 * v[1] + 0.0722 * v[2]; };
+      const paper = light(getComputedStyle(document.body).backgroundColor);
+      return ["body", ".note", ".sentence", ".notice p", ".number"].map((s) => {
+        const ink = light(getComputedStyle(document.querySelector(s)).color);
+        return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05); }); }"""
+    assert min(page.evaluate(contrast)) >= 4.5  # WCAG AA
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
+    assert dark == (scheme == "dark")
+    page.click("#theme")
+    page.click("#theme")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_video_has_progress_and_a_timeline_that_follows(open_page: Open, film: Path) -> None:
+    page = open_page()
+    page.click("#tab-video")
+    page.set_input_files("#video-file", str(film))
+    page.wait_for_selector("#video progress")
+    page.wait_for_selector("#video-result")
+    assert "2 faces in 24 frames" in page.inner_text("#video-result")
+    assert page.locator(".timeline polygon").count() == 7
+    player = page.locator("#video-result video")
+    until(page, "document.querySelector('#video-result video').readyState >= 2")
+    assert player.evaluate("v => v.videoWidth") == 400
+    page.focus(".timeline svg")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    until(page, "Math.abs(document.querySelector('#video-result video').currentTime - 0.6) < 0.05")
+    area = page.locator(".timeline svg").bounding_box()
+    page.mouse.click(area["x"] + area["width"] * 0.75, area["y"] + 20)
+    until(page, "Math.abs(document.querySelector('#video-result video').currentTime - 1.5) < 0.1")
+    x = float(page.get_attribute(".timeline .head", "x1"))
+    assert x == pytest.approx(750, abs=30)
+    page.click('.chips [data-face="1"]')
+    assert page.inner_text("#video-result .expression").startswith("neutral")
+    with page.expect_download() as clip:
+        page.click("#video-clip")
+    assert clip.value.suggested_filename == "film.mien.mp4"
+    page.click("#video-another")
+    assert page.is_visible("#video-choose")
+
+
+def test_a_broken_video_is_said(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    page.click("#tab-video")
+    wrong = tmp_path / "wrong.mp4"
+    wrong.write_bytes(b"no video")
+    page.set_input_files("#video-file", str(wrong))
+    page.wait_for_selector("#video .alert:not([hidden])")
+    assert "Expected a video" in page.inner_text("#video .alert")
+    assert page.is_visible("#video-choose")
+
+
+def test_the_camera_is_answered_live(open_page: Open) -> None:
+    page = open_page()
+    page.click("#tab-camera")
+    page.click("#camera-toggle")
+    until(page, "document.querySelector('#latency').textContent.includes('ms from picture')")
+    assert "no face" in page.inner_text("#camera-answer")  # the fake camera shows a dial
+    # a face instead of the dial, from here on
+    page.evaluate("""() => {
+      const image = new Image();
+      image.src = "/static/example.jpg";
+      const own = CanvasRenderingContext2D.prototype.drawImage;
+      CanvasRenderingContext2D.prototype.drawImage = function (what, ...where) {
+        const face = what instanceof HTMLVideoElement && image.complete;
+        own.call(this, face ? image : what, ...where); }; }""")
+    page.wait_for_selector("#camera-answer .chances")
+    assert page.inner_text("#camera-answer .expression") == "happy"
+    page.check("#live-evidence")
+    page.wait_for_selector("#camera canvas.heat:visible")
+    page.wait_for_timeout(300)
+    page.click("#camera-why")
+    page.wait_for_selector(ANSWERED)
+    assert page.is_visible("#photo")
+    assert "camera.jpg" in page.inner_text("#caption")
+    assert page.evaluate("document.querySelector('#camera video').srcObject") is None
+
+
+def test_a_token_in_the_address_is_used_and_taken_off_it(open_page: Open) -> None:
+    from mien.web.settings import Settings
+
+    locked = run(Settings(token="open sesame"))
+    try:
+        page = open_page(f"{locked.url}/#token=open%20sesame")
+        with_portrait(page)
+        assert "token" not in page.url
+        page.reload()
+        with_portrait(page)
+    finally:
+        locked.stop()
+
+
+def test_first_paint_and_answer_are_fast_enough_to_wait_for(open_page: Open) -> None:
+    page = open_page()
+    until(page, "performance.getEntriesByName('first-contentful-paint').length")
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < 3000  # 1000 on a quiet machine: benchmarks/serve.py measures it
