@@ -307,3 +307,28 @@ def test_without_torch_one_line_says_what_to_install() -> None:
     )  # fmt: skip
     assert done.returncode != 0
     assert "expected torch, which is not installed; pip install 'mien[train]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("depth", "name"), [(4, "gimefive-13"), (5, "gimefive-15"), (6, "gimefive-17")]
+)
+def test_a_depth_of_gimefives_search_is_one_of_its_networks(depth: int, name: str) -> None:
+    with torch.device("meta"):
+        (deep, _), (known, _) = (
+            MODELS.get("gimefive-15")(6, depth=depth), MODELS.get(name)(6),
+        )  # fmt: skip
+    assert count(deep) == count(known) == COUNTS[name][6]
+    for wrong in (-1, 9):
+        with pytest.raises(InputError, match="depth"):
+            MODELS.get("gimefive-15")(6, depth=wrong)
+
+
+@pytest.mark.parametrize("linear", [1, 2, 3])
+@pytest.mark.parametrize("norm", [True, False])
+def test_every_corner_of_gimefives_search_is_a_network(linear: int, norm: bool) -> None:
+    for pooling in ("max", "average"):
+        spec = describe(
+            "gimefive-15", classes=6, depth=6, linear=linear, norm=norm, pooling=pooling
+        )
+        assert spec.layers[0].grid == (4, 4)
+        assert (spec.class_map is not None) is (linear == 1)
