@@ -41,8 +41,10 @@ def per_image(result: dict[str, Any], detector: str, photo: str) -> dict[str, fl
 
 
 def efficiency(result: dict[str, Any], detector: str) -> float:
-    """What a second worker adds, as a part of what the first one does."""
-    return min(float(result["scaling"][f"{MODEL}, {detector}"]["ratio"]) / 2, 1.0)
+    """Processor time of an image with one worker, over that with two: what sharing costs."""
+    row = result["scaling"][f"{MODEL}, {detector}"]
+    one, two = (row[f"{n}, ms of processor time per image"] for n in ("1 worker", "2 workers"))
+    return min(float(one) / float(two), 1.0)
 
 
 def tables(result: dict[str, Any]) -> str:

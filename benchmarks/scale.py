@@ -1,5 +1,7 @@
 """Measure throughput, memory, a long clip and kills; written to benchmarks/scale.json and .md.
 
+Stages and networks are measured in processor time of one thread, all else in time on the clock.
+
 Run ``python -m benchmarks.scale [SECTION ...]``; without sections all of them. Times are medians
 after a warm-up, the variants of a section in turn. ``MIEN_PEERS`` names a folder for the
 environments of other libraries; without it they are not tried.
@@ -41,6 +43,22 @@ DETECTORS = ("blazeface-near", "blazeface", "haar")
 MANY = int(os.environ.get("MIEN_MANY", "50000"))
 
 
+def cpu_medians(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of processor time of calls that use one thread, in turn after a warm-up.
+
+    Other programs on the machine lengthen it little: it is what a core of one's own would take.
+    """
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            started = time.process_time()
+            call()
+            times[name].append(time.process_time() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
 def model(_: Path) -> dict[str, Any]:
     """Faces per second of the networks alone, on one thread."""
     calls: dict[str, Callable[[], Any]] = {}
@@ -53,7 +71,7 @@ def model(_: Path) -> dict[str, Any]:
             pixels = rng.uniform(0, 255, (batch, how.channels, how.size, how.size))
             key = f"{name}, batch {batch}"
             calls[key], sizes[key] = partial(net.logits, pixels.astype(np.float32)), batch
-    seconds = medians(calls, 9)
+    seconds = cpu_medians(calls, 9)
     return {"faces per second, one core": {k: round(sizes[k] / s) for k, s in seconds.items()}}
 
 
@@ -86,7 +104,7 @@ def stages(folder: Path) -> dict[str, Any]:
             key = f"end to end, {net}, {name}"
             calls[key] = partial(_predict, both, paths, 32, 0, reduced=True)
     count = {key: count.get(key, len(paths)) for key in calls}
-    seconds = medians(calls, 5)
+    seconds = cpu_medians(calls, 5)
     return {
         "images": len(paths), "faces found": faces,
         "bytes per file": {
@@ -191,10 +209,11 @@ def scaling(folder: Path) -> dict[str, Any]:
     for detector, count in (("blazeface-near", 1800), ("blazeface", 600)):
         source = photographs(folder / f"scaling-{detector}", count)
         rates: dict[int, list[float]] = {1: [], 2: []}
+        busy: dict[int, list[float]] = {1: [], 2: []}  # processor time of one image
         for repeat in range(3):
             for workers in (1, 2):
                 marks: list[tuple[float, int]] = []
-                score(
+                summary = score(
                     Settings((str(source),), model="mien-int8", detector=detector, unit=60),
                     str(folder / f"{detector}-{workers}-{repeat}"), workers=workers,
                     progress=partial(_mark, marks),
@@ -203,10 +222,14 @@ def scaling(folder: Path) -> dict[str, Any]:
                 rates[workers].append(
                     (steady[-1][1] - steady[0][1]) / (steady[-1][0] - steady[0][0])
                 )
+                busy[workers].append(1000 * summary.cpu / summary.images)
         one, two = (statistics.median(rates[n]) for n in (1, 2))
+        alone, beside = (statistics.median(busy[n]) for n in (1, 2))
         found[f"mien-int8, {detector}"] = {
             "1 worker, images/s": round(one, 1), "2 workers, images/s": round(two, 1),
             "ratio": round(two / one, 2), "images": count,
+            "1 worker, ms of processor time per image": round(alone, 2),
+            "2 workers, ms of processor time per image": round(beside, 2),
         }  # fmt: skip
     return found
 
@@ -438,7 +461,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines = ["# Throughput, memory, kills: measured", "",
              f"{result['machine']}. `make bench` writes this file. \"Load before\" is the load "
              "that other programs made when a section began: above 0.5, read its figures as lower "
-             "bounds."]  # fmt: skip
+             "bounds. Networks and stages are processor time of one thread, which other programs "
+             "lengthen little."]  # fmt: skip
     for name in SECTIONS:
         if name not in result:
             continue

@@ -37,6 +37,7 @@ class Summary:
     errors: dict[str, int] = field(default_factory=dict)  # by kind, the most frequent first
     seconds: float = 0.0
     rate: float = 0.0  # images per second
+    cpu: float = 0.0  # processor time of all runs' units, in seconds
     earlier: int = 0  # units that an earlier run did
     workers: int = 0
     stopped: bool = False
@@ -178,6 +179,7 @@ class _Total:
         self.done = self.inputs = self.images = self.faces = self.empty = 0
         self.earlier = self.fresh = 0
         self.errors: Counter[str] = Counter()
+        self.cpu = 0.0
         self.stopped = False
 
     def add(self, counts: Counts) -> None:
@@ -187,6 +189,7 @@ class _Total:
         self.faces += counts.faces
         self.empty += counts.empty
         self.errors.update(counts.errors)
+        self.cpu += counts.cpu
         self.earlier += not counts.new
         self.fresh += counts.images + sum(counts.errors.values()) if counts.new else 0
 
@@ -195,7 +198,7 @@ class _Total:
         return Summary(
             self.output, self.units, self.done, self.inputs, self.images, self.faces, self.empty,
             dict(self.errors.most_common()), seconds, self.fresh / max(seconds, 1e-9),
-            self.earlier, self.workers, self.stopped,
+            self.cpu, self.earlier, self.workers, self.stopped,
         )  # fmt: skip
 
 

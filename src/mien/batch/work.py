@@ -41,6 +41,7 @@ class Counts:
     empty: int = 0  # images without a face
     errors: dict[str, int] = field(default_factory=dict)  # by kind
     seconds: float = 0.0
+    cpu: float = 0.0  # seconds of processor time
     new: bool = True  # False where it was done before
 
 
@@ -86,7 +87,7 @@ class Worker:
         part = part_of(self.out, number)
         if part.exists():
             return read_counts(part)
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         unit = read_unit(self.out / "_mien" / "plan.parquet", number)
         tries = Tries(self.out / "_mien" / "tries" / f"{number:09d}.json")
         rows: list[Prediction] = []
@@ -94,7 +95,8 @@ class Worker:
         for answers in self._answers(unit, tries):
             rows += answers
             images += len({row.frame for row in answers})
-        counts = _counted(number, unit.count, images, rows, time.perf_counter() - started)
+        spent = (time.perf_counter() - started, time.process_time() - busy)
+        counts = _counted(number, unit.count, images, rows, spent)
         part.write(_parquet(Predictions(tuple(rows), self.recognizer.labels), counts))
         tries.forget()
         return counts
@@ -210,12 +212,14 @@ def _lost(name: str) -> Prediction:
     return Prediction(name, error=text)
 
 
-def _counted(unit: int, inputs: int, images: int, rows: list[Prediction], seconds: float) -> Counts:
+def _counted(
+    unit: int, inputs: int, images: int, rows: list[Prediction], spent: tuple[float, float]
+) -> Counts:
     errors = Counter(kind_of(row.error, row.input) for row in rows if row.error is not None)
     faces = sum(row.face_id is not None for row in rows)
     return Counts(
         unit, inputs, images - sum(errors.values()), faces,
-        len(rows) - faces - sum(errors.values()), dict(errors), seconds,
+        len(rows) - faces - sum(errors.values()), dict(errors), *spent,
     )  # fmt: skip
 
 
