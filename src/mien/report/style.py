@@ -30,7 +30,7 @@ figcaption, .quiet { color: #70767f; font-size: .9rem }
   body { font-size: 9.5pt; max-width: none; margin: 0; padding: 0 }
   .live { display: none }
   h2 { break-after: avoid } tr, .card { break-inside: avoid }
-  .pair { gap: 0 8mm } table { font-size: 8.5pt }
+  .pair { gap: 0 8mm } table, figcaption, .quiet { font-size: 8.5pt }
   .cards { grid-template-columns: 1fr 1fr 1fr; gap: 4mm }
 }
 """
