@@ -52,7 +52,10 @@ class Game:
 
 def _missing(package: str) -> Any:
     def reason(_model: BaseModel) -> str:
-        found = importlib.util.find_spec(package)
+        try:
+            found = importlib.util.find_spec(package)
+        except ModuleNotFoundError:
+            found = None
         return "" if found else f"it needs {package}: pip install 'mien[explain]'"
 
     return reason

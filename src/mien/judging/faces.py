@@ -23,6 +23,7 @@ CURVES: Final = ("mean", "black", "blur")  # what stands where a pixel is taken 
 STEPS: Final = 12  # points of a curve after the first
 SQUARES: Final = 48  # hidden squares for the infidelity
 NOISE: Final = 5.0  # grey levels to either side, for the sensitivity
+TOLERANCE: Final = 15 / 224  # of the side, around true evidence, as the pointing game has it
 TOPS: Final = (0.1, 0.2, 0.3)  # shares of the pixels whose overlap is measured
 
 Numbers = dict[str, float]
@@ -141,9 +142,10 @@ def measured(
         found[f"lift, {expression}"] = lift(values, result.labels, names)
     if place.face.mask is not None and place.face.mask.any():
         truth = _fitted(place.face.mask, values.shape[0])
-        found["pointing"] = measures.pointing(values, truth)
+        near = measures.widened(truth, TOLERANCE)
+        found["pointing"] = measures.pointing(values, near)
         found["inside"] = measures.mass_inside(values, truth)
-        found["chance"] = float(truth.mean())
+        found["chance"] = float(near.mean())
     if randomised is not None:
         found |= _shaken(place, result, dict(options), randomised)
     return found
@@ -191,6 +193,6 @@ def _shaken(
         "randomised": abs(measures.rank_correlation(values, np.asarray(untaught.values))),
     }
     if place.face.mask is not None and place.face.mask.any():
-        truth = _fitted(place.face.mask, values.shape[0])
-        found["pointing, randomised"] = measures.pointing(np.asarray(untaught.values), truth)
+        near = measures.widened(_fitted(place.face.mask, values.shape[0]), TOLERANCE)
+        found["pointing, randomised"] = measures.pointing(np.asarray(untaught.values), near)
     return found

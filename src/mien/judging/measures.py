@@ -100,10 +100,20 @@ def infidelity(values: FloatArray, hidden: BoolArray, falls: FloatArray) -> floa
     return float(((scale * told - falls) ** 2).sum() / max(float(falls @ falls), 1e-12))
 
 
-def pointing(values: FloatArray, truth: BoolArray) -> float:
-    """Whether the strongest pixel lies in the true evidence (Zhang et al. 2018), 0..1.
+def widened(mask: BoolArray, share: float) -> BoolArray:
+    """A square mask grown by a disc whose radius is a share of its side."""
+    import cv2
 
-    Among equally strong pixels, the share that does.
+    radius = round(share * mask.shape[0])
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0)
+
+
+def pointing(values: FloatArray, truth: BoolArray) -> float:
+    """Whether the strongest pixel lies in a mask (the pointing game, Zhang et al. 2018), 0..1.
+
+    Among equally strong pixels, the share that does. The game widens the true evidence by 15
+    pixels of 224 first: :func:`widened`.
     """
     best = values >= values.max() - 1e-9 * max(float(np.abs(values).max()), 1e-300)
     return float(truth[best].mean())

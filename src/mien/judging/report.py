@@ -33,6 +33,8 @@ MAIN: Final[dict[str, tuple[str, str]]] = {
     "sparseness": ("sparseness", ".2f"),
     "background": ("background", ".0%"),
     "pointing": ("pointing", ".2f"),
+    "chance": ("chance", ".2f"),
+    "pointing, randomised": ("pointing, randomised", ".2f"),
     "inside": ("inside", ".2f"),
 }
 BRIEF: Final = ("passes", "seconds", "insertion - deletion", "infidelity", "exact Shapley",
@@ -54,7 +56,9 @@ MEANING: Final[dict[str, str]] = {
     "randomised": "likeness to the map of a network whose weights are shuffled; near 0 is right",
     "sparseness": "0 for an even map, 1 for a single pixel; neither is better",
     "background": "share of the evidence beside the face",
-    "pointing": "whether the strongest pixel lies in the true evidence of a drawn face",
+    "pointing": "whether the strongest pixel lies in or near the true evidence of a drawn face",
+    "chance": "what a pixel at random would reach in the column before",
+    "pointing, randomised": "the same for the network whose weights are shuffled",
     "inside": "share of the evidence in the true evidence of a drawn face",
 }
 

@@ -1,0 +1,164 @@
+"""mien judge on drawn faces: tables, determinism, what is left alone, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+import mien
+from mien.data.synthetic import write as draw_faces
+from mien.judging import judge as j
+from mien.judging import report
+from mien.judging.randomised import randomised
+from mien.runtime import Model
+from mien.sampling import Sampled, sample_faces
+from mien.types import InputError, UnknownNameError
+from mien.weights import locate
+
+ROWS = ["regions", "cam", "dncshap:levels=4", "dncshap, printed"]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("drawn") / "drawn.parquet"
+    draw_faces(path, 84, people=20, seed=3)
+    return path
+
+
+@pytest.fixture(scope="module")
+def faces(drawn: Path, crops_only: mien.Recognizer) -> list[Sampled]:
+    return sample_faces(drawn, crops_only, n=3, split="train")
+
+
+@pytest.fixture(scope="module")
+def verdict(faces: list[Sampled], crops_only: mien.Recognizer) -> j.Verdict:
+    return j.judge(crops_only, faces, methods=ROWS, shaken=1)
+
+
+def test_a_sample_has_as_many_of_each_expression_and_follows_its_seed(
+    drawn: Path, crops_only: mien.Recognizer
+) -> None:
+    def names(seed: int) -> list[str]:
+        return [f.name for f in sample_faces(drawn, crops_only, n=7, seed=seed, split="train")]
+
+    found = sample_faces(drawn, crops_only, n=7, split="train")
+    assert sorted(f.truth for f in found) == sorted(crops_only.labels)
+    assert all(f.mask is not None for f in found)
+    assert names(0) == names(0) != names(1)
+    happy = sample_faces(drawn, crops_only, n=3, split="train", labels=["happy"])
+    assert {f.truth for f in happy} == {"happy"}
+    with pytest.raises(InputError, match="its splits are"):
+        sample_faces(drawn, crops_only, split="exam")
+    with pytest.raises(InputError, match="1 face or more"):
+        sample_faces(drawn, crops_only, n=0)
+
+
+def test_every_row_is_measured_on_every_face(verdict: j.Verdict) -> None:
+    assert [e.name for e in verdict.entries] == [
+        "regions", "dncshap, printed", "dncshap:levels=4", "cam",
+    ]  # fmt: skip
+    for name, row in verdict.table.items():
+        assert row["gap"].faces == row["pointing"].faces == 3
+        assert row["sensitivity"].faces == row["randomised"].faces == 1
+        assert row["seconds"].value > 0
+        assert 0 <= row["insertion, black"].value <= 1, name
+        assert row["gap"].low <= row["gap"].value <= row["gap"].high
+    assert verdict.table["regions"]["exact Shapley"].value == pytest.approx(1)
+    assert verdict.table["regions"]["efficiency gap"].value <= 1e-5
+    assert "efficiency gap" not in verdict.table["dncshap, printed"]
+    assert verdict.table["dncshap:levels=4"]["passes"].value == 60
+
+
+def test_the_same_seed_gives_the_same_numbers(
+    verdict: j.Verdict, faces: list[Sampled], crops_only: mien.Recognizer
+) -> None:
+    again = j.judge(crops_only, faces, methods=ROWS, shaken=1)
+    one, other = (json.loads(json.dumps(j.to_dict(v))) for v in (verdict, again))
+    for record in (one, other):
+        for table in (record["all"], *record["per expression"].values()):
+            for row in table.values():
+                row.pop("seconds")
+    assert one == other
+
+
+def test_shap_overlaps_itself_wholly(faces: list[Sampled], crops_only: mien.Recognizer) -> None:
+    found = j.judge(crops_only, faces[:2], methods=["shap:levels=4", "cam"], shaken=0)
+    assert found.table["shap:levels=4"]["dice 10%"].value == 1
+    assert 0 <= found.table["cam"]["dice 10%"].value < 1
+    assert "randomised" not in found.table["cam"]
+
+
+def test_shuffled_weights_answer_otherwise_and_the_model_is_left_alone(
+    faces: list[Sampled], crops_only: mien.Recognizer
+) -> None:
+    model = crops_only.model
+    pixels = np.stack([face.crop.pixels for face in faces])
+    before = model.logits(pixels)
+    untaught = randomised(model)
+    assert not np.allclose(untaught.logits(pixels), before, atol=0.1)
+    np.testing.assert_array_equal(model.logits(pixels), before)
+    np.testing.assert_array_equal(randomised(model).logits(pixels), untaught.logits(pixels))
+
+
+def test_the_net_of_a_torch_model_is_left_alone_too() -> None:
+    from mien.models import create
+    from mien.models.tiny import TINY
+    from mien.models.torch_model import TorchModel
+
+    net, spec = create("gimefive-13", classes=6, **TINY["gimefive-13"])
+    six = ("happy", "surprise", "sad", "angry", "disgust", "fear")
+    model = TorchModel(net, spec, six)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 1, 64, 64)).astype(np.float32)
+    before = model.logits(pixels)
+    assert not np.allclose(randomised(model).logits(pixels), before)
+    np.testing.assert_array_equal(model.logits(pixels), before)
+
+
+def test_the_report_is_whole_and_says_what_its_columns_mean(
+    verdict: j.Verdict, tmp_path: Path
+) -> None:
+    written = report.write(verdict, tmp_path)
+    assert [p.name for p in written] == ["judge.json", "judge.md", "judge.html", "judge.png"]
+    text = (tmp_path / "judge.md").read_text(encoding="utf-8")
+    for title in report.columns(verdict):
+        assert f"| {title} " in text
+        assert title in report.MEANING
+    page = (tmp_path / "judge.html").read_text(encoding="utf-8")
+    assert "http" not in page.replace("http-equiv", "")  # nothing is asked of another host
+    assert all(e.name in page for e in verdict.entries)
+    record = json.loads((tmp_path / "judge.json").read_text(encoding="utf-8"))
+    assert record["faces"] == 3
+    assert set(record["all"]) == {e.name for e in verdict.entries}
+
+
+def test_wrong_calls_are_refused(crops_only: mien.Recognizer) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'dncshap'"):
+        j.entries_for(crops_only, ["dncshp"])
+    with pytest.raises(InputError, match="gradcam"):
+        j.entries_for(crops_only, ["gradcam"])
+    with pytest.raises(InputError, match="each method once"):
+        j.entries_for(crops_only, ["cam", "cam"])
+    with pytest.raises(InputError, match="at least one face"):
+        j.judge(crops_only, [])
+
+
+def test_all_methods_and_the_printed_variant_are_rows(crops_only: mien.Recognizer) -> None:
+    names = [e.name for e in j.entries_for(crops_only)]
+    assert "dncshap, printed" in names
+    assert set(names) >= set(mien.explainers.supported(Model(locate("mien")))) - {"activations"}
+
+
+def test_the_command_judges_and_refuses_in_one_line(
+    run: Callable[..., CompletedProcess[str]], drawn: Path, tmp_path: Path
+) -> None:
+    done = run("judge", "mien", str(drawn.with_name("none.parquet")), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    done = run("judge", "mien", str(drawn), "-m", "cma", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean 'cam'" in done.stderr
