@@ -62,9 +62,12 @@ class Caller:
 
 
 async def load(
-    port: int, path: str, callers: int, requests: int, addresses: int = 1
+    port: int, path: str, callers: int, requests: int, addresses: int = 1, seconds: float = 30
 ) -> dict[str, Any]:
-    """What callers that ask again as soon as they are answered get to see."""
+    """What callers that ask again as soon as they are answered get to see.
+
+    It ends after so many requests, or when ``seconds`` are over and the last answers are here.
+    """
     photo = PHOTO.read_bytes()
     left = iter(range(requests))
     times: list[float] = []
@@ -73,6 +76,8 @@ async def load(
     async def call(number: int) -> None:
         caller = Caller(port, f"127.0.0.{1 + number % addresses}")
         for _ in left:
+            if time.perf_counter() - started > seconds:
+                break
             began = time.perf_counter()
             status = await caller.ask(path, photo)
             statuses[status] += 1
@@ -80,18 +85,21 @@ async def load(
                 times.append(time.perf_counter() - began)
         caller.close()
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     await asyncio.gather(*(call(number) for number in range(callers)))
-    took = time.perf_counter() - began
+    took = time.perf_counter() - started
     times.sort()
-    return {
-        "path": path, "callers": callers, "addresses": addresses, "requests": requests,
+    found = {
+        "path": path, "callers": callers, "addresses": addresses,
+        "requests": sum(statuses.values()),
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
         "p50_ms": round(1e3 * times[len(times) // 2], 1),
         "p99_ms": round(1e3 * times[min(int(len(times) * 0.99), len(times) - 1)], 1),
         "answers_per_second": round(len(times) / took, 1),
         "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
+    print(found, file=sys.stderr, flush=True)
+    return found
 
 
 def memory(pid: int) -> float:
@@ -106,7 +114,7 @@ def steady(port: int, pid: int, requests: int, callers: int = 8) -> dict[str, An
     points = [round(memory(pid), 1)]
     statuses: Counter[str] = Counter()
     for _ in range(10):
-        found = asyncio.run(load(port, "/v1/predict", callers, requests // 10))
+        found = asyncio.run(load(port, "/v1/predict", callers, requests // 10, seconds=9999))
         statuses.update(found["statuses"])
         points.append(round(memory(pid), 1))
     return {"requests": requests, "callers": callers, "statuses": dict(statuses),
@@ -224,6 +232,7 @@ def stopped(server: subprocess.Popen[bytes], port: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000, help="for the memory")
+    parser.add_argument("--seconds", type=float, default=15, help="for each row of latencies")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     chosen = parser.parse_args()
     server, port = start()
@@ -236,9 +245,8 @@ def main() -> None:
                 "models"][0]["identity"],
             "page": page(f"http://127.0.0.1:{port}/"),
             "load": [
-                asyncio.run(load(port, path, callers, count))
-                for path, count in (("/v1/predict", 600), ("/v1/explain?method=cam", 300),
-                                    ("/v1/explain", 64))
+                asyncio.run(load(port, path, callers, 1000, seconds=chosen.seconds))
+                for path in ("/v1/predict", "/v1/explain?method=cam", "/v1/explain")
                 for callers in (1, 8, 64)
             ],
             "above": [

@@ -254,17 +254,31 @@ def _running(ray: Any, address: str | None) -> Iterator[None]:
     local = {"include_dashboard": False, "object_store_memory": 150 * 2**20}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            with _silent():
-                ray.init(address=address, **quiet, **({} if address else local))
-        except ConnectionError as error:
-            raise InputError(
-                f"{address}: expected a Ray cluster, but none answers there ({error})"
-            ) from error
+        _start(ray, address, {**quiet, **({} if address else local)})
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(ray: Any, address: str | None, options: dict[str, Any]) -> None:
+    """Start or reach Ray; a busy machine is given a second chance."""
+    for chance in range(2):
+        try:
+            with _silent():
+                ray.init(address=address, **options)
+            return
+        except ConnectionError as error:
+            raise InputError(
+                f"{address}: expected a Ray cluster, but none answers there ({error})"
+            ) from error
+        except Exception as error:  # Ray gives itself 30 seconds and raises a bare Exception
+            if "timed out" not in str(error) or chance:
+                raise MienError(
+                    f"Ray could not be started ({str(error).splitlines()[0]}); where the machine "
+                    "is busy, try again later"
+                ) from error
+            ray.shutdown()
 
 
 @contextlib.contextmanager
