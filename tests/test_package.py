@@ -59,10 +59,10 @@ def test_the_package_is_typed_and_its_version_is_one() -> None:
 
 def test_the_layers_import_one_way_only() -> None:
     layers = [
-        {"types", "registry", "emotions"},
+        {"types", "registry", "emotions", "terminal"},
         {"landmarks", "media", "images", "metrics", "draw", "mosaic", "regions"},
         {"faces", "runtime", "weights", "data", "models", "results"},
-        {"explanation"},
+        {"words", "sheets", "explanation"},
         {"explainers"},
         {"crops"},
         {"recognizer", "recipe", "evaluate", "runs"},

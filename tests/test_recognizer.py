@@ -16,9 +16,9 @@ from PIL import Image
 import mien
 from mien import faces
 from mien.emotions import EIGHT, SEVEN
-from mien.explanation import chance
 from mien.landmarks import eye_distance
 from mien.types import ImageArray, InputError, UnknownNameError
+from mien.words import chance
 from tests.conftest import PORTRAIT
 
 GOLDEN = Path(__file__).parent / "golden.json"

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mien import __version__
 from mien.batch import commands as batches
 from mien.data.commands import app as data
+from mien.explainers import commands as explaining
 from mien.judging import commands as judging
+from mien.terminal import (
+    Contempt,
+    Detector,
+    HeadName,
+    ModelName,
+    err,
+    fail,
+    note,
+    out,
+    progress,
+    say,
+)
 from mien.train import commands as training
 from mien.types import InputError, MienError, Prediction
 from mien.video import commands as videos
@@ -36,14 +45,12 @@ app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(data, name="data", no_args_is_help=True)
 for _command in (training.train, training.recipes, training.compare, training.export):
     app.command()(_command)
+app.command()(explaining.explain)
 app.command()(judging.judge)
 app.command()(videos.video)
 app.command()(videos.webcam)
 app.command()(batches.batch)
 app.command()(web.serve)
-
-out, err = Console(), Console(stderr=True)
-LONG = 8  # images from which a progress bar is worth its lines
 
 
 class TableFormat(StrEnum):
@@ -56,30 +63,10 @@ class TableFormat(StrEnum):
     parquet = "parquet"
 
 
-Detector = Annotated[
-    str, typer.Option(help="auto, blazeface, blazeface-near, yunet, haar, or none for face crops.")
-]
-ModelName = Annotated[
-    str, typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run.")
-]
-HeadName = Annotated[
-    str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
-]
-Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
 Paths = Annotated[
     list[str],
     typer.Argument(help="Images, folders, quoted globs, or - for a list of paths on stdin."),
 ]
-
-
-def _fail(text: str) -> None:
-    """One line on stderr."""
-    err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)
-
-
-def _say(text: str) -> None:
-    """One line on stdout, as it stands: names of files may hold brackets."""
-    out.print(escape(text), soft_wrap=True, highlight=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -107,16 +94,6 @@ def _listed(paths: list[str]) -> list[str]:
     if not lines:
         raise InputError("expected the path of an image, got an empty list")
     return lines
-
-
-@contextmanager
-def _progress(total: int, what: str) -> Iterator[Any]:
-    """A progress bar on stderr for long work; yields what advances it by one."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = total >= LONG and err.is_terminal
-    with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
 
 
 @app.command()
@@ -154,7 +131,7 @@ def predict(
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
     rows: list[Prediction] = []
     stopped = False
-    with _progress(len(found), "images") as advance:
+    with progress(len(found), "images") as advance:
         try:
             # small batches, so that an interrupt loses little
             named = ((str(path), path) for path in found)
@@ -168,15 +145,15 @@ def predict(
         results.save(output, kind)
         done = f"{_count(len(results.faces), 'face')} in {_count(len(found), 'image')}"
         text = f"{done}, found by {recognizer.detector.name}: {output}"
-        err.print(escape(text), soft_wrap=True, highlight=False)
+        note(text)
     elif kind in (None, "table") and (kind or out.is_terminal):
         out.print(_table(results))
     else:
         sys.stdout.write(results.text(kind or "csv"))
     for row in results.errors:
-        _fail(str(row.error))
+        fail(str(row.error))
     if stopped:
-        _fail(f"stopped after {len(rows)} rows; they are written")
+        fail(f"stopped after {len(rows)} rows; they are written")
         raise typer.Exit(130)
     if results.errors:
         raise typer.Exit(1)
@@ -212,93 +189,6 @@ def _table(results: Any) -> Table:
     return table
 
 
-@app.command()
-def explain(
-    path: Annotated[str, typer.Argument(help="An image.")],
-    method: Annotated[
-        str, typer.Option("--method", "-m", help="regions, dncshap, cam, gradcam, rollout, ...")
-    ] = "regions",
-    target: Annotated[
-        str | None, typer.Option(help="The expression to explain; default: the answer.")
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Explain the target's lead over this one.")
-    ] = None,
-    face: Annotated[
-        int | None, typer.Option(help="Only this face, counted from 0, left to right.")
-    ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(help="What hides a part: mean (the default), black or blur.")
-    ] = None,
-    contexts: Annotated[
-        str | None, typer.Option(help="dncshap: both, absent, present, owen or printed.")
-    ] = None,
-    levels: Annotated[int | None, typer.Option(help="dncshap: 2^levels parts (6).")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="What the method takes, as key=value; may be given again."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="PNG to write; default: PHOTO.mien.png.")
-    ] = None,
-    detector: Detector = "auto",
-    model: ModelName = "mien",
-    head: HeadName = None,
-    contempt: Contempt = False,
-) -> None:
-    """Say what each face expresses and which parts of it made the answer so.
-
-    Writes PHOTO.mien.png and PHOTO.mien.json beside the photo, or where --output says.
-    """
-    from mien.explainers.base import read_options
-    from mien.explanation import footnote, record_path
-    from mien.recognizer import load
-    from mien.results import check_writable
-
-    given = {"contexts": contexts, "levels": levels}
-    options = {key: value for key, value in given.items() if value is not None}
-    options |= read_options(method, option or [])
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected the path of an image, found no such file")
-    picture = output or Path(path).with_suffix(".mien.png")
-    for place in (picture, record_path(picture)):
-        if place.exists() and place.samefile(path):
-            raise InputError(f"{place}: is the photo itself; give another --output")
-        check_writable(place)
-    recognizer = load(model, head=head, contempt=contempt, detector=detector)
-    found = recognizer.explain(
-        Path(path), face=face, method=method, target=target, against=against,
-        baseline=baseline, options=options,
-    )  # fmt: skip
-    for result in found:
-        p = result.prediction
-        out.print(f"[bold]face {p.face_id}[/bold]  {result.sentence}", soft_wrap=True)
-        if result.warning:
-            out.print(f"[yellow]warning:[/yellow] {result.warning}", soft_wrap=True)
-        out.print(_regions(result))
-    for text in dict.fromkeys(footnote(result) for result in found):
-        out.print(text, style="dim")
-    for label, written in zip(("picture", "record"), found.save(picture), strict=True):
-        _say(f"{label}: {written}")
-
-
-def _regions(result: Any) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("region")
-    share = "share, + and -" if result.signed else "share"
-    for name in (result.what, share, "of the crop"):
-        table.add_column(name, justify="right")
-    whole = max(sum(abs(v) for v in result.regions.values()), 1e-12)
-    for name, value in sorted(result.regions.items(), key=lambda item: -abs(item[1])):
-        table.add_row(
-            name,
-            f"{value:{'+.2f' if whole >= 0.5 else '+.2g'}}" if result.signed else f"{value:.2g}",
-            f"{abs(value) / whole:.0%}",
-            f"{result.areas[name]:.0%}",
-        )
-    return table
-
-
 @models.command("list")
 def list_models() -> None:
     """The built-in models, with what was measured, and the files that can be fetched."""
@@ -326,7 +216,7 @@ def fetch_model(name: Annotated[str, typer.Argument(help="yunet")]) -> None:
     """Fetch a model file once and check its SHA-256."""
     from mien.weights import fetch
 
-    _say(f"{name}: {fetch(name)}")
+    say(f"{name}: {fetch(name)}")
 
 
 @models.command("card")
@@ -348,7 +238,7 @@ def main() -> None:
     try:
         app()
     except MienError as error:
-        _fail(str(error))
+        fail(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("stopped")
@@ -357,7 +247,7 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output has left: nothing more to say
         sys.exit(0)
     except Exception as error:
-        _fail(
+        fail(
             f"Mien failed unexpectedly ({type(error).__name__}: {error}); "
             "run again with --debug and report what it shows"
         )

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.types import FloatArray, ImageArray
+from mien.types import FloatArray, ImageArray, IntArray
 
 Colour = tuple[int, int, int]
 
@@ -61,19 +61,49 @@ def enlarge(image: ImageArray, side: int) -> ImageArray:
     return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def legend(width: int, limit: float, unit: str, *, signed: bool = True) -> ImageArray:
-    """A colour bar with its unit, 46 pixels high: ``-limit`` to ``limit``, 0 to it if unsigned."""
+def outlined(picture: ImageArray, labels: IntArray, opacity: float = 0.6) -> ImageArray:
+    """Thin lines where the parts ``[h, w]`` of a picture ``[H, W, 3]`` meet.
+
+    >>> import numpy as np
+    >>> lined = outlined(np.full((4, 4, 3), 200, np.uint8), np.array([[0, 1], [0, 1]]))
+    >>> (lined[0, :, 0] < 200).tolist()
+    [False, True, False, False]
+    """
+    height, width = picture.shape[:2]
+    rows = np.arange(height) * labels.shape[0] // height
+    columns = np.arange(width) * labels.shape[1] // width
+    parts = labels[rows][:, columns]
+    edge = np.zeros((height, width), dtype=bool)
+    edge[:, :-1] |= parts[:, :-1] != parts[:, 1:]
+    edge[:-1] |= parts[:-1] != parts[1:]
+    drawn = picture.astype(np.float64)
+    drawn[edge] += opacity * (np.array(INK) - drawn[edge])
+    return np.asarray(drawn, dtype=np.uint8)
+
+
+def legend(
+    width: int,
+    limit: float,
+    unit: str,
+    *,
+    signed: bool = True,
+    ends: tuple[str, str] = ("against", "for"),
+) -> ImageArray:
+    """A colour bar with its unit, 46 pixels high: ``-limit`` to ``limit``, 0 to it if unsigned.
+
+    ``ends`` are what blue and vermilion speak for.
+    """
     ramp = np.linspace(-limit if signed else 0, limit, width)[None].repeat(12, axis=0)
     paper = np.full((12, width, 3), 235, np.uint8)
     bar = overlay(paper, ramp, limit, opacity=0.85, signed=signed)
     picture = Image.new("RGB", (width, 46), PAPER)
     picture.paste(Image.fromarray(bar), (0, 0))
     pen = ImageDraw.Draw(picture)
-    ends = [(0, "la", "0"), (width, "ra", f"{limit:.3g}")]
+    marks = [(0, "la", "0"), (width, "ra", f"{limit:.3g}")]
     if signed:
-        ends = [(0, "la", f"against {-limit:.2f}"), (width // 2, "ma", "0"),
-                (width, "ra", f"{limit:+.2f} for")]  # fmt: skip
-    for x, anchor, text in ends:
+        marks = [(0, "la", f"{ends[0]} {-limit:.2f}"), (width // 2, "ma", "0"),
+                 (width, "ra", f"{limit:+.2f} {ends[1]}")]  # fmt: skip
+    for x, anchor, text in marks:
         pen.text((x, 15), text, fill=INK, font=font(12), anchor=anchor)
     pen.text((width // 2, 31), unit, fill=PALE, font=font(11), anchor="ma")
     return np.array(picture)

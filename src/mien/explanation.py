@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien import draw
-from mien.emotions import COLOURS
-from mien.mosaic import Maps, mosaic
-from mien.results import Results, brief, check_writable, whole_file
+from mien.mosaic import Maps
+from mien.results import Results, check_writable, whole_file
+from mien.sheets import sheets
 from mien.types import FloatArray, ImageArray, InputError, IntArray, Prediction
+from mien.words import describe, paragraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +106,11 @@ class Explanation:
         """The answer and its main parts, in words."""
         return describe(self)
 
+    @property
+    def paragraph(self) -> str:
+        """The answer, what made it so, and how far to believe that, in a few sentences."""
+        return paragraph(self)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready record: everything but the pixels of the crop."""
         return {
@@ -117,6 +122,7 @@ class Explanation:
             "signed": self.signed,
             "about_target": self.about_target,
             "sentence": self.sentence,
+            "paragraph": self.paragraph,
             "warning": self.warning,
             "regions": dict(self.regions),
             "areas": dict(self.areas),
@@ -140,7 +146,7 @@ class Explanation:
 
     def picture(self) -> ImageArray:
         """The sheet that :meth:`save` writes: crop, overlay, region bars, probabilities."""
-        return sheet(self)
+        return sheets((self,))
 
     def save(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``path`` as PNG and the record beside it as JSON; returns both paths."""
@@ -148,178 +154,6 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return f'<img alt="{escape(self.sentence)}" src="{_data_url(self.picture())}">'
-
-
-PLURAL = {"brows", "eyes", "cheeks"}
-
-
-def chance(p: float) -> str:
-    """A probability in words and two digits that never claims certainty.
-
-    >>> chance(0.873), chance(0.9991), chance(0.0004)
-    ('0.87', 'over 0.99', 'under 0.01')
-    """
-    return brief(p).replace(">", "over ").replace("<", "under ")
-
-
-#: What the numbers are, for people who have not read the documentation.
-FOOTNOTE = (
-    "Evidence is in logits, the model's scores before they become probabilities: how much a part "
-    "raises (+) or lowers (-) the score, compared with hiding it. It is what the model used, not "
-    "a cause, and not what the person feels."
-)
-
-
-#: The same for methods whose values are not signed logits, by what their values are.
-FOOTNOTES = {
-    "attention": (
-        "Attention says where the network looked, not what it made of it: it is the same for every "
-        "expression, and has no parts that speak against."
-    ),
-    "relevance": (
-        "Relevance follows attention and its gradients to the answer. It has no unit and no parts "
-        "that speak against: compare places, not sizes."
-    ),
-    "activation": (
-        "Activation says where a layer answers strongly, whatever for: it is the same for every "
-        "expression."
-    ),
-}
-FOOTNOTE_GRADIENTS = (
-    "Evidence comes from gradients: what a small change at a place would do to the model's score, "
-    "times what is there; nothing is hidden. It is what the model used, not a cause, and not what "
-    "the person feels."
-)
-
-
-def footnote(explanation: Explanation) -> str:
-    """What the numbers of this method are, for people who have not read the documentation."""
-    known = FOOTNOTES.get(explanation.what)
-    return known or (FOOTNOTE if explanation.base is not None else FOOTNOTE_GRADIENTS)
-
-
-SMALL = 0.005  # of the crop: a region that is smaller says nothing by its density
-
-
-def _looked(e: Explanation) -> str:
-    """The sentence for values that are shares of a whole, none of them negative."""
-    p = e.prediction
-    subject = f"{e.target}, {chance(p.emotions[e.target])}"
-    if e.against is not None:
-        subject = f"{e.target} rather than {e.against}"
-    whole = sum(e.regions.values())
-    if whole <= 0:
-        return f"{subject}: no region carries {e.what}"
-    density = {n: v / whole / e.areas[n] for n, v in e.regions.items() if e.areas[n] >= SMALL}
-    first, second, *_ = sorted(density, key=lambda name: -density[name])
-    text = (
-        f"{subject}: for its size the {first} has most {e.what} ({e.regions[first] / whole:.0%} on "
-        f"{e.areas[first]:.0%} of the crop, {density[first]:.1f} times its share), then the "
-        f"{second} ({density[second]:.1f} times)"
-    )
-    return text + ("" if e.about_target else "; the same for any expression")
-
-
-def describe(explanation: Explanation) -> str:
-    """One sentence: the class, its probability, and the regions that made or unmade it."""
-    e = explanation
-    if not e.signed:
-        return _looked(e)
-    p = e.prediction
-    subject = f"{e.target}, {chance(p.emotions[e.target])}"
-    if e.against is not None:
-        pair = f"{chance(p.emotions[e.target])} to {chance(p.emotions[e.against])}"
-        subject = f"{e.target} rather than {e.against}, {pair}"
-    elif e.target != p.dominant_emotion and p.score is not None:
-        subject += f" (the answer is {p.dominant_emotion}, {chance(p.score)})"
-    # what does not add up to a total has no shares of it
-    whole = e.total if e.efficient else sum(e.regions.values())
-    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
-    of = f" of {e.total:{digits}}" if e.efficient else ""
-    parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
-    leading = [(n, v) for n, v in parts if v * whole > 0]
-    opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
-    if not leading:
-        return f"{subject}: no region carries evidence; the crop is like one that is hidden"
-    name, value = leading[0]
-    if whole < 0:
-        verb = "speak" if name in PLURAL else "speaks"
-        text = f"{subject}: the {name} {verb} most against it ({value:{digits}}{of})"
-    else:
-        most = "mostly" if value >= 0.5 * whole else "first"
-        text = f"{subject}: {most} the {name} ({value:{digits}}{of})"
-    contrary = "against it" if whole >= 0 else "for it"
-    if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(whole):
-        text += f", then the {leading[1][0]} ({leading[1][1]:{digits}})"
-    if opposing and abs(opposing[0][1]) >= 0.1 * abs(whole):
-        text += f"; {contrary}: the {opposing[0][0]} ({opposing[0][1]:{digits}})"
-    return text
-
-
-PANEL = 264  # pixels, the side of a panel of the sheet
-
-
-def painted(explanation: Explanation) -> tuple[FloatArray, float, str]:
-    """What is laid over the crop ``[h, w]``, the value that has full colour, and the unit."""
-    e = explanation
-    if e.method == "regions":
-        shown = np.array(list(e.regions.values()))[e.labels]
-        unit = f"{e.unit} per region"
-    else:
-        shown = e.values * (e.values.size / e.players)
-        unit = f"{e.unit} per {'pixel' if e.players == e.values.size else 'cell'}"
-    return shown, max(float(np.abs(shown).max()), 1e-9), unit
-
-
-def sheet(explanation: Explanation) -> ImageArray:
-    """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
-    e = explanation
-    shown, limit, unit = painted(e)
-    crop = draw.enlarge(e.crop, PANEL)
-    p = e.prediction
-    seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
-    passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
-    hidden = "nothing hidden" if e.base is None else f"hidden parts: {e.baseline}"
-    evidence = ", ".join([e.method, passes, hidden, *_options(e)])
-    texts = {name: brief(v) for name, v in p.emotions.items()}
-    ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
-    colours = None if e.signed else dict.fromkeys(ordered, draw.LOOK)
-    panels = [
-        ("aligned face", draw.stack([crop, _note(seen)], 8)),
-        (f"{e.what} for {_subject(e)}" if e.about_target else f"{e.what} of the network",
-         draw.stack([draw.overlay(crop, shown, limit, signed=e.signed),
-                     draw.legend(PANEL, limit, unit, signed=e.signed)], 8)),
-        (f"regions, {e.unit}" + (f" (sum {e.total:+.2f})" if e.efficient else ""),
-         draw.bars(ordered, PANEL, colours=colours, numbers="+.2f" if e.signed else ".2g")),
-        ("probability of each expression",
-         draw.bars(p.emotions, PANEL, colours=COLOURS, texts=texts)),
-    ]  # fmt: skip
-    row = draw.side_by_side(
-        [draw.stack([draw.wrapped(title, PANEL, 13, draw.PALE), panel], 8)
-         for title, panel in panels], 28,
-    )  # fmt: skip
-    width = row.shape[1]
-    notes = [_note(evidence, width), _note(footnote(e), width)]
-    parts = [draw.wrapped(e.sentence, width, 19), row]
-    if e.maps is not None:
-        parts.append(mosaic(e.maps, e.crop, width))
-    parts.append(draw.stack(notes, 4))
-    if e.warning:
-        parts.insert(1, draw.wrapped(f"Warning: {e.warning}", row.shape[1], 14, draw.FOR))
-    return draw.frame(draw.stack(parts, 14), 24)
-
-
-def _options(e: Explanation) -> list[str]:
-    """What the method was told or found, where it fits into a line."""
-    return [f"{key} {value}" for key, value in e.options.items() if not isinstance(value, list)]
-
-
-def _subject(e: Explanation) -> str:
-    return e.target if e.against is None else f"{e.target} against {e.against}"
-
-
-def _note(text: str, width: int = PANEL) -> ImageArray:
-    return draw.wrapped(text, width, 12, draw.PALE)
 
 
 def _data_url(picture: ImageArray) -> str:
@@ -342,10 +176,13 @@ class Explanations(Results[Explanation]):
         return [row.to_dict() for row in self.rows]
 
     def picture(self) -> ImageArray:
-        """The sheets of all faces, below one another; InputError where there is none."""
+        """A sheet for each face, below one another; InputError where there is none.
+
+        A face that several methods explain has one sheet, with all of them side by side.
+        """
         if not self.rows:
             raise InputError("expected at least one explanation to draw, got none")
-        return draw.stack([sheet(row) for row in self.rows])
+        return sheets(self.rows)
 
     def save(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``path`` as PNG with all sheets, and the records beside it; returns both paths.

@@ -13,7 +13,7 @@ import numpy as np
 from mien import explainers, faces
 from mien.crops import Crop, Finder, enlarged
 from mien.emotions import SEVEN
-from mien.explainers.base import METHODS
+from mien.explainers.base import read_method, traits_of
 from mien.explanation import Explanation, Explanations
 from mien.media import Source, in_groups, read_ahead, read_image, read_reduced
 from mien.metrics import probabilities
@@ -142,7 +142,7 @@ class Recognizer:
         images: Source | Sequence[Source],
         *,
         face: int | None = None,
-        method: str = "regions",
+        method: str | Sequence[str] = "regions",
         target: str | None = None,
         against: str | None = None,
         baseline: str | None = None,
@@ -157,15 +157,17 @@ class Recognizer:
         Parameters
         ----------
         method
-            ``regions``, ``dncshap``, or another of :func:`mien.explainers.supported`.
+            ``regions``, ``dncshap``, or another of :func:`mien.explainers.supported`; several of
+            them, which may carry options (``dncshap:levels=4,contexts=owen``); or ``all`` that
+            can answer for this model. A face's explanations follow one another in that order.
         target, against
             Expressions: the target's logit is explained, less the other's where one is given.
             Default: the answer.
         baseline
             What stands where a part is hidden: ``mean`` (the default), ``black``, ``blur`` or
-            ``face``.
+            ``face``; of several methods it goes to those that take one.
         options
-            What the method takes, such as ``levels`` and ``contexts`` of ``dncshap``.
+            What the one method takes, such as ``levels`` and ``contexts`` of ``dncshap``.
         seed
             Of methods that draw at random.
         on_error
@@ -175,14 +177,13 @@ class Recognizer:
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
         choose("on_error", on_error, ("raise", "collect"))
-        METHODS.get(method)
+        ways = self._ways(method, baseline, against, options)
         results: list[Explanation] = []
         errors: list[Prediction] = []
         for name, source in _named(images, names):
             try:
                 results += self._explain_one(
-                    name, source, face, bgr, method=method, target=target, against=against,
-                    baseline=baseline, options=options, seed=seed,
+                    name, source, face, bgr, ways, target=target, against=against, seed=seed
                 )  # fmt: skip
             except InputError as error:
                 if on_error == "raise":
@@ -190,8 +191,40 @@ class Recognizer:
                 errors.append(Prediction(name, error=str(error)))
         return Explanations(tuple(results), tuple(errors))
 
+    def _ways(
+        self,
+        method: str | Sequence[str],
+        baseline: str | None,
+        against: str | None,
+        options: dict[str, Any] | None,
+    ) -> list[dict[str, Any]]:
+        """Each method that was asked for, with its options and its baseline."""
+        if isinstance(method, str) and method != "all":
+            name, own = read_method(method)
+            return [{"method": name, "baseline": baseline, "options": own | (options or {})}]
+        if options:
+            raise InputError(
+                f"expected options for one method, got {', '.join(options)} for several; "
+                "write them behind a method, as in 'dncshap:levels=4'"
+            )
+        names = explainers.every_method(self.model, against) if method == "all" else list(method)
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"expected one method or more, each once, got {names}")
+        ways = []
+        for text in names:
+            name, own = read_method(text)
+            takes = baseline if traits_of(name).baseline else None
+            ways.append({"method": name, "baseline": takes, "options": own})
+        return ways
+
     def _explain_one(
-        self, name: str, source: Source, face: int | None, bgr: bool, **how: Any
+        self,
+        name: str,
+        source: Source,
+        face: int | None,
+        bgr: bool,
+        ways: Sequence[dict[str, Any]],
+        **how: Any,
     ) -> list[Explanation]:
         crops = self.crops(read_image(source, bgr=bgr))
         if not crops:
@@ -207,10 +240,11 @@ class Recognizer:
         answers = self.answers(name, crops)
         return [
             explainers.explain_crop(
-                self.model, crop.pixels, crop.image, answer, crop.landmarks, **how
+                self.model, crop.pixels, crop.image, answer, crop.landmarks, **way, **how
             )
             for crop, answer in zip(crops, answers, strict=True)
             if face in (None, answer.face_id)
+            for way in ways
         ]
 
     def crops(self, image: ImageArray) -> list[Crop]:

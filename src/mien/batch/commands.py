@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.terminal import Contempt, Detector, HeadName, err, fail, out, say
 from mien.types import InputError
-
-out, err = Console(), Console(stderr=True)
 
 
 def batch(
@@ -34,14 +32,9 @@ def batch(
         str,
         typer.Option(help="auto (mien-int8 where the processor is fast at it), or a model."),
     ] = "auto",
-    head: Annotated[str | None, typer.Option(help="ferplus (the default) or fer2013.")] = None,
-    contempt: Annotated[
-        bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")
-    ] = False,
-    detector: Annotated[
-        str,
-        typer.Option(help="auto, blazeface, blazeface-near (fast), yunet, haar or none."),
-    ] = "auto",
+    head: HeadName = None,
+    contempt: Contempt = False,
+    detector: Detector = "auto",
     column: Annotated[
         str | None, typer.Option(help="Parquet column of images or paths, if it has another name.")
     ] = None,
@@ -83,9 +76,9 @@ def batch(
 
         summary = score(settings, output, address=address, workers=workers, progress=show)
     out.print(_table(summary))
-    _say(f"rows: {summary.output}")
+    say(f"rows: {summary.output}")
     if summary.stopped:
-        _fail(f"stopped after {summary.done} of {summary.units} units; run it again to go on")
+        fail(f"stopped after {summary.done} of {summary.units} units; run it again to go on")
         raise typer.Exit(130)
     if summary.errors:
         raise typer.Exit(1)
@@ -107,11 +100,3 @@ def _table(summary: Any) -> Table:
     table.add_row("images per second", f"{summary.rate:,.1f}",
                   f"{summary.seconds:.1f} s, {summary.workers} workers")  # fmt: skip
     return table
-
-
-def _say(text: str) -> None:
-    out.print(escape(text), soft_wrap=True, highlight=False)
-
-
-def _fail(text: str) -> None:
-    err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)

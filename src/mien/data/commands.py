@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.terminal import Seed, err, out, say
 from mien.types import InputError
 
 app = typer.Typer(
     help="Read data sets, find their leaks, and split them honestly.", no_args_is_help=True
 )
-out, err = Console(), Console(stderr=True)
 MOST_PAIRS = 16  # pairs of splits that the table of a check lists
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")]
@@ -29,7 +28,6 @@ Options = Annotated[
     typer.Option("--option", "-O", help="key=value; mien data show NAME lists them."),
 ]
 Labels = Annotated[str, typer.Option(help="Keep these alone: six, seven, eight, or happy,sad,...")]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn by chance.")]
 
 
 @contextmanager
@@ -66,10 +64,6 @@ def _labels(text: str) -> tuple[str, ...]:
     if text in sets:
         return sets[text]
     return tuple(emotions.label(name) for name in text.split(",") if name.strip())
-
-
-def _say(text: str) -> None:
-    out.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _counts(counts: Mapping[tuple[str | None, str | None], int]) -> Table:
@@ -127,8 +121,8 @@ def show(name: Annotated[str, typer.Argument(help="A data set, or a file made fr
         return
     entry = DATASETS.get(name)
     card = entry.card
-    _say(f"{card.name}: {card.title}")
-    _say(card.summary)
+    say(f"{card.name}: {card.title}")
+    say(card.summary)
     lines = {
         "size": card.size, "labels": ", ".join(card.labels) or "none", "licence": card.licence,
         "source": card.source, "layout": card.layout, "cite": card.citation,
@@ -138,9 +132,9 @@ def show(name: Annotated[str, typer.Argument(help="A data set, or a file made fr
         "options": ", ".join(f"{k}={v}" for k, v in entry.options.items()) or "none",
     }  # fmt: skip
     for key, value in lines.items():
-        _say(f"  {key}: {value}")
+        say(f"  {key}: {value}")
     for flaw in card.flaws:
-        _say(f"  flaw: {flaw}")
+        say(f"  flaw: {flaw}")
     if card.counts:
         out.print(_counts(card.counts))
 
@@ -176,19 +170,19 @@ def prepare(
         _write_json(report, done.to_dict())
     out.print(_counts(done.counts))
     if not done.published:
-        _say("published counts: none to compare with")
+        say("published counts: none to compare with")
     elif done.differences:
-        _say(f"published counts: {len(done.differences)} differ")
+        say(f"published counts: {len(done.differences)} differ")
         for difference in done.differences:
-            _say(f"  {difference}")
+            say(f"  {difference}")
     else:
-        _say("published counts: all met")
+        say("published counts: all met")
     for reason, n in sorted(done.skipped.items()):
-        _say(f"left out by rule: {n} ({reason})")
+        say(f"left out by rule: {n} ({reason})")
     for note in done.notes:
-        _say(f"note: {note}")
-    _say(f"fingerprint: {done.fingerprint}")
-    _say(f"{done.images} images: {done.path}")
+        say(f"note: {note}")
+    say(f"fingerprint: {done.fingerprint}")
+    say(f"{done.images} images: {done.path}")
     for path, problem in done.errors[:20]:
         err.print(f"error: {path}: {problem}", soft_wrap=True, highlight=False, markup=False)
     if done.failed > 20:
@@ -260,8 +254,8 @@ def _show_check(found: Any) -> None:
             table.add_row(f"  in {one} and {other}", str(len(shared)))
     out.print(table)
     for row, problem in found.unreadable[:5]:
-        _say(f"row {row}: {problem}")
-    _say("verdict: " + ("the splits leak" if found.leaks else "no leak between splits found"))
+        say(f"row {row}: {problem}")
+    say("verdict: " + ("the splits leak" if found.leaks else "no leak between splits found"))
 
 
 def _add_pairs(table: Table, pairs: Mapping[tuple[str, str], int]) -> None:
@@ -293,7 +287,7 @@ def sample(
         Image.fromarray(picture).save(output)
     except (OSError, ValueError) as error:
         raise InputError(f"{output}: cannot be written ({error}); end it in .png") from error
-    _say(f"picture: {output}")
+    say(f"picture: {output}")
 
 
 @app.command()
@@ -323,17 +317,17 @@ def split(
     made = splitting.make(file, scheme, seed=seed, options=_pairs(option))
     splitting.write(file, made, output)
     given = " ".join(f"{k}={v}" for k, v in made.options.items())
-    _say(f"scheme: {made.scheme} {given} seed={made.seed}")
+    say(f"scheme: {made.scheme} {given} seed={made.seed}")
     sides = Counter(made.values)
     if made.column == "fold":
         sizes = sorted(sides.values())
-        _say(f"folds: {len(sides)} of {sizes[0]} to {sizes[-1]} images, in the column fold")
+        say(f"folds: {len(sides)} of {sizes[0]} to {sizes[-1]} images, in the column fold")
     else:
-        _say(", ".join(f"{side or 'none'} {n}" for side, n in sides.most_common()))
+        say(", ".join(f"{side or 'none'} {n}" for side, n in sides.most_common()))
     if made.excluded:
-        _say(f"excluded: {made.excluded} images that are copies of images on another side")
-    _say(f"fingerprint: {made.fingerprint}")
-    _say(f"written: {output}")
+        say(f"excluded: {made.excluded} images that are copies of images on another side")
+    say(f"fingerprint: {made.fingerprint}")
+    say(f"written: {output}")
 
 
 @app.command()
@@ -355,11 +349,11 @@ def merge(
         )
     out.print(_counts(done.counts))
     for name, sides in done.by_source.items():
-        _say(f"{name}: " + ", ".join(f"{side} {n}" for side, n in sides.items()))
+        say(f"{name}: " + ", ".join(f"{side} {n}" for side, n in sides.items()))
     for name, difference in done.differences:
-        _say(f"  differs from the paper: {name} {difference}")
-    _say(f"fingerprint: {done.fingerprint}")
-    _say(f"{done.images} images: {done.path}")
+        say(f"  differs from the paper: {name} {difference}")
+    say(f"fingerprint: {done.fingerprint}")
+    say(f"{done.images} images: {done.path}")
 
 
 @app.command()
@@ -378,5 +372,5 @@ def synth(
             output, images, people=people, seed=seed, size=size, advance=advance
         )
     out.print(_counts(counts))
-    _say(f"fingerprint: {fingerprint}")
-    _say(f"{images} images: {output}")
+    say(f"fingerprint: {fingerprint}")
+    say(f"{images} images: {output}")

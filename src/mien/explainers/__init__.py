@@ -29,7 +29,9 @@ from mien.explainers.base import (
     Evidence,
     check_supported,
     checked_options,
+    in_order,
     supported,
+    traits_of,
 )
 from mien.explainers.masks import BASELINES
 from mien.explanation import Explanation
@@ -38,7 +40,10 @@ from mien.registry import choose
 from mien.runtime import BaseModel
 from mien.types import FloatArray, ImageArray, InputError, ModelError, Prediction
 
-__all__ = ["BASELINES", "METHODS", "Case", "Evidence", "explain_crop", "names", "supported"]
+__all__ = [
+    "BASELINES", "METHODS", "Case", "Evidence", "every_method", "explain_crop", "names",
+    "supported",
+]  # fmt: skip
 
 # importing them fills the registry
 _REGISTERED = (
@@ -47,8 +52,8 @@ _REGISTERED = (
 
 
 def names() -> list[str]:
-    """Names of all registered methods."""
-    return METHODS.names()
+    """Names of all registered methods, as tables list them."""
+    return in_order(METHODS.names())
 
 
 def explain_crop(
@@ -91,6 +96,7 @@ def explain_crop(
     """
     check_supported(method, model)
     choose("baseline", baseline or "mean", BASELINES)
+    _check_traits(method, baseline, against)
     labels = tuple(prediction.emotions)
     if "contempt" in (target, against) and "contempt" not in labels:
         raise InputError(
@@ -111,13 +117,6 @@ def explain_crop(
         model, pixels, region_labels(grid_points, size), direction, baseline or "mean", seed
     )
     evidence = METHODS.get(method)(case, **checked_options(method, options or {}))
-    if evidence.baseline and baseline is not None:
-        raise InputError(f"the method {method!r} hides nothing and takes no baseline; leave it out")
-    if not evidence.about_target and other is not None:
-        raise InputError(
-            f"the method {method!r} gives the same map for every expression and takes no "
-            "'against'; leave it out"
-        )
     if not np.isfinite(evidence.values).all():
         raise ModelError(f"the method {method!r} gave values that are not finite; try 'regions'")
     matrix = evidence.interactions
@@ -150,9 +149,36 @@ def explain_crop(
         what=evidence.what,
         unit=evidence.unit,
         signed=evidence.signed,
-        about_target=evidence.about_target,
+        about_target=traits_of(method).about_target,
         maps=evidence.maps,
     )  # fmt: skip
+
+
+def _check_traits(method: str, baseline: str | None, against: str | None) -> None:
+    """InputError where a method is asked for what it cannot heed."""
+    able = traits_of(method)
+    if baseline is not None and not able.baseline:
+        raise InputError(f"the method {method!r} hides nothing and takes no baseline; leave it out")
+    if against is not None and not able.about_target:
+        raise InputError(
+            f"the method {method!r} gives the same map for every expression and takes no "
+            "'against'; leave it out"
+        )
+
+
+def every_method(model: BaseModel, against: str | None = None) -> list[str]:
+    """What ``all`` stands for: the methods that can answer this question about a model.
+
+    Methods that give every expression the same map are left out of a question of one ``against``
+    another.
+
+    >>> from mien.weights import locate
+    >>> from mien.runtime import Model
+    >>> every_method(Model(locate("mien")))[0]
+    'regions'
+    """
+    names = supported(model)
+    return [n for n in names if against is None or traits_of(n).about_target]
 
 
 def _versions(model: BaseModel) -> dict[str, str]:

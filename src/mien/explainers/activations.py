@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.mosaic import Maps
 
@@ -12,6 +12,7 @@ SHOWN = 64  # feature maps in the picture
 
 
 @METHODS.register("activations")
+@traits(baseline=False, about_target=False)
 @needs(needs_layers)
 def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
     """The mean absolute activation of a layer, and its strongest feature maps as pictures.
@@ -38,7 +39,6 @@ def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
         what="activation",
         unit="mean activation",
         signed=False,
-        about_target=False,
         options={"layer": name, "grid": list(grid), "features": count},
         maps=Maps(
             values=tuple(seen.values[k] for k in strongest),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import needs_attention, opened, spread
 from mien.mosaic import Maps
 from mien.types import FloatArray, InputError, IntArray, ModelError
@@ -133,6 +133,7 @@ def relevance_matrix(found: list[Weights], branches: list[Branch]) -> FloatArray
 
 
 @METHODS.register("attention")
+@traits(baseline=False, about_target=False)
 @needs(needs_attention)
 def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) -> Evidence:
     """Attention of the tokens that the answer is read from to each patch, in one layer.
@@ -166,7 +167,6 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
         what="attention",
         unit="share of attention",
         signed=False,
-        about_target=False,
         options={"layer": index, "name": chosen.layer.name,
                  "head": "mean" if head < 0 else head,
                  "on other tokens": round(float(1 - grid_values.sum()), 4)},
@@ -175,6 +175,7 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
 
 
 @METHODS.register("rollout")
+@traits(baseline=False, about_target=False)
 @needs(needs_attention)
 def rollout(case: Case, *, branch: int = -1) -> Evidence:
     """Attention rollout (Abnar and Zuidema 2020): attention followed back through all layers.
@@ -184,10 +185,11 @@ def rollout(case: Case, *, branch: int = -1) -> Evidence:
     seen, read, branches, score = _look(case)
     total = rollout_matrix(seen, branches)[read].mean(axis=0)
     return _through(case, total, branches, branch, score, what="attention",
-                    unit="share of attention", about_target=False)  # fmt: skip
+                    unit="share of attention")  # fmt: skip
 
 
 @METHODS.register("gradrollout")
+@traits(baseline=False)
 @needs(needs_attention)
 def gradrollout(case: Case, *, branch: int = -1) -> Evidence:
     """Attention times gradient through all layers (Chefer et al. 2021), for the target.
@@ -197,7 +199,7 @@ def gradrollout(case: Case, *, branch: int = -1) -> Evidence:
     seen, read, branches, score = _look(case)
     total = relevance_matrix(seen, branches)[read].mean(axis=0)
     return _through(case, total, branches, branch, score, what="relevance",
-                    unit="relevance", about_target=True)  # fmt: skip
+                    unit="relevance")  # fmt: skip
 
 
 def _look(case: Case) -> tuple[list[Weights], IntArray, list[Branch], float]:
@@ -224,7 +226,7 @@ def _branch(branches: list[Branch], number: int) -> Branch:
 
 def _through(
     case: Case, total: FloatArray, branches: list[Branch], branch: int, score: float, *,
-    what: str, unit: str, about_target: bool,
+    what: str, unit: str,
 ) -> Evidence:  # fmt: skip
     """What all layers together give each patch: ``total [tokens]``, seen from the answer."""
     taken = branches if branch < 0 else [_branch(branches, branch)]
@@ -244,7 +246,6 @@ def _through(
         what=what,
         unit=unit,
         signed=False,
-        about_target=about_target,
         options=options,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,7 +48,6 @@ class Evidence:
     what: str = "evidence"  # a noun for the values: attention, relevance, activation
     unit: str = "logits"
     signed: bool = True  # whether values below 0 are possible, and mean the opposite
-    about_target: bool = True  # False where every expression would get the same map
     maps: Maps | None = None  # what lies behind the values, for a picture: layers, heads, features
 
 
@@ -56,6 +55,69 @@ Method = Callable[..., Evidence]
 METHODS: Final = Registry[Method]("method")
 Reason = Callable[[BaseModel], str]
 _REASONS: Final[dict[Method, Reason]] = {}
+
+#: How tables and pictures list the methods; one that is not here comes last.
+ORDER: Final = (
+    "regions", "dncshap", "shap", "kernelshap", "lime", "occlusion", "rise", "cam", "gradcam",
+    "gradcam++", "layercam", "ig", "attention", "rollout", "gradrollout", "activations",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What may be asked of a method, known before it runs."""
+
+    baseline: bool = True  # compares the crop with a baseline, which may be chosen
+    about_target: bool = True  # False where every expression would get the same map
+
+
+_TRAITS: Final[dict[Method, Traits]] = {}
+
+
+def traits(*, baseline: bool = True, about_target: bool = True) -> Callable[[Method], Method]:
+    """Decorator for a method that has not all of the usual :class:`Traits`."""
+
+    def add(method: Method) -> Method:
+        _TRAITS[method] = Traits(baseline, about_target)
+        return method
+
+    return add
+
+
+def traits_of(name: str) -> Traits:
+    """The traits of a registered method.
+
+    >>> traits_of("regions").baseline
+    True
+    """
+    return _TRAITS.get(METHODS.get(name), Traits())
+
+
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Methods, which may carry options or a comma and a comment, as :data:`ORDER` lists them.
+
+    >>> in_order(["cam", "dncshap, printed", "dncshap:levels=4", "regions"])
+    ['regions', 'dncshap, printed', 'dncshap:levels=4', 'cam']
+    """
+
+    def place(text: str) -> tuple[int, str]:
+        name = text.partition(":")[0].partition(",")[0]
+        return (ORDER.index(name) if name in ORDER else len(ORDER), text)
+
+    return sorted(methods, key=place)
+
+
+def read_method(text: str) -> tuple[str, dict[str, Any]]:
+    """A method that may carry options, such as ``dncshap:levels=4,contexts=owen``.
+
+    Raises UnknownNameError for a method or option that does not exist, InputError for a value.
+
+    >>> read_method("dncshap:levels=4,contexts=owen")
+    ('dncshap', {'levels': 4, 'contexts': 'owen'})
+    """
+    name, colon, tail = text.partition(":")
+    METHODS.get(name)
+    return name, read_options(name, tail.split(",")) if colon else {}
 
 
 def needs(reason: Reason) -> Callable[[Method], Method]:
@@ -84,14 +146,14 @@ def why_not(name: str, model: BaseModel) -> str:
 
 
 def supported(model: BaseModel) -> list[str]:
-    """Names of the methods that work on a model, in the order of registration.
+    """Names of the methods that work on a model, in the order of :data:`ORDER`.
 
     >>> from mien.runtime import Model
     >>> from mien.weights import locate
     >>> "regions" in supported(Model(locate("mien")))
     True
     """
-    return [name for name in METHODS.names() if not why_not(name, model)]
+    return [name for name in in_order(METHODS.names()) if not why_not(name, model)]
 
 
 def check_supported(name: str, model: BaseModel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import spread
 from mien.runtime import BaseModel
 
@@ -15,6 +15,7 @@ def needs_map(model: BaseModel) -> str:
 
 
 @METHODS.register("cam")
+@traits(baseline=False)
 @needs(needs_map)
 def cam(case: Case) -> Evidence:
     """The class activation map (Zhou et al. 2016, arXiv:1512.04150), one forward pass.

@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs
+from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.types import FloatArray, InputError
 
 
 @METHODS.register("gradcam")
+@traits(baseline=False)
 @needs(needs_layers)
 def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), in logits.
@@ -28,6 +29,7 @@ def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
 
 
 @METHODS.register("gradcam++")
+@traits(baseline=False)
 @needs(needs_layers)
 def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): places weighted by gradients.
@@ -39,6 +41,7 @@ def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
 
 
 @METHODS.register("layercam")
+@traits(baseline=False)
 @needs(needs_layers)
 def layercam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943): weighted place by place.

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.terminal import HeadName, Seed, out, progress, say
 from mien.types import InputError
-
-out, err = Console(), Console(stderr=True)
 
 
 def judge(
@@ -35,8 +32,8 @@ def judge(
         Path | None, typer.Option(help='A table of your own: happy = ["mouth", "cheeks"], ...')
     ] = None,
     detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
-    head: Annotated[str | None, typer.Option(help="Of a model with several.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample and of every random step.")] = 0,
+    head: HeadName = None,
+    seed: Seed = 0,
 ) -> None:
     """Explain the same faces by every method, and measure which explanation to trust.
 
@@ -57,12 +54,10 @@ def judge(
     work.entries_for(recognizer, methods)  # a wrong name fails before the work
     faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
     output.mkdir(parents=True, exist_ok=True)
-    columns = (TextColumn("faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("faces", total=len(faces))
+    with progress(len(faces), "faces") as advance:
         verdict = work.judge(
             recognizer, faces, methods=methods, expected=expected, shaken=shaken, seed=seed,
-            on_face=lambda done, _all: bar.update(task, completed=done),
+            on_face=lambda _done, _all: advance(),
         )  # fmt: skip
     cells = report.brief_rows(verdict)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -70,7 +65,7 @@ def judge(
         table.add_column(escape(name), justify="right" if i else "left", min_width=5, no_wrap=not i)
     for row in cells[1:]:
         table.add_row(*(escape(text) for text in row))
-    out.print(escape(report.headline(verdict)), soft_wrap=True, highlight=False)
+    say(report.headline(verdict))
     out.print(table)
     for path in report.write(verdict, output):
-        out.print(escape(str(path)), soft_wrap=True, highlight=False)
+        say(str(path))

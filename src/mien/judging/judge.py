@@ -10,14 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from mien.explainers import explain_crop, supported
-from mien.explainers.base import METHODS, check_supported, checked_options
+from mien.explainers.base import check_supported, checked_options, in_order, read_method
 from mien.judging.action_units import Expected, expected_regions
 from mien.judging.faces import Numbers, bench, measured
 from mien.judging.measures import permutation_p
 from mien.judging.randomised import randomised
 from mien.metrics import bootstrap_interval
 from mien.recognizer import Recognizer
-from mien.registry import choose
 from mien.sampling import Sampled
 from mien.types import FloatArray, InputError
 
@@ -72,8 +71,6 @@ def entries_for(recognizer: Recognizer, methods: Sequence[str] | None = None) ->
     A name may carry options, as in ``dncshap:levels=4,contexts=owen``. Raises UnknownNameError
     and InputError for names and options that do not exist.
     """
-    from mien.explainers.base import read_options
-
     if methods is None:
         names = [*supported(recognizer.model), *VARIANTS]
         # what stands for an attribution method here needs to be about the answer
@@ -83,26 +80,14 @@ def entries_for(recognizer: Recognizer, methods: Sequence[str] | None = None) ->
         if text in VARIANTS:
             method, options = VARIANTS[text]
         else:
-            method, _, tail = text.partition(":")
-            choose("method", method, METHODS.names())
-            given = read_options(method, tail.split(",")) if tail else {}
+            method, given = read_method(text)
             options = {**BUDGET.get(method, {}), **given}
         check_supported(method, recognizer.model)
         found.append(Entry(text, method, checked_options(method, dict(options))))
     if len({entry.name for entry in found}) < len(found):
         raise InputError(f"expected each method once, got {', '.join(methods)}")
-    return tuple(sorted(found, key=lambda e: _order(e.name)))
-
-
-ORDER: Final = (
-    "regions", "dncshap", "shap", "kernelshap", "lime", "occlusion", "rise", "cam", "gradcam",
-    "gradcam++", "layercam", "ig", "attention", "rollout", "gradrollout",
-)  # fmt: skip
-
-
-def _order(name: str) -> tuple[int, str]:
-    base = name.partition(",")[0].partition(":")[0]
-    return (ORDER.index(base) if base in ORDER else len(ORDER), name)
+    by_name = {entry.name: entry for entry in found}
+    return tuple(by_name[name] for name in in_order(by_name))
 
 
 def judge(

@@ -18,9 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.recipe import Recipe, read_recipe
+from mien.terminal import out, say
 from mien.types import InputError, MissingExtraError
-
-out = Console()
 
 
 def _need_torch() -> None:
@@ -118,12 +117,8 @@ def train(
         return  # one process of several speaks
     from mien.report import headline
 
-    _say(said or headline(chosen, run.report))
-    _say(f"report: {run.folder / 'report.html'}")
-
-
-def _say(text: str) -> None:
-    out.print(escape(text), soft_wrap=True, highlight=False)
+    say(said or headline(chosen, run.report))
+    say(f"report: {run.folder / 'report.html'}")
 
 
 def _show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
@@ -155,14 +150,14 @@ def _search(recipe: Recipe, data: Path, folder: Path, *, said: str, **how: Any) 
             what = f"validation {trial.accuracy:.2%}"
         values = ", ".join(f"{short(k)} {written(v)}" for k, v in trial.point.items())
         ahead = f"; about {left / 60:.0f} min left" if left > 30 else ""
-        _say(f"{done} of {wanted}: {what} ({values}){ahead}")
+        say(f"{done} of {wanted}: {what} ({values}){ahead}")
 
     found = search(recipe, data, folder, tell=tell, **how)
     write_summary(found)
     header, rows = table(found)
     _show(header, [[cell.partition(": ")[0] for cell in row] for row in rows[:10]])
-    _say(said or headline(recipe.at(found.best.point), found.run.report))
-    _say(f"all trials: {folder / 'search.md'}; the best one's report: "
+    say(said or headline(recipe.at(found.best.point), found.run.report))
+    say(f"all trials: {folder / 'search.md'}; the best one's report: "
          f"{found.best.folder / 'report.html'}")  # fmt: skip
 
 

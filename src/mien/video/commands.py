@@ -10,26 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.terminal import Contempt, Detector, HeadName, ModelName, err, fail, out, say
 from mien.types import InputError
-
-out, err = Console(), Console(stderr=True)
 
 Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
 Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
 Overlay = Annotated[
     str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
 ]
-Detector = Annotated[
-    str, typer.Option(help="auto, blazeface, blazeface-near, yunet, haar or none.")
-]
-ModelName = Annotated[str, typer.Option(help="mien, mien-int8, or the path of a model.")]
-HeadName = Annotated[str | None, typer.Option(help="ferplus (the default) or fer2013.")]
-Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
 TimelineFile = Annotated[
     Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")
 ]
@@ -100,18 +92,18 @@ def video(
     written = [] if summary is None else result.save(summary)
     for name, path in (("annotated", output), ("table", timeline)):
         if path is not None:
-            _say(f"{name}: {path}")
+            say(f"{name}: {path}")
     for path in written:
-        _say(f"{path.stem}: {path}")
+        say(f"{path.stem}: {path}")
     how = "not smoothed" if options.smoothing == 0 else f"smoothed over {options.smoothing:g} s"
     rate = result.frames / max(result.seconds, 1e-9)
-    _say(f"{result.looked_at:,} of {result.frames:,} frames looked at, {how}; "
+    say(f"{result.looked_at:,} of {result.frames:,} frames looked at, {how}; "
          f"{result.seconds:.1f} s, {rate:.0f} frames/s")  # fmt: skip
     if result.stopped:
-        _fail(f"stopped after {result.frames} frames; what was done is written")
+        fail(f"stopped after {result.frames} frames; what was done is written")
         raise typer.Exit(130)
     if result.problem:
-        _fail(f"{result.problem}; what was there is done")
+        fail(f"{result.problem}; what was there is done")
         raise typer.Exit(1)
 
 
@@ -194,11 +186,3 @@ def webcam(
         f"from picture to answer {meter.median * 1000:.0f} ms (median), "
         f"{meter.missed} pictures skipped"
     ), soft_wrap=True, highlight=False)  # fmt: skip
-
-
-def _say(text: str) -> None:
-    out.print(escape(text), soft_wrap=True, highlight=False)
-
-
-def _fail(text: str) -> None:
-    err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)

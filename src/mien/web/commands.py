@@ -8,12 +8,11 @@ import signal
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from mien.terminal import Contempt, Detector, HeadName, ModelName, err, out
 from mien.types import InputError, MissingExtraError
 
-out, err = Console(), Console(stderr=True)
 GRACE = 30  # seconds in which answers that are under way are finished
 
 
@@ -22,19 +21,10 @@ def serve(
         str, typer.Option(help="Address to listen on; others than 127.0.0.1 can be reached.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8571,
-    model: Annotated[
-        str,
-        typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run."),
-    ] = "mien",
-    head: Annotated[
-        str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
-    ] = None,
-    contempt: Annotated[
-        bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")
-    ] = False,
-    detector: Annotated[
-        str, typer.Option(help="auto, blazeface, yunet, haar, or none where images are crops.")
-    ] = "auto",
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+    detector: Detector = "auto",
     token: Annotated[
         str | None,
         typer.Option(envvar="MIEN_TOKEN", help="Asked of every caller. Better set MIEN_TOKEN."),

@@ -16,12 +16,14 @@ import numpy as np
 from PIL import Image
 
 from mien.explainers.base import METHODS, read_options
-from mien.explanation import Explanation, Explanations, footnote, painted
+from mien.explanation import Explanation, Explanations
 from mien.recognizer import Recognizer
 from mien.runtime import BaseModel
+from mien.sheets import painted
 from mien.types import FloatArray, InputError, MienError, UnknownNameError
 from mien.web.limits import Header, Refusal, read_header
 from mien.web.settings import Limits
+from mien.words import footnote
 
 if TYPE_CHECKING:
     from mien.models.base import Spec  # which imports torch
