@@ -47,6 +47,7 @@ for _command in (training.train, training.recipes, training.compare, training.ex
     app.command()(_command)
 app.command()(explaining.explain)
 app.command()(judging.judge)
+app.command()(judging.atlas)
 app.command()(videos.video)
 app.command()(videos.webcam)
 app.command()(batches.batch)
