@@ -56,7 +56,7 @@ def test_explain_takes_every_option(run: Run, photo: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     saved = json.loads(out.with_suffix(".mien.json").read_text())[0]
-    assert saved["options"] == {"levels": 4, "contexts": "owen"}
+    assert saved["options"] == {"levels": 4, "contexts": "owen", "snap": False}
     assert (saved["target"], saved["against"]) == ("fear", "surprise")
     assert saved["baseline"] == "blur"
 

@@ -1,0 +1,160 @@
+"""Several methods on one face, contrasts, outlines, and explanations in words."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien import draw
+from mien.explainers import every_method, supported
+from mien.types import ImageArray, InputError, UnknownNameError
+from tests.conftest import PORTRAIT
+from tests.test_cli import one_line
+
+Run = Callable[..., "CompletedProcess[str]"]
+SEVERAL = ["cam", "dncshap:levels=3", "regions"]
+
+
+@pytest.fixture(scope="module")
+def several(crops_only: mien.Recognizer, face_crop: ImageArray) -> mien.Explanations:
+    return crops_only.explain(face_crop, method=SEVERAL)
+
+
+def test_several_methods_follow_one_another_with_their_options(
+    several: mien.Explanations, crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    assert [e.method for e in several] == ["cam", "dncshap", "regions"]
+    assert several[1].players == 8
+    alone = crops_only.explain(face_crop, method="dncshap", options={"levels": 3})[0]
+    np.testing.assert_array_equal(several[1].values, alone.values)
+
+
+def test_their_picture_is_one_sheet_for_the_face(
+    several: mien.Explanations, crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    one, all_three = several[:1].picture(), several.picture()
+    assert 1000 <= all_three.shape[1] <= 1200
+    assert all_three.shape[0] < 2 * one.shape[0]
+    two_faces = crops_only.explain([face_crop, face_crop], method=SEVERAL[:2], names=["a", "b"])
+    pair = crops_only.explain(face_crop, method=SEVERAL[:2], names=["a"])
+    assert two_faces.picture().shape[0] == 2 * pair.picture().shape[0]
+
+
+def test_all_is_every_method_that_can_answer_the_question(crops_only: mien.Recognizer) -> None:
+    model = crops_only.model
+    assert every_method(model) == supported(model)
+    assert every_method(model, "sad") == supported(model)  # all of its methods have a target
+
+
+def test_a_network_that_looks_the_same_for_all_is_left_out_of_a_contrast() -> None:
+    pytest.importorskip("timm")
+    from mien.models import create
+    from mien.models.tiny import TINY
+    from mien.models.torch_model import TorchModel
+
+    net, spec = create("vit-small", classes=6, **TINY["vit-small"])
+    model = TorchModel(net, spec, ("happy", "surprise", "sad", "angry", "disgust", "fear"))
+    left_out = set(every_method(model)) - set(every_method(model, "sad"))
+    assert left_out == {"attention", "rollout", "activations"}
+
+
+def test_a_baseline_goes_to_the_methods_that_take_one(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    cam, regions = crops_only.explain(face_crop, method=["cam", "regions"], baseline="black")
+    assert regions.baseline == "black"
+    assert cam.baseline == "none (bias)"
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "text"),
+    [
+        ({"method": ["cam", "regoins"]}, UnknownNameError, "did you mean 'regions'"),
+        ({"method": ["cam", "cam"]}, InputError, "each once"),
+        ({"method": []}, InputError, "one method or more"),
+        ({"method": ["cam", "dncshap:level=3"]}, UnknownNameError, "did you mean 'levels'"),
+        ({"method": ["cam", "dncshap:levels=x"]}, InputError, "expected int"),
+        ({"method": SEVERAL, "options": {"levels": 3}}, InputError, "for one method"),
+    ],
+)
+def test_wrong_calls_are_refused(
+    how: dict[str, object], error: type[Exception], text: str, crops_only: mien.Recognizer,
+    face_crop: ImageArray,
+) -> None:  # fmt: skip
+    with pytest.raises(error, match=text):
+        crops_only.explain(face_crop, **how)  # type: ignore[arg-type]  # as a wrong caller would
+
+
+def test_the_paragraph_says_the_numbers_of_the_record(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    e = crops_only.explain(face_crop)[0]
+    text = e.paragraph
+    assert text == e.to_dict()["paragraph"]
+    assert f"raises the score of happy by {e.total:.1f} logits" in text
+    for name, value in re.findall(r"(\w+) ([+-]\d\.\d)[,.]", text):
+        assert f"{e.regions[name]:+.1f}" == value
+    a, b, together = re.findall(r"The (\w+) and the (\w+) interact most \(([+-]\d\.\d)\)", text)[0]
+    off_diagonal = [abs(v) for x, row in e.interactions.items() for y, v in row.items() if x != y]
+    assert f"{e.interactions[a][b]:+.1f}" == together
+    assert abs(e.interactions[a][b]) == max(off_diagonal)
+    assert f"{e.background_share:.0%} of the evidence lies on the background" in text
+    assert f"{e.areas['background']:.0%} of the crop" in text
+
+
+def test_the_paragraph_says_what_was_asked(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    denied = crops_only.explain(face_crop, target="sad")[0].paragraph
+    assert "what speaks for sad, which it does not answer" in denied
+    assert "lowers the score of sad" in denied
+    pair = crops_only.explain(face_crop, target="fear", against="surprise")[0].paragraph
+    assert "why fear rather than surprise" in pair
+    assert "the score of fear above surprise" in pair
+    loose = crops_only.explain(face_crop, method="occlusion")[0].paragraph
+    assert "need not add up" in loose
+    cam = crops_only.explain(face_crop, method="cam")[0].paragraph
+    assert "the network's own bias" in cam
+
+
+def test_outlines_follow_the_parts_at_any_size() -> None:
+    labels = np.array([[0, 0, 1, 1]] * 4)
+    lined = draw.outlined(np.full((40, 40, 3), 255, np.uint8), labels)
+    dark = (lined < 255).all(axis=2)
+    assert dark[:, 19].all()
+    assert dark.sum() == 40
+
+
+def test_a_contrast_names_both_expressions_at_the_ends_of_its_legend() -> None:
+    named = draw.legend(264, 1.0, "logits", ends=("sad", "fear"))
+    assert (named != draw.legend(264, 1.0, "logits")).any()
+    assert (named[:14] == draw.legend(264, 1.0, "logits")[:14]).all()  # the colours are the same
+
+
+def test_the_command_compares_methods(run: Run, tmp_path: Path) -> None:
+    photo = Path(shutil.copy(PORTRAIT, tmp_path / "photo.jpg"))
+    done = run("explain", str(photo), "-m", "cam", "-m", "rise:samples=50", "--seed", "4")
+    assert done.returncode == 0, done.stderr
+    assert "rise" in done.stdout
+    records = json.loads((tmp_path / "photo.mien.json").read_text())
+    assert [r["method"] for r in records] == ["cam", "rise"]
+    assert records[1]["seed"] == 4
+    with Image.open(tmp_path / "photo.mien.png") as image:
+        assert image.size[0] >= 1000
+    for args, text in (
+        (("-m", "all", "-m", "cam"), "'all' alone"),
+        (("-m", "regions", "-m", "cam", "--levels", "3"), "-m dncshap:levels=4"),
+        (("-m", "all", "--option", "levels=3"), "-m dncshap:levels=4"),
+    ):
+        failed = run("explain", str(photo), *args)
+        assert failed.returncode == 2
+        assert text in one_line(failed)
