@@ -34,6 +34,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.cost_model --write
+	$(BIN)/python -m benchmarks.explanations
+	$(BIN)/python -m benchmarks.serve
 
 model: $(VENV)/.dev
 	$(BIN)/python -m training.prepare $(DATA) $(BUILD)

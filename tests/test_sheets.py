@@ -129,8 +129,8 @@ def test_the_paragraph_says_what_was_asked(
 def test_outlines_follow_the_parts_at_any_size() -> None:
     labels = np.array([[0, 0, 1, 1]] * 4)
     lined = draw.outlined(np.full((40, 40, 3), 255, np.uint8), labels)
-    dark = (lined < 255).all(axis=2)
-    assert dark[:, 19].all()
+    dark = np.all(lined < 255, axis=2)
+    np.testing.assert_array_equal(np.argwhere(dark)[:, 1], 19)
     assert dark.sum() == 40
 
 

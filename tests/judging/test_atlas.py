@@ -79,7 +79,8 @@ def test_the_mean_of_one_face_is_its_own_map(
     found = a.atlas(crops_only, [one], methods=["cam"])
     mean = found.means["cam"][one.truth]
     # its own landmarks are the mean layout, so nothing is moved
-    direct = a.warped(one.crop.image.astype(float), a.registration(*[one.crop.landmarks] * 2, 96))
+    points = one.crop.landmarks
+    direct = a.warped(one.crop.image.astype(float), a.registration(points, points, a.SIZE))
     np.testing.assert_allclose(found.face, direct, atol=1)
     assert mean.faces == 1
     assert mean.regions["nose"][0] == mean.regions["nose"][1] == mean.regions["nose"][2]

@@ -200,27 +200,27 @@ def picture(found: Atlas) -> ImageArray:
     rows = [draw.side_by_side([_tile(head) for head in heads], GAP)]
     for entry in found.entries:
         means = found.means[entry.name]
-        limit = max((float(np.abs(m.values).max()) for m in means.values()), default=1.0)
         some = next(iter(means.values()))
-        title = f"{entry.name}: mean {some.unit}, one scale for the row"
+        title = f"{entry.name}: regions with the largest mean {some.unit.split(' per ')[0]} below"
         tiles = []
         for name in names:
             if name not in means:
                 tiles.append(_tile(draw.wrapped("no face answered so", TILE, 12, draw.PALE)))
                 continue
             mean = means[name]
+            limit = float(np.abs(mean.values).max())
             over = draw.overlay(face, mean.values, limit, signed=mean.signed)
             tiles.append(
                 draw.stack([draw.outlined(over, found.labels),
                             draw.wrapped(first(mean), TILE, 12, draw.PALE)], 4)
             )  # fmt: skip
         rows += [draw.wrapped(title, width, 14),
-                 draw.side_by_side([_tile(tile) for tile in tiles], GAP),
-                 draw.legend(2 * TILE, limit, some.unit, signed=some.signed)]  # fmt: skip
+                 draw.side_by_side([_tile(tile) for tile in tiles], GAP)]  # fmt: skip
     said = (
         f"Mean maps over the faces that {found.model.split(' ')[0]} answers rightly, on their mean "
-        "face; regions with the largest mean values below"
+        "face, each at its own scale"
     )
+    rows.append(draw.legend(2 * TILE, 1.0, "of each map's largest value"))
     return draw.frame(draw.stack([draw.wrapped(said, width, 17), *rows], 12), 24)
 
 
