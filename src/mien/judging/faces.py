@@ -146,6 +146,7 @@ def measured(
         found["pointing"] = measures.pointing(values, near)
         found["inside"] = measures.mass_inside(values, truth)
         found["chance"] = float(near.mean())
+        found["edges"] = measures.pointing(measures.edges(place.face.crop.pixels), near)
     if randomised is not None:
         found |= _shaken(place, result, dict(options), randomised)
     return found

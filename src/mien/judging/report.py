@@ -34,6 +34,7 @@ MAIN: Final[dict[str, tuple[str, str]]] = {
     "background": ("background", ".0%"),
     "pointing": ("pointing", ".2f"),
     "chance": ("chance", ".2f"),
+    "edges": ("edges", ".2f"),
     "pointing, randomised": ("pointing, randomised", ".2f"),
     "inside": ("inside", ".2f"),
 }
@@ -57,8 +58,9 @@ MEANING: Final[dict[str, str]] = {
     "sparseness": "0 for an even map, 1 for a single pixel; neither is better",
     "background": "share of the evidence beside the face",
     "pointing": "whether the strongest pixel lies in or near the true evidence of a drawn face",
-    "chance": "what a pixel at random would reach in the column before",
-    "pointing, randomised": "the same for the network whose weights are shuffled",
+    "chance": "what a pixel at random would reach in the pointing game",
+    "edges": "what the strongest edge of the picture would reach: a chance that knows contrast",
+    "pointing, randomised": "the pointing game of the network whose weights are shuffled",
     "inside": "share of the evidence in the true evidence of a drawn face",
 }
 
@@ -227,6 +229,7 @@ def html(verdict: Verdict, picture: bytes) -> str:
 
 
 SHOWN: Final = ("gap", "infidelity", "exact Shapley", "dice 20%", "randomised", "pointing")
+LOWER: Final = ("infidelity", "randomised")  # of which less is better
 
 
 def figure(verdict: Verdict) -> ImageArray:
@@ -238,9 +241,11 @@ def figure(verdict: Verdict) -> ImageArray:
         if not values:
             continue
         texts = {name: f"{value:.2f}" for name, value in values.items()}
+        best = (min if key in LOWER else max)(values.values())
         bars = draw.bars(
             {n: float(np.clip(v, 0, 1)) for n, v in values.items()}, 300, texts=texts,
             colours=dict.fromkeys(values, draw.AGAINST), names=128,
+            strong=next(name for name, value in values.items() if value == best),
         )  # fmt: skip
         title = draw.wrapped(titles[key], 300, 15)
         note = draw.wrapped(MEANING[titles[key]], 300, 11, draw.PALE)
