@@ -257,5 +257,33 @@ def test_sums_stay_small_however_long_the_clip(looker: mien.Recognizer, clip: Pa
     assert collect.faces()[0].seconds == pytest.approx(5_000)
 
 
+def test_a_face_found_now_and_then_is_not_in_sight_for_longer_than_the_clip(
+    looker: mien.Recognizer, clip: Path
+) -> None:
+    faces = next(video.stream(clip, looker)).faces[:1]
+    collect = Collector(looker.labels, interval=0.1)
+    for number in range(10):
+        frame = video.Frame.of(number, number / 10, clips.empty())
+        found = faces if number in (1, 4, 9) else ()
+        collect.add(video.FrameResult(frame, found, True, "a"))
+    assert collect.faces()[0].seconds == pytest.approx(0.9)  # from 0.1 to the clip's end
+
+
+def test_the_timeline_reaches_the_end_of_the_clip(looker: mien.Recognizer, clip: Path) -> None:
+    faces = next(video.stream(clip, looker)).faces
+    collect = Collector(looker.labels, interval=1 / 12)
+    for number in range(36):
+        frame = video.Frame.of(number, round(number / 12, 3), clips.empty())
+        collect.add(video.FrameResult(frame, faces, True, "a"))
+    series = collect.series(faces[0].prediction.face_id or 0)
+    assert not np.isnan(series).any()
+    assert len(series) * collect.width == pytest.approx(collect.end, abs=collect.width / 2)
+
+
+def test_more_looks_than_frames_are_one_look_a_frame() -> None:
+    assert video.Options(fps=50).interval(10) == 0.1
+    assert video.Options(fps=5).interval(10) == 0.2
+
+
 def test_times_are_written_as_people_read_them() -> None:
     assert [clock(s) for s in (0, 61.04, 3600)] == ["0:00.0", "1:01.0", "1:00:00"]

@@ -15,7 +15,7 @@ import pytest
 import mien
 from mien.types import InputError
 from mien.video.camera import Camera, Window
-from mien.video.commands import seconds
+from mien.video.commands import seconds, webcam
 from mien.video.frames import Options
 from mien.video.live import Meter, run
 from mien.video.reader import read_frames
@@ -67,7 +67,10 @@ def test_a_damaged_clip_is_exit_code_1_and_its_results_are_there(tmp_path: Path)
         (("video", "{clip}", "--overlay", "cam"), "give it an --output"),
         (("video", "{clip}", "--every", "0"), "every"),
         (("video", "{clip}", "-o", "a.gif"), ".mp4"),
-        (("webcam",), "no display"),
+        (("video", "{clip}", "--fps", "inf"), "fps"),
+        (("video", "{clip}", "--summary", "{clip}"), "expected a folder, got a file"),
+        (("webcam", "--record", "a.mp4"), "no display"),
+        (("webcam", "--text", "--source", "{clip}", "--record", "{clip}"), "is the clip itself"),
         (("webcam", "--text", "--source", "absent.mp4"), "no such file"),
     ],
 )
@@ -136,6 +139,17 @@ def test_live_pictures_are_written_only_where_asked(
 def test_a_camera_that_is_not_there_is_one_line() -> None:
     with pytest.raises(InputError, match="camera 99"):
         Camera(99)
+
+
+def test_without_a_display_the_page_takes_the_windows_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("mien.video.camera.has_display", lambda: False)
+    monkeypatch.setattr("mien.web.commands.serve", lambda **options: asked.append(options))
+    webcam(detector="haar", contempt=True)
+    assert asked == [{"model": "mien", "head": None, "contempt": True, "detector": "haar"}]
+    assert "Camera" in "".join(capsys.readouterr())
 
 
 def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:

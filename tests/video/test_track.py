@@ -137,6 +137,7 @@ def test_frames_are_taken_at_the_rate_asked_for() -> None:
     [
         ({"every": 0}, "every"),
         ({"fps": 0.0}, "fps"),
+        ({"fps": math.inf}, "fps"),
         ({"fps": 2.0, "every": 2}, "leave one out"),
         ({"smoothing": -1.0}, "smoothing"),
         ({"smoothing": math.nan}, "smoothing"),

@@ -93,6 +93,8 @@ class Analysis:
 def check_folder(folder: str | Path) -> Path:
     """The folder, made where it is not there; InputError where it cannot be written to."""
     folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder}: expected a folder, got a file; give another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -101,9 +103,17 @@ def check_folder(folder: str | Path) -> Path:
     return folder
 
 
+def check_apart(source: str | Path, *outputs: str | Path | None) -> None:
+    """Raise InputError where an output would be written over the clip."""
+    for place in (Path(p) for p in outputs if p is not None):
+        if place.exists() and place.samefile(source):
+            raise InputError(f"{place}: is the clip itself; give another name")
+
+
 def analyse(
     source: str | Path,
     *,
+    name: str | None = None,
     recognizer: Recognizer | None = None,
     options: Options = DEFAULTS,
     output: str | Path | None = None,
@@ -118,6 +128,8 @@ def analyse(
     ----------
     source
         A video of any kind that FFmpeg reads.
+    name
+        What stands in the rows' ``input``; default: the path.
     recognizer
         What finds and answers; default: ``mien.load()``. Several calls may share one, also from
         several threads.
@@ -137,10 +149,7 @@ def analyse(
     """
     started = time.perf_counter()
     clip = probe(source)
-    sources = [Path(p) for p in (output, timeline) if p is not None]
-    for place in sources:
-        if place.exists() and place.samefile(source):
-            raise InputError(f"{place}: is the clip itself; give another name")
+    check_apart(source, output, timeline)
     if output is not None:
         check_output(Path(output))
     if recognizer is None:
@@ -160,7 +169,7 @@ def analyse(
             sink = VideoSink(Path(output), clip)
             stack.push(closer(sink))
         results = stream(
-            frames, recognizer, options, name=str(source), rate=clip.fps,
+            frames, recognizer, options, name=name or str(source), rate=clip.fps,
             all_frames=output is not None,
         )  # fmt: skip
         stack.callback(results.close)

@@ -112,6 +112,13 @@ def _shots(number: int) -> Iterator[Frame]:
         capture.release()
 
 
+def has_display() -> bool:
+    """Whether a window has somewhere to be; only Linux says so beforehand."""
+    return not sys.platform.startswith("linux") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+
+
 class Window:
     """A window that shows pictures, by Tk; closed by its button, Escape or q.
 
@@ -119,9 +126,7 @@ class Window:
     """
 
     def __init__(self, title: str) -> None:
-        if sys.platform.startswith("linux") and not (
-            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        ):
+        if not has_display():
             raise InputError(
                 "there is no display for a window (DISPLAY is not set); use --text for rows on "
                 "stdout, or run mien serve and open its page, which can use the camera"

@@ -146,9 +146,12 @@ def webcam(
     """Show a camera's picture with what the faces express, and how late it is.
 
     Nothing is written unless --record or --timeline asks for it. Escape, q or Control-C ends.
+    Without a display, the page of mien serve shows the camera of the browser that opens it.
     """
+    from mien.media import exists
     from mien.recognizer import load
-    from mien.video.camera import Camera, Window
+    from mien.video.analysis import check_apart
+    from mien.video.camera import Camera, Window, has_display
     from mien.video.frames import Options
     from mien.video.live import Meter, run
     from mien.video.sink import check_output
@@ -156,6 +159,16 @@ def webcam(
     options = Options(smoothing=seconds(smoothing), overlay=overlay, batch=1)
     if record is not None:
         check_output(record)
+    if not source.isdigit() and exists(Path(source)):
+        check_apart(source, record, timeline)
+    # the page uses the browser's camera and writes nothing
+    plain = source == "0" and record is None and timeline is None and overlay == "none"
+    if not text and plain and not has_display():
+        from mien.web.commands import serve
+
+        say("there is no display for a window; the page shows the camera: open its tab Camera")
+        serve(model=model, head=head, contempt=contempt, detector=detector)
+        return
     window = None if text else Window("mien webcam")
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
     meter = Meter()

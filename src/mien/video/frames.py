@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,7 +40,7 @@ class Options:
         choose("overlay", self.overlay, OVERLAYS)
         if self.every < 1:
             raise InputError(f"every: expected 1 or more frames, got {self.every}")
-        if self.fps is not None and not self.fps > 0:
+        if self.fps is not None and not 0 < self.fps < math.inf:
             raise InputError(f"fps: expected more than 0 frames per second, got {self.fps}")
         if self.fps is not None and self.every != 1:
             raise InputError("expected every or fps, got both; leave one out")
@@ -52,7 +53,7 @@ class Options:
 
     def interval(self, rate: float) -> float:
         """Seconds between frames that are looked at, in a clip of so many frames per second."""
-        return 1 / self.fps if self.fps else self.every / rate
+        return max(1 / self.fps, 1 / rate) if self.fps else self.every / rate
 
 
 DEFAULTS = Options()

@@ -80,14 +80,17 @@ def open_clip(path: str | Path) -> Any:
     if not exists(path):
         raise InputError(f"{path}: no such file; give the path of a video")
     if path.is_dir():
-        raise InputError(f"{path}: expected a video, got a folder")
+        raise InputError(f"{path}: expected a video, got a folder; give the path of one file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: expected a video, but the file is empty; copy it again")
     av = need_av()
     try:
         # names of streams and such need not be UTF-8
         container = av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"{path}: expected a video, but it cannot be opened ({_reason(error)})"
+            f"{path}: expected a video, but it cannot be opened ({_reason(error)}); "
+            "give a file that FFmpeg plays"
         ) from error
     if not _videos(container):
         container.close()

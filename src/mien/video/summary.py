@@ -69,7 +69,7 @@ class _Face:
     first: float
     last: float
     answer: str
-    step: float = 0.0  # the time that the last frame stands for
+    step: float = 0.0  # seconds between the last frame and the look before it
     seconds: float = 0.0
     frames: int = 0
     held: dict[str, float] = field(default_factory=dict)
@@ -94,17 +94,21 @@ class Collector:
         self.width = 0.04  # seconds per bin
         self.end = 0.0
         self._faces: dict[int, _Face] = {}
+        self._looked: float | None = None
 
     def add(self, result: FrameResult) -> None:
         """Take one frame that was looked at."""
         time = result.frame.timestamp
         self.end = max(self.end, time + self.interval)
+        # what a face's last frame stands for, even where the face was away before it
+        step = 0.0 if self._looked is None else time - self._looked
+        self._looked = time
         while self.end > self.width * COLUMNS:
             self._double()
         for found in result.faces:
-            self._add_face(time, found)
+            self._add_face(time, step, found)
 
-    def _add_face(self, time: float, found: Tracked) -> None:
+    def _add_face(self, time: float, step: float, found: Tracked) -> None:
         row = found.prediction
         assert row.face_id is not None
         assert row.dominant_emotion is not None
@@ -115,7 +119,7 @@ class Collector:
         passed = time - face.last
         if 0 < passed <= self.gap:
             _hold(face, face.answer, passed)
-            face.step = passed
+            face.step = step
         elif face.frames:
             _hold(face, face.answer, face.step)  # it went away
         if answer != face.answer:
@@ -168,13 +172,14 @@ class Collector:
 
     def series(self, face_id: int) -> FloatArray:
         """Mean probabilities ``[bins, K]`` of a face over the clip; NaN where it is not seen."""
-        bins = int(np.ceil(self.end / self.width - 1e-6))
+        bins = max(round(self.end / self.width), 1)
         values = np.full((bins, len(self.labels)), np.nan)
         before = bins
         for place, sums in sorted(self._faces[face_id].bins.items()):
+            place = min(place, bins - 1)  # the end may cut the last one's
             if 0 < (place - before) * self.width <= self.gap + self.width:
                 values[before + 1 : place] = values[before]  # between two looks
-            own = max(round(self.interval / self.width), 1)  # what one look stands for
+            own = max(int(np.ceil(self.interval / self.width)), 1)  # what one look stands for
             values[place : place + own] = sums[:-1] / sums[-1]
             before = place
         return values
