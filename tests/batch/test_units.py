@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import socket
 import threading
 from collections import Counter
 from pathlib import Path
@@ -274,15 +276,27 @@ def test_wrong_sources_and_outputs_are_one_line(tmp_path: Path, photos: Path) ->
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=words):
             job.prepare(Settings((source,), **HAAR), place(str(tmp_path / "out")))
-        assert not (tmp_path / "out" / "_mien" / "job.json").exists()
+        assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="empty folder"):
         job.prepare(Settings((str(photos),), **HAAR), place(str(tmp_path / "used")))
     with pytest.raises(InputError, match="expected a folder, got a file"):
         job.prepare(Settings((str(photos),), **HAAR), place(str(tmp_path / "none.txt")))
-    wrong: list[dict[str, Any]] = [{"unit": 0}, {"fps": 0.0}]
+    with pytest.raises(InputError, match="cannot be made"):
+        job.prepare(Settings((str(photos),), **HAAR), place(str(tmp_path / "none.txt" / "out")))
+    wrong: list[dict[str, Any]] = [{"unit": 0}, {"fps": 0.0}, {"fps": math.inf}]
     for options in wrong:
         with pytest.raises(InputError, match="above 0"):
             Settings(("a",), **options)
+
+
+def test_a_cluster_where_nobody_listens_is_one_line_at_once(tmp_path: Path, photos: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999"):
+        with pytest.raises(InputError, match="expected a Ray cluster"):
+            job.score(Settings((str(photos),), **HAAR), str(tmp_path / "out"), address=address)
+    assert not (tmp_path / "out").exists()
 
 
 def test_settings_survive_their_file() -> None:

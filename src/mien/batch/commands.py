@@ -97,6 +97,7 @@ def _table(summary: Any) -> Table:
         table.add_row("errors", f"{count:,}", escape(kind))
     if summary.earlier:
         table.add_row("done before", f"{summary.earlier:,}", f"of {summary.units:,} units")
-    table.add_row("images per second", f"{summary.rate:,.1f}",
-                  f"{summary.seconds:.1f} s, {summary.workers} workers")  # fmt: skip
+    if summary.workers:
+        table.add_row("images per second", f"{summary.rate:,.1f}",
+                      f"{summary.seconds:.1f} s, {summary.workers} workers")  # fmt: skip
     return table

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import time
 import warnings
 from collections import Counter
@@ -76,6 +77,8 @@ def score(
     """
     ray = _need_ray()
     require_parquet()
+    if address is not None:
+        _reach(address)
     out = place(output)
     units, inputs = prepare(settings, out)
     done = finished(out, units)
@@ -119,11 +122,17 @@ def prepare(settings: Settings, out: Place) -> tuple[int, int]:
     # a wrong name fails here, in one line, not in every worker
     recognizer = load(settings.model, head=settings.head, contempt=settings.contempt,
                       detector=settings.detector, threads=1)  # fmt: skip
+    fresh = not out.exists()
     try:
         (out / "_mien" / "tries").make_folder()
     except OSError as error:
         raise InputError(f"{out}: cannot be made ({error.strerror or error})") from error
-    units, inputs = write_plan(settings, out / "_mien" / "plan.parquet")
+    try:
+        units, inputs = write_plan(settings, out / "_mien" / "plan.parquet")
+    except InputError:
+        if fresh and out.local:
+            _leave_nothing(out)
+        raise
     for folder in range(0, units, FOLDER):
         (out / f"{folder // FOLDER:05d}").make_folder()
     # the plan counts once this is there
@@ -132,6 +141,13 @@ def prepare(settings: Settings, out: Place) -> tuple[int, int]:
         "model": recognizer.model.identity, "detector": recognizer.detector.name,
     }, indent=1).encode())  # fmt: skip
     return units, inputs
+
+
+def _leave_nothing(out: Place) -> None:
+    """Remove the folders of a job that never began, where they are empty."""
+    for folder in (out / "_mien" / "tries", out / "_mien", out):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder.path)  # noqa: PTH106 - fsspec's paths are strings
 
 
 def finished(out: Place, units: int) -> set[int]:
@@ -259,6 +275,21 @@ def _running(ray: Any, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise InputError where nobody listens at HOST:PORT: Ray would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # auto and the like: Ray knows where to look
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{address}: expected a Ray cluster, but none answers there ({reason}); "
+            "give HOST:PORT of its head, or auto"
+        ) from error
 
 
 def _start(ray: Any, address: str | None, options: dict[str, Any]) -> None:

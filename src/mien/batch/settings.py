@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -30,7 +31,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.source:
             raise InputError("expected a source, got an empty list")
-        if self.unit < 1 or not self.fps > 0:
+        if self.unit < 1 or not 0 < self.fps < math.inf:
             raise InputError(
                 f"expected a unit of at least 1 image and fps above 0, got {self.unit} "
                 f"and {self.fps}"

@@ -83,7 +83,7 @@ class Place:
                 str(entry).rstrip("/").rsplit("/", 1)[-1]
                 for entry in self.fs.ls(self.path, detail=False)
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def walk(self) -> Iterator[Place]:
