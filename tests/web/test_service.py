@@ -21,6 +21,7 @@ from mien.explainers import supported
 from mien.types import InputError, ModelError
 from mien.web.app import create_app
 from mien.web.settings import Limits, Settings
+from tests.video import clips
 from tests.web.conftest import HOST, JPEG, VIDEO
 
 
@@ -144,6 +145,7 @@ def test_the_picture_is_a_png(client: TestClient, photo: bytes) -> None:
         ({"method": "dncshap", "option": "levels=12"}, "invalid"),
         ({"method": "dncshap", "option": "levels=x"}, "invalid"),
         ({"method": "dncshap", "option": "level=2"}, "unknown_name"),
+        ({"methods": "cam"}, "unknown_name"),
     ],
 )
 def test_a_wrong_question_is_422(
@@ -315,7 +317,12 @@ def test_metrics_count_what_was_asked(client: TestClient, photo: bytes) -> None:
 
 
 def test_settings_are_checked() -> None:
-    for wrong in ({"port": 70_000}, {"token": "short"}, {"token": "with\nline breaks"}):
+    for wrong in (
+        {"port": 70_000},
+        {"workers": -1},
+        {"token": "short"},
+        {"token": "with\nline breaks"},
+    ):
         with pytest.raises(InputError):
             Settings(**wrong)
     with pytest.raises(InputError, match="body"):
@@ -365,13 +372,38 @@ def test_a_video_is_a_job_whose_upload_is_deleted(client: TestClient, film: Path
     assert clip.content[4:8] == b"ftyp"
     part = client.get(f"/v1/video/{key}/clip.mp4", headers={"range": "bytes=0-9"})
     assert (part.status_code, len(part.content)) == (206, 10)
-    assert client.get(f"/v1/video/{key}/table.csv").text.startswith("input,frame,")
+    table = client.get(f"/v1/video/{key}/table.csv").text
+    assert table.startswith("input,frame,")
+    assert {line.partition(",")[0] for line in table.splitlines()[1:]} == {"clip"}
     folder = client.app.state.jobs.get(key).folder  # type: ignore[attr-defined]
     assert folder.stat().st_mode & 0o077 == 0
     assert sorted(p.name for p in folder.iterdir()) == ["clip.mp4", "table.csv"]
     assert client.delete(f"/v1/video/{key}").status_code == 200
     assert not folder.exists()
     assert code(client.get(f"/v1/video/{key}")) == (404, "not_found")
+
+
+def test_a_clip_that_breaks_off_is_told_without_the_server_s_paths(
+    client: TestClient, tmp_path: Path
+) -> None:
+    path = clips.write(tmp_path / "cut.mkv", 60)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    key = _job(client, path, fps="2")
+    _wait(client, key)
+    result = client.get(f"/v1/video/{key}/result").json()
+    assert result["problem"].startswith("the clip: says that it lasts 5.0 s")
+    assert result["options"]["fps"] == 2
+    assert result["looked_at"] < result["frames"] / 3
+
+
+def test_a_video_is_not_worked_on_other_than_asked(client: TestClient, film: Path) -> None:
+    for wrong, expected in (
+        ({"rate": "2"}, "unknown_name"),
+        ({"fps": "2", "every": "2"}, "invalid"),
+        ({"fps": "0"}, "invalid"),
+    ):
+        sent = client.post("/v1/video", params=wrong, content=film.read_bytes(), headers=VIDEO)
+        assert code(sent) == (422, expected)
 
 
 def test_a_cancelled_video_leaves_nothing(client: TestClient, film: Path) -> None:

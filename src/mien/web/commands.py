@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from typing import Annotated
 
 import typer
@@ -65,16 +66,26 @@ def serve(
         proxy_headers=False, timeout_graceful_shutdown=GRACE, timeout_keep_alive=30,
         lifespan="on",
     )  # fmt: skip
-    try:
-        socket = config.bind_socket()
-    except SystemExit:
-        raise InputError(
-            f"expected a free address, but {host}:{port} cannot be listened on; give another --port"
-        ) from None
-    _say(settings.local, settings.token, host, socket.getsockname()[1])
+    bound = _bound(host, port)
+    _say(settings.local, settings.token, host, bound.getsockname()[1])
     # uvicorn raises the signal again once all is answered: that is an end like any other
     signal.signal(signal.SIGTERM, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[socket])
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at an address; uvicorn's own would say what went wrong in a line of its own."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except OSError as error:
+        found.close()
+        raise InputError(
+            f"expected a free address, but {host}:{port} cannot be listened on "
+            f"({error.strerror or error}); give another --host or --port"
+        ) from error
+    return found
 
 
 def _say(local: bool, token: str | None, host: str, port: int) -> None:

@@ -217,8 +217,9 @@ class Jobs:
                 return
             job.state = "working"
             found = analyse(
-                job.upload, recognizer=self.recognizer, options=job.options, output=job.clip,
-                timeline=job.table, on_frame=look, progress=note, cancel=job.cancel,
+                job.upload, name="clip", recognizer=self.recognizer, options=job.options,
+                output=job.clip, timeline=job.table, on_frame=look, progress=note,
+                cancel=job.cancel,
             )  # fmt: skip
             if too_long:
                 job.state = "failed"
@@ -245,14 +246,15 @@ class Jobs:
                 shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def _without(error: MienError, job: Job) -> str:
+def _without(error: object, job: Job) -> str:
     """The error's text without the path of a temporary file."""
-    return str(error).replace(str(job.upload), "the clip")
+    return str(error).replace(str(job.upload), "the clip").replace(str(job.clip), "the clip")
 
 
 def _result(found: Analysis, job: Job) -> dict[str, Any]:
     result = found.to_dict()
     result["input"] = result["clip"]["path"] = "clip"
+    result["problem"] = found.problem and _without(found.problem, job)
     for entry, peak in zip(result["peaks"], found.peaks, strict=True):
         picture = base64.b64encode(png(peak.picture)).decode()
         entry["picture"] = f"data:image/png;base64,{picture}"

@@ -15,6 +15,9 @@ from typing import Final
 from PIL import Image
 from starlette.requests import Request
 
+from mien.registry import choose
+from mien.types import UnknownNameError
+
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 DRAINED = 100_000_000  # bytes of a refused body that are read, so that its sender can hear why
 TURNED = frozenset((5, 6, 7, 8))  # EXIF orientations that swap width and height
@@ -33,6 +36,16 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
     def body(self) -> dict[str, dict[str, str]]:
         """The JSON that callers get."""
         return {"error": {"code": self.code, "message": self.message}}
+
+
+def known_only(request: Request) -> None:
+    """422 for a parameter that the endpoint does not have: it would change nothing, silently."""
+    known = [str(field.alias) for field in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        try:
+            choose("parameter", name[:40], known)
+        except UnknownNameError as error:
+            raise Refusal(422, "unknown_name", str(error)) from error
 
 
 class Gate:

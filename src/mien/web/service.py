@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -19,7 +19,7 @@ from mien.web import schemas
 from mien.web.batching import Batcher
 from mien.web.describe import describe
 from mien.web.engine import Engine, Photo, Question
-from mien.web.limits import Gate, Refusal, limited, stated_length
+from mien.web.limits import Gate, Refusal, known_only, limited, stated_length
 from mien.web.metrics import Metrics
 from mien.web.settings import Settings
 
@@ -151,7 +151,8 @@ async def predict(request: Request) -> Response:
 
 
 @router.post(
-    "/explain", openapi_extra=BODY, response_model=schemas.ExplainAnswer,
+    "/explain", openapi_extra=BODY, dependencies=[Depends(known_only)],
+    response_model=schemas.ExplainAnswer,
     responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
 )  # fmt: skip
 async def explain(

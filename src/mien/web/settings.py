@@ -55,6 +55,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InputError(f"port: expected 0 to 65535, got {self.port}")
+        if self.workers < 0:
+            raise InputError(f"workers: expected 0 or more threads, got {self.workers}")
         if self.token is not None and not (len(self.token) >= 8 and self.token.isprintable()):
             raise InputError(
                 "token: expected 8 characters or more without line breaks; "

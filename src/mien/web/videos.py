@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from mien.types import InputError
 from mien.video import Options
 from mien.web import schemas
 from mien.web.jobs import Job, Jobs
-from mien.web.limits import Refusal, limited
+from mien.web.limits import Refusal, known_only, limited
 
 _GONE = {"model": schemas.Problem, "description": "no such job"}
 _EARLY = {"model": schemas.Problem, "description": "not done"}
@@ -42,7 +42,8 @@ def _jobs(request: Request) -> Jobs:
 
 
 @router.post(
-    "", status_code=202, openapi_extra=BODY, response_model=schemas.JobAnswer,
+    "", status_code=202, openapi_extra=BODY, dependencies=[Depends(known_only)],
+    response_model=schemas.JobAnswer,
     responses={**{code: schemas.REFUSALS[code] for code in (408, 413, 415, 503)}, 501: _LACKS},
 )  # fmt: skip
 async def submit(
@@ -51,6 +52,9 @@ async def submit(
         Literal["none", "cam", "regions"], Query(description="Evidence to draw on the faces.")
     ] = "none",
     every: Annotated[int, Query(ge=1, le=1000, description="Look at every n-th frame.")] = 1,
+    fps: Annotated[
+        float | None, Query(gt=0, le=240, description="Look at so many frames per second.")
+    ] = None,
     smoothing: Annotated[
         float, Query(ge=0, le=10, description="Seconds over which answers are smoothed.")
     ] = 0.3,
@@ -67,7 +71,7 @@ async def submit(
             f"expected the file itself (video/mp4, application/octet-stream), got {kind[:60]!r}",
         )  # fmt: skip
     try:
-        options = Options(every=every, smoothing=smoothing, overlay=overlay)
+        options = Options(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
     except InputError as error:
         raise Refusal(422, "invalid", str(error)) from error
     jobs = _jobs(request)
