@@ -299,6 +299,15 @@ def test_a_cluster_where_nobody_listens_is_one_line_at_once(tmp_path: Path, phot
     assert not (tmp_path / "out").exists()
 
 
+def test_an_address_that_ray_cannot_read_is_told_as_one() -> None:
+    class Ray:
+        def init(self, **options: Any) -> None:
+            raise ValueError(f"Invalid address format: {options['address']}")
+
+    with pytest.raises(InputError, match="nonsense: expected a Ray cluster"):
+        job._start(Ray(), "nonsense", {})
+
+
 def test_settings_survive_their_file() -> None:
     settings = Settings(("a", "s3://b"), contempt=True, fps=2.0)
     assert Settings.from_json(json.dumps(settings.to_dict())) == settings

@@ -292,6 +292,8 @@ def test_a_video_has_progress_and_a_timeline_that_follows(open_page: Open, film:
     page.wait_for_selector("#video-result")
     assert "2 faces in 24 frames" in page.inner_text("#video-result")
     assert page.locator(".timeline polygon").count() == 7
+    points = page.get_attribute(".timeline polygon >> nth=0", "points").split()
+    assert max(float(p.partition(",")[0]) for p in points) == pytest.approx(1000, abs=3)
     player = page.locator("#video-result video")
     until(page, "document.querySelector('#video-result video').readyState >= 2")
     assert player.evaluate("v => v.videoWidth") == 400

@@ -391,7 +391,7 @@ def test_a_clip_that_breaks_off_is_told_without_the_server_s_paths(
     key = _job(client, path, fps="2")
     _wait(client, key)
     result = client.get(f"/v1/video/{key}/result").json()
-    assert result["problem"].startswith("the clip: says that it lasts 5.0 s")
+    assert result["problem"].startswith("its header says 5.0 s")
     assert result["options"]["fps"] == 2
     assert result["looked_at"] < result["frames"] / 3
 

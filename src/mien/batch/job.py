@@ -299,7 +299,7 @@ def _start(ray: Any, address: str | None, options: dict[str, Any]) -> None:
             with _silent():
                 ray.init(address=address, **options)
             return
-        except ConnectionError as error:
+        except (ConnectionError, ValueError) as error:
             raise InputError(
                 f"{address}: expected a Ray cluster, but none answers there ({error})"
             ) from error

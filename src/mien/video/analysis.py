@@ -229,7 +229,7 @@ def _shorter(clip: Clip, end: float) -> str | None:
     if end + 1 / clip.fps >= said - max(0.5, 0.03 * said):
         return None
     return (
-        f"{clip.path}: says that it lasts {said:.1f} s, but its pictures end after {end:.1f} s; "
+        f"{clip.path}: its header says {said:.1f} s, but its pictures end after {end:.1f} s; "
         "it may be cut off"
     )
 

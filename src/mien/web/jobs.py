@@ -254,7 +254,7 @@ def _without(error: object, job: Job) -> str:
 def _result(found: Analysis, job: Job) -> dict[str, Any]:
     result = found.to_dict()
     result["input"] = result["clip"]["path"] = "clip"
-    result["problem"] = found.problem and _without(found.problem, job)
+    result["problem"] = found.problem and _without(found.problem, job).removeprefix("the clip: ")
     for entry, peak in zip(result["peaks"], found.peaks, strict=True):
         picture = base64.b64encode(png(peak.picture)).decode()
         entry["picture"] = f"data:image/png;base64,{picture}"

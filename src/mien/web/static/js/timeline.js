@@ -13,6 +13,9 @@ export class Timeline {
     this.result = result;
     this.colours = colours;
     this.end = Math.max(result.clip.duration || 0, ...result.curves.map((c) => c.times.at(-1) || 0), 0.1);
+    const { every, fps } = result.options;
+    this.step = fps ? Math.max(1 / fps, 1 / result.clip.fps) : every / result.clip.fps; // between looks
+    this.gap = Math.max(GAP, 2.5 * this.step);
     this.areas = s("g");
     this.head = s("line", { class: "head", y1: 0, y2: HIGH, x1: 0, x2: 0 });
     this.svg = s("svg", {
@@ -61,7 +64,7 @@ export class Timeline {
   nearest(time) {
     if (!this.curve) return null;
     const i = this.curve.times.findLastIndex((t) => t <= time + 1e-3);
-    if (i < 0 || time - this.curve.times[i] > GAP) return null;
+    if (i < 0 || time - this.curve.times[i] > this.gap) return null;
     const values = this.curve.values[i];
     const best = values.indexOf(Math.max(...values));
     return `${this.result.labels[best]} ${values[best].toFixed(2)}`;
@@ -73,7 +76,7 @@ export class Timeline {
     const { labels } = this.result;
     this.areas.replaceChildren();
     if (!this.curve) return;
-    for (const run of runs(this.curve, this.end)) {
+    for (const run of runs(this.curve, this)) {
       let below = run.map(() => 0);
       labels.forEach((label, k) => {
         const above = run.map((point, i) => below[i] + point.values[k]);
@@ -91,13 +94,13 @@ export class Timeline {
 }
 
 /** Stretches in which a face is in sight, with means over columns where there are too many points. */
-function runs(curve, end) {
+function runs(curve, { end, step, gap }) {
   const width = end / POINTS;
   const found = [];
   let run = null;
   let last = -Infinity;
   curve.times.forEach((time, i) => {
-    if (time - last > GAP) { run = []; found.push(run); }
+    if (time - last > gap) { run = []; found.push(run); }
     last = time;
     const column = Math.floor(time / width);
     const before = run.at(-1);
@@ -108,7 +111,7 @@ function runs(curve, end) {
   });
   for (const one of found) {
     const tail = one.at(-1);
-    one.push({ ...tail, time: Math.min(tail.time + Math.max(width, 0.04), end) }); // a look stands for some time
+    one.push({ ...tail, time: Math.min(tail.time + Math.max(width, step), end) }); // a look stands for some time
   }
   return found;
 }
