@@ -1,7 +1,7 @@
 # make demo    set up the base install and explain the example photo
 # make test    set up what the tests need and run them
 # make check   format, lint and types
-# make bench   speed and counts, written to benchmarks/
+# make bench   speed and counts, written to benchmarks/ (real faces: make bench DATA=fer2013.parquet)
 # make model   retrain the built-in model: make model DATA=fer2013_ferplus.parquet
 
 PYTHON ?= python3
@@ -34,7 +34,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.cost_model --write
-	$(BIN)/python -m benchmarks.explanations
+	$(BIN)/python -m benchmarks.explanations $(wildcard $(DATA))
 	$(BIN)/python -m benchmarks.serve
 
 model: $(VENV)/.dev

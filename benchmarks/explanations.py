@@ -1,19 +1,22 @@
 """DnCShap beside SHAP's partition explainer: time at equal passes, agreement with exact values.
 
-Run ``python -m benchmarks.explanations FER2013.parquet``; it writes ``explanations.json`` beside
-this file. Every time is a median over faces, both methods in one run, in turn.
+Run ``python -m benchmarks.explanations FER2013.parquet``, or without a file on drawn faces; it
+writes ``explanations.json`` beside this file. Every time is a median over faces, both methods in
+one run, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.data import synthetic
 from mien.explainers.base import Case
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions
 from mien.explainers.shapley import dncshap_design, exact_design, tree_grid
@@ -102,15 +105,20 @@ def agreement(cases: list[Case]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", help="a Parquet file; without one, drawn faces")
     parser.add_argument("--faces", type=int, default=21)
     parser.add_argument("--exact", type=int, default=3)
     given = parser.parse_args()
     recognizer = load(detector="none")
-    faces = sample_faces(given.data, recognizer, n=given.faces)
+    with tempfile.TemporaryDirectory() as folder:
+        data = given.data or Path(folder) / "drawn.parquet"
+        if given.data is None:
+            synthetic.write(data, 700)
+        faces = sample_faces(data, recognizer, n=given.faces)
     cases = [case_of(recognizer, face) for face in faces]
     results = {
         "model": recognizer.model.identity,
+        "data": data.stem,
         "faces": len(cases),
         "exact faces": given.exact,
         "speed, 64 parts": speed(cases),
