@@ -105,7 +105,9 @@ def agreement(cases: list[Case]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, nargs="?", help="a Parquet file; without one, drawn faces")
+    parser.add_argument(
+        "data", type=Path, nargs="?", help="a Parquet file; without one, drawn faces"
+    )
     parser.add_argument("--faces", type=int, default=21)
     parser.add_argument("--exact", type=int, default=3)
     given = parser.parse_args()

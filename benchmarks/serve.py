@@ -189,7 +189,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"`python -m benchmarks.serve`, {found['date']}, {found['cores']} cores "
             f"({found['machine']}), Python {found['python']}, model {found['model']}. One photo of "
             "512 x 512 (75 kB), sent again as soon as it is answered; callers run on the same "
-            'cores. "load" is the machine\'s load average after each row, this benchmark\'s own '
+            "cores. \"load\" is the machine's load average after each row, this benchmark's own "
             "included.",
             "",
             "| path | callers | requests | p50 ms | p99 ms | answers/s | statuses | load |",

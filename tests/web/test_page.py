@@ -87,6 +87,7 @@ def test_a_photo_is_answered_and_explained(open_page: Open) -> None:
     image = page.locator("#image").bounding_box()
     assert image["x"] < box["x"] < box["x"] + box["width"] < image["x"] + image["width"]
     assert page.inner_text(".sentence").lower().startswith("happy, over 0.99: first the mouth")
+    assert page.inner_text(".told").startswith("The model reads happy (over 0.99), next neutral")
     assert page.locator(".bars li").count() == 8
     assert page.inner_text(".bars li:first-child .name") == "mouth"
     chances = page.locator(".chances .fill").evaluate_all("all => all.map(e => e.clientWidth)")

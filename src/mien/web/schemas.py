@@ -64,6 +64,10 @@ class ExplanationAnswer(Shape):
     target: str = Field(examples=["happy"])
     against: str | None = Field(examples=[None])
     sentence: str = Field(examples=["happy, over 0.99: first the mouth (+2.3 of +5.1)"])
+    paragraph: str = Field(
+        examples=["The model reads happy (over 0.99), next neutral (under 0.01)."],
+        description="what made the answer so and how far to believe that, in plain words",
+    )
     warning: str | None = Field(examples=[None])
     unit: str = Field(examples=["logits"])
     regions: dict[str, float] = Field(examples=[{"mouth": 2.29, "cheeks": 1.29, "chin": 0.62}])

@@ -55,6 +55,7 @@ export class Why {
     this.more(baselines);
     this.summary = h("p", { class: "note" });
     this.sentence = h("p", { class: "sentence", "aria-live": "polite" });
+    this.paragraph = h("p", { class: "told" });
     this.warning = h("p", { class: "warning", hidden: true });
     this.alert = h("p", { class: "alert", role: "alert", hidden: true });
     this.legend = h("div", { class: "legend" });
@@ -70,7 +71,7 @@ export class Why {
       h("h2", {}, "Why"),
       this.pickers, this.summary, this.alert,
       h("div", { class: "busy", id: "evidence" },
-        this.sentence, this.warning,
+        this.sentence, this.paragraph, this.warning,
         h("div", { class: "evidence" },
           h("figure", { class: "map" }, canvas, this.legend,
             h("div", { class: "slider" }, h("label", { for: "opacity" }, "Opacity"), slider)),
@@ -143,6 +144,7 @@ export class Why {
   async show(e) {
     this.explanation = e;
     this.sentence.textContent = `${e.sentence}.`;
+    this.paragraph.textContent = e.paragraph;
     this.warning.hidden = !e.warning;
     this.warning.textContent = e.warning ? `Read with care: ${e.warning}.` : "";
     await this.heat.show(e);
