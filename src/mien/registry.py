@@ -22,7 +22,7 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
         return name
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UnknownNameError(f"unknown {kind} {name!r}; {hint}known: {', '.join(names)}")
+    raise UnknownNameError(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")
 
 
 class Registry(Generic[T]):

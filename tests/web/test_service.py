@@ -157,6 +157,12 @@ def test_a_wrong_question_is_422(
     )
 
 
+def test_predict_has_no_parameters(client: TestClient, photo: bytes) -> None:
+    sent = client.post("/v1/predict?face=0", content=photo, headers={"Content-Type": "image/jpeg"})
+    assert code(sent) == (422, "unknown_name")
+    assert "unknown parameter 'face'; known: none" in sent.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
 def test_what_is_no_image_is_refused(client: TestClient, photo: bytes, path: str) -> None:
     assert code(ask(client, b"", path)) == (422, "empty")

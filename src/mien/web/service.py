@@ -135,7 +135,10 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8", "replace")
 
 
-@router.post("/predict", openapi_extra=BODY, response_model=schemas.PredictAnswer)
+@router.post(
+    "/predict", openapi_extra=BODY, dependencies=[Depends(known_only)],
+    response_model=schemas.PredictAnswer,
+)  # fmt: skip
 async def predict(request: Request) -> Response:
     """Every face in a photo, and what it expresses.
 
