@@ -74,6 +74,16 @@ def test_every_row_is_measured_on_every_face(verdict: j.Verdict) -> None:
     assert verdict.table["dncshap:levels=4"]["passes"].value == 60
 
 
+def test_weights_are_shuffled_anew_for_each_face(
+    faces: list[Sampled], crops_only: mien.Recognizer
+) -> None:
+    """One shuffled network may prefer the mouth of every face; the mean over shuffles does not."""
+    same = j.judge(crops_only, [faces[0], faces[0]], methods=["cam"], shaken=2)
+    found = same.table["cam"]["randomised"]
+    assert found.faces == 2
+    assert found.low < found.high
+
+
 def test_the_same_seed_gives_the_same_numbers(
     verdict: j.Verdict, faces: list[Sampled], crops_only: mien.Recognizer
 ) -> None:

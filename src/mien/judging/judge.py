@@ -111,8 +111,8 @@ def judge(
     expected
         Regions in which each expression should show; the table of action units where None.
     shaken
-        How many faces also measure sensitivity and the randomised network: these need two more
-        explanations of each method.
+        How many faces also measure sensitivity and the randomised network (shuffled anew for
+        each face): these need two more explanations of each method.
     on_face
         Called after each face with how many are done, and of how many.
 
@@ -122,7 +122,6 @@ def judge(
         raise InputError("expected at least one face to judge on, got none")
     rows = entries_for(recognizer, methods)
     expected = expected_regions() if expected is None else expected
-    untaught = randomised(recognizer.model, seed) if shaken else None
     _warm(recognizer, faces[0], rows)
     numbers: dict[str, list[Numbers]] = {row.name: [] for row in rows}
     shaken_faces = _spread(len(faces), shaken)
@@ -131,11 +130,13 @@ def judge(
         exact = place.explain("regions", {})
         results = {row.name: place.explain(row.method, dict(row.options)) for row in rows}
         shap = next((results[row.name] for row in rows if row.method == "shap"), None)
+        # a shuffle of its own for each face: one shuffled network may well prefer the mouth
+        untaught = randomised(recognizer.model, seed + i) if i in shaken_faces else None
         for row in rows:
             numbers[row.name].append(
                 measured(
                     place, results[row.name], row.options, exact=exact, shap=shap,
-                    expected=expected, randomised=untaught if i in shaken_faces else None,
+                    expected=expected, randomised=untaught,
                 )
             )  # fmt: skip
         on_face(i + 1, len(faces))

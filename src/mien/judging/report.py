@@ -54,13 +54,14 @@ MEANING: Final[dict[str, str]] = {
     "Dice 20 %": "likewise, the strongest fifth",
     "Dice 30 %": "likewise, the strongest three tenths",
     "sensitivity": "how far noise of 5 grey levels moves the map; lower is steadier",
-    "randomised": "likeness to the map of a network whose weights are shuffled; near 0 is right",
+    "randomised": "likeness to the map of the network with its weights shuffled, anew for each "
+    "face; near 0 is right",
     "sparseness": "0 for an even map, 1 for a single pixel; neither is better",
     "background": "share of the evidence beside the face",
     "pointing": "whether the strongest pixel lies in or near the true evidence of a drawn face",
     "chance": "what a pixel at random would reach in the pointing game",
     "edges": "what the strongest edge of the picture would reach: a chance that knows contrast",
-    "pointing, randomised": "the pointing game of the network whose weights are shuffled",
+    "pointing, randomised": "the pointing game of the network with its weights shuffled",
     "inside": "share of the evidence in the true evidence of a drawn face",
 }
 
