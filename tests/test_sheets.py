@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -124,6 +125,31 @@ def test_the_paragraph_says_what_was_asked(
     assert "need not add up" in loose
     cam = crops_only.explain(face_crop, method="cam")[0].paragraph
     assert "the network's own bias" in cam
+
+
+def test_sentences_stay_true_where_little_is_left(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    e = crops_only.explain(face_crop)[0]
+    few = {"eyes": 0.3, "mouth": -0.27, "nose": -0.01}
+    even = replace(e, regions=few, areas={"eyes": 0.1, "mouth": 0.4, "nose": 0.5},
+                   base=0.0, value=0.02, interactions={})  # fmt: skip
+    assert "mostly the eyes (+0.3, all parts +0.02)" in even.sentence
+    assert "this face hardly moves the score of happy: eyes +0.3, mouth -0.3." in even.paragraph
+    assert "For their size the eyes weigh most" in even.paragraph
+    still = replace(even, regions={"eyes": 0.02, "mouth": 0.0, "nose": 0.0})
+    assert "mostly the eyes (+0.02 of +0.02)" in still.sentence
+    assert "hardly moves the score of happy; no region does much." in still.paragraph
+    looked = replace(even, regions={"eyes": 0.5, "mouth": 0.3, "nose": 0.1}, signed=False)
+    assert "for their size the eyes have most evidence" in looked.sentence
+
+
+def test_values_that_do_not_add_up_are_not_told_as_shares_of_the_score(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    e = crops_only.explain(face_crop, method="occlusion")[0]
+    first = max(e.regions, key=lambda name: abs(e.regions[name]))
+    assert f"by {e.total:.1f} logits. The largest values of this method: {first}" in e.paragraph
 
 
 def test_outlines_follow_the_parts_at_any_size() -> None:

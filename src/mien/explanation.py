@@ -87,10 +87,10 @@ class Explanation:
         where the method's parts do not add up to a total that it has.
         """
         if not self.efficient and self.base is not None:
-            return f"the parts of this method do not add up to its total of {self.total:+.1f}"
+            return f"the parts of this method do not add up to its total of {self.total:+.2g}"
         if self.efficient and self.check() > 0.05:
             return (
-                f"the parts miss their total of {self.total:+.1f} by {self.check():.0%}; "
+                f"the parts miss their total of {self.total:+.2g} by {self.check():.0%}; "
                 "take more steps"
             )
         share, area = self.background_share, self.areas.get("background", 0.0)

@@ -83,9 +83,11 @@ def _looked(e: Explanation) -> str:
         return f"{subject}: no region carries {e.what}"
     dense = density(e)
     first, second, *_ = sorted(dense, key=lambda name: -dense[name])
+    size, verb = ("their", "have") if first in PLURAL else ("its", "has")
     text = (
-        f"{subject}: for its size the {first} has most {e.what} ({e.regions[first] / whole:.0%} on "
-        f"{e.areas[first]:.0%} of the crop, {dense[first]:.1f} times its share), then the "
+        f"{subject}: for {size} size the {first} {verb} most {e.what} "
+        f"({e.regions[first] / whole:.0%} on "
+        f"{e.areas[first]:.0%} of the crop, {dense[first]:.1f} times {size} share), then the "
         f"{second} ({dense[second]:.1f} times)"
     )
     return text + ("" if e.about_target else "; the same for any expression")
@@ -106,13 +108,16 @@ def describe(explanation: Explanation) -> str:
     # what does not add up to a total has no shares of it
     whole = e.total if e.efficient else sum(e.regions.values())
     digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
-    of = f" of {e.total:{digits}}" if e.efficient else ""
     parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
     leading = [(n, v) for n, v in parts if v * whole > 0]
     opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
     if not leading:
         return f"{subject}: no region carries evidence; the crop is like one that is hidden"
     name, value = leading[0]
+    of = ""
+    if e.efficient:  # a part may be larger than what is left of all of them
+        inside = abs(value) <= abs(e.total)
+        of = f" of {e.total:{digits}}" if inside else f", all parts {e.total:{digits}}"
     if whole < 0:
         verb = "speak" if name in PLURAL else "speaks"
         text = f"{subject}: the {name} {verb} most against it ({value:{digits}}{of})"
@@ -156,12 +161,17 @@ def _shares(e: Explanation) -> str:
     score = f"the score of {e.target}" + (f" above {e.against}" if e.against else "")
     verb = "raises" if e.total >= 0 else "lowers"
     than = "the network's own bias" if "bias" in e.baseline else "hiding all of it"
-    text = f"Compared with {than}, this face {verb} {score} by {abs(e.total):.1f} logits"
+    text = f"Compared with {than}, this face "
+    amount = f"{abs(e.total):.1f}"
+    text += f"{verb} {score} by {amount} logits" if float(amount) else f"hardly moves {score}"
     parts = sorted(e.regions.items(), key=lambda item: -abs(item[1]))
+    if not e.efficient:  # its values are no shares of that
+        least = max(0.1 * sum(abs(v) for v in e.regions.values()), 1e-9)
+        large = [f"{name} {v:+.2g}" for name, v in parts if abs(v) >= least]
+        told = f" The largest values of this method: {', '.join(large[:4])}." if large else ""
+        return f"{text}.{told}"
     large = [f"{name} {v:+.1f}" for name, v in parts if abs(v) >= 0.1 * max(abs(e.total), 0.5)]
-    if not large:
-        return f"{text}, to which no region adds much."
-    return f"{text}: {', '.join(large[:4])}."
+    return f"{text}: {', '.join(large[:4])}." if large else f"{text}; no region does much."
 
 
 def _together(e: Explanation) -> str:
@@ -180,8 +190,9 @@ def _densest(e: Explanation) -> str:
         return ""
     name = max(dense, key=lambda n: dense[n])
     whole = sum(abs(v) for v in e.regions.values())
+    size, verb = ("their", "weigh") if name in PLURAL else ("its", "weighs")
     return (
-        f"For its size the {name} weighs most: {abs(e.regions[name]) / whole:.0%} of the "
+        f"For {size} size the {name} {verb} most: {abs(e.regions[name]) / whole:.0%} of the "
         f"{e.what} on {e.areas[name]:.0%} of the crop."
     )
 
