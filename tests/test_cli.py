@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mien import __version__
-from tests.conftest import PORTRAIT
+from tests.conftest import PORTRAIT, ROOT
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -116,7 +116,7 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
     ("args", "words"),
     [
         (("explain", "absent.jpg"), "no such file"),
-        (("explain", "."), "no such file"),
+        (("explain", "."), "got a folder; explain one image"),
         (("explain", "drawn.png", "-o", "drawn.png"), "is the photo itself"),
         (("explain", "{photo}", "-o", "a.jpg"), ".png"),
         (("predict", "{photo}", "-f", "table", "-o", "rows.txt"), ".csv"),
@@ -124,6 +124,7 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         (("explain", "{photo}", "--method", "gradcm"), "unknown method 'gradcm'"),
         (("explain", "{photo}", "--target", "bored"), "unknown expression 'bored'"),
         (("explain", "{photo}", "--levels", "3"), "takes no options"),
+        (("explain", "{photo}", "--seed", "-1"), "expected a seed of 0 to"),
         (("explain", "{photo}", "--face", "7"), "expected a face in 0..0, got 7"),
         (("explain", "{photo}", "-o", "no/such/folder/a.png"), "no such folder"),
         (("predict", "{photo}", "--detector", "har"), "did you mean 'haar'"),
@@ -184,3 +185,13 @@ def test_version_and_help(run: Run) -> None:
     help_text = run("--help").stdout
     for command in ("predict", "explain", "models"):
         assert command in help_text
+
+
+def test_lines_of_help_are_the_terminals(run: Run) -> None:
+    assert "or where --output says. With several methods" in run("explain", "--help").stdout
+
+
+def test_recipes_are_listed_whole(run: Run) -> None:
+    listed = run("recipes", str(ROOT / "recipes")).stdout
+    for path in (ROOT / "recipes").rglob("*.toml"):
+        assert (str(path) in listed) == (path.parent.name != "builtin")

@@ -251,6 +251,10 @@ def test_wrong_questions_are_refused(crops_only: mien.Recognizer, face_crop: Ima
         ask(target="happy", against="happiness")
     with pytest.raises(InputError, match="expected int for the option 'levels'"):
         ask(method="dncshap", options={"levels": "six"})
+    with pytest.raises(InputError, match="10 samples or more, got 0"):
+        ask(method="lime", options={"samples": 0})
+    with pytest.raises(InputError, match="a seed of 0 to"):
+        ask(method="rise", seed=-1)
 
 
 def test_a_new_method_is_one_function(

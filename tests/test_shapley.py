@@ -215,6 +215,8 @@ def test_bad_sizes_are_refused_with_the_way_out() -> None:
         dncshap_design(2, "bth")
     with pytest.raises(InputError, match="use fewer levels"):
         tree_grid(12, 48)
+    with pytest.raises(InputError, match="1 level or more, got 0"):
+        tree_grid(0, 48)
 
 
 def test_shapley_weights_of_a_player_sum_to_one_over_the_coalitions_with_it() -> None:

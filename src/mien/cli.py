@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -228,6 +229,19 @@ def show_card(
     from mien.recognizer import open_model
 
     sys.stdout.write(open_model(name).card.to_json() + "\n")
+
+
+def _flow(group: typer.Typer) -> None:
+    """Let the terminal break the lines of help: typer keeps those of the source."""
+    for command in group.registered_commands:
+        text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", "") or "")
+        command.help = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _flow(inner.typer_instance)
+
+
+_flow(app)
 
 
 def main() -> None:

@@ -126,6 +126,7 @@ class Training:
         choose("schedule", self.schedule, SCHEDULES)
         choose("class_weights", self.class_weights, CLASS_WEIGHTS)
         choose("precision", self.precision, PRECISIONS)
+        _between("training.seed", self.seed, 0, 2**32 - 1)
         _between("training.epochs", self.epochs, 1, 10_000)
         _between("training.batch_size", self.batch_size, 1, 65_536)
         _between("training.learning_rate", self.learning_rate, 1e-9, 100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -10,6 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mien.types import InputError
 
 out, err = Console(), Console(stderr=True)
 LONG = 8  # pieces of work from which a progress bar is worth its lines
@@ -24,7 +27,15 @@ HeadName = Annotated[
     str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
 ]
 Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn by chance.")]
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**32:
+        raise InputError(f"expected a seed of 0 to 4294967295, got {value}")
+    return value
+
+
+Seed = Annotated[int, typer.Option(callback=_seed, help="Of everything that is drawn by chance.")]
 
 
 def say(text: str) -> None:
@@ -40,6 +51,17 @@ def note(text: str) -> None:
 def fail(text: str) -> None:
     """One line on stderr that begins with "error:"."""
     err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
+    """A table on stdout whose cells are never cut: on a narrow terminal its lines run over."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(escape(name), justify="left" if name in left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    needed = Console(width=1000).measure(table).maximum
+    Console(width=max(out.width, needed)).print(table)
 
 
 @contextmanager

@@ -97,6 +97,8 @@ def explain_crop(
     check_supported(method, model)
     choose("baseline", baseline or "mean", BASELINES)
     _check_traits(method, baseline, against)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"expected a seed of 0 to 4294967295, got {seed}")
     labels = tuple(prediction.emotions)
     if "contempt" in (target, against) and "contempt" not in labels:
         raise InputError(

@@ -73,6 +73,8 @@ def explain(
         raise InputError("several methods: write options behind one, as in -m dncshap:levels=4")
     elif alone is None and "all" in asked:
         raise InputError("expected 'all' alone, or methods by their names")
+    if Path(path).is_dir():
+        raise InputError(f"{path}: expected the path of an image, got a folder; explain one image")
     if not Path(path).is_file():
         raise InputError(f"{path}: expected the path of an image, found no such file")
     picture = output or Path(path).with_suffix(".mien.png")

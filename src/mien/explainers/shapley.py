@@ -238,8 +238,8 @@ def tree_grid(levels: int, size: int, step: int = 1) -> IntArray:
     """The leaf that owns each pixel ``[size, size]``: halves first across (x), then down (y).
 
     The paper splits columns first. Leaves are of equal size to within ``step`` pixels, between
-    whose multiples all borders lie: 1, or the side of a ViT's patches. Raises InputError where
-    there are more leaves than steps.
+    whose multiples all borders lie: 1, or the side of a ViT's patches. Raises InputError below
+    one level, and where there are more leaves than steps.
 
     >>> tree_grid(2, 2)
     array([[0, 2],
@@ -247,8 +247,10 @@ def tree_grid(levels: int, size: int, step: int = 1) -> IntArray:
     >>> tree_grid(1, 6, step=2)[0]
     array([0, 0, 0, 0, 1, 1])
     """
+    if levels < 1:
+        raise InputError(f"expected 1 level or more, got {levels}")
     column_bits, row_bits = (levels + 1) // 2, levels // 2
-    if levels < 1 or size % step or 2**column_bits > size // step:
+    if size % step or 2**column_bits > size // step:
         unit = "pixels" if step == 1 else f"patches of {step} pixels"
         raise InputError(
             f"expected at most {size // step} {unit} across, got 2^{levels} parts, "

@@ -84,13 +84,16 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
     """
     attr = _imported("captum.attr")
     linear = _imported("captum._utils.models.linear_model")
+    if samples < 10:
+        raise InputError(f"expected 10 samples or more, got {samples}")
     game = Game(case, segments(case, segment, parts))
     method = attr.Lime(
         _torch_score(game), interpretable_model=linear.SkLearnRidge(alpha=1.0),
         similarity_func=_nearness,
     )  # fmt: skip
     values = _attribute(method, game, samples, case.seed)
-    return _evidence(game, values, case.seed, "captum", samples, segment, efficient=False)
+    options = {"samples": samples, "segment": segment, "parts": parts}
+    return _evidence(game, values, case.seed, options, efficient=False)
 
 
 @METHODS.register("kernelshap")
@@ -111,7 +114,8 @@ def kernelshap(
             "or more samples"
         )
     values = _attribute(attr.KernelShap(_torch_score(game)), game, samples, case.seed)
-    return _evidence(game, values, case.seed, "captum", samples, segment, efficient=True)
+    options = {"samples": samples, "segment": segment, "parts": parts}
+    return _evidence(game, values, case.seed, options, efficient=True)
 
 
 def _torch_score(game: Game) -> Any:
@@ -223,8 +227,7 @@ def balanced_tree(count: int) -> FloatArray:
 
 
 def _evidence(
-    game: Game, values: FloatArray, seed: int, package: str, samples: int, segment: str,
-    *, efficient: bool,
+    game: Game, values: FloatArray, seed: int, options: dict[str, Any], *, efficient: bool
 ) -> Evidence:  # fmt: skip
     spent = game.evaluations
     base, value = game.ends()
@@ -236,5 +239,5 @@ def _evidence(
         evaluations=spent,
         efficient=efficient,
         seed=seed,
-        options={"samples": samples, "segment": segment, "by": f"{package} {version(package)}"},
+        options=options | {"by": f"captum {version('captum')}"},
     )

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from mien.terminal import HeadName, Seed, out, progress, say
+from mien.terminal import HeadName, Seed, progress, say, show
 from mien.types import InputError
 
 
@@ -60,13 +58,8 @@ def judge(
             on_face=lambda _done, _all: advance(),
         )  # fmt: skip
     cells = report.brief_rows(verdict)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(cells[0]):
-        table.add_column(escape(name), justify="right" if i else "left", min_width=5, no_wrap=not i)
-    for row in cells[1:]:
-        table.add_row(*(escape(text) for text in row))
     say(report.headline(verdict))
-    out.print(table)
+    show(cells[0], cells[1:], left=cells[0][:1])
     for path in report.write(verdict, output):
         say(str(path))
 

@@ -8,17 +8,14 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from mien.recipe import Recipe, read_recipe
-from mien.terminal import out, say
+from mien.terminal import out, say, show
 from mien.types import InputError, MissingExtraError
 
 
@@ -91,11 +88,11 @@ def train(
         data={} if protocol is None else {"protocol": protocol},
     )
     from mien.train import smoke as small
-    from mien.train.descend import Where
+    from mien.train.descend import Where, accelerator
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     where = Where(
-        "gpu" if device == "cuda" else device, devices, num_nodes, strategy,
+        accelerator(device), devices, num_nodes, strategy,
         progress=out.is_terminal, steps=small.STEPS if smoke else None, tensorboard=tensorboard,
     )  # fmt: skip
     said = small.said(chosen, small.shrink(chosen)) if smoke else ""
@@ -121,17 +118,6 @@ def train(
     say(f"report: {run.folder / 'report.html'}")
 
 
-def _show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
-    """A table whose cells are never cut: on a narrow terminal its lines run over."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    needed = Console(width=1000).measure(table).maximum
-    Console(width=max(out.width, needed)).print(table)
-
-
 def _search(recipe: Recipe, data: Path, folder: Path, *, said: str, **how: Any) -> None:
     """Run a grid, telling each trial, and write its table and its picture."""
     from mien.report import headline
@@ -155,7 +141,7 @@ def _search(recipe: Recipe, data: Path, folder: Path, *, said: str, **how: Any) 
     found = search(recipe, data, folder, tell=tell, **how)
     write_summary(found)
     header, rows = table(found)
-    _show(header, [[cell.partition(": ")[0] for cell in row] for row in rows[:10]])
+    show(header, [[cell.partition(": ")[0] for cell in row] for row in rows[:10]])
     say(said or headline(recipe.at(found.best.point), found.run.report))
     say(f"all trials: {folder / 'search.md'}; the best one's report: "
          f"{found.best.folder / 'report.html'}")  # fmt: skip
@@ -181,19 +167,16 @@ def recipes(
     folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path("recipes"),
 ) -> None:
     """List the recipes: the paper's cell that each repeats, and its printed number."""
-    found = _recipes(folder)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("recipe", "repeats", "printed", "model", "data"):
-        table.add_column(name, overflow="fold", no_wrap=name != "repeats")
-    for path, recipe in found:
+    rows = []
+    for path, recipe in _recipes(folder):
         printed = recipe.about.expected
         grid = f" ({recipe.points:,} trainings: --grid)" if recipe.grid else ""
-        table.add_row(
-            escape(str(path)), escape(recipe.about.table + grid),
-            "" if printed is None else f"{printed:.2%}", recipe.model.name,
-            ", ".join(recipe.data.sets),
-        )  # fmt: skip
-    out.print(table)
+        rows.append([
+            str(path), recipe.about.table + grid, "" if printed is None else f"{printed:.2%}",
+            recipe.model.name, ", ".join(recipe.data.sets),
+        ])  # fmt: skip
+    show(("recipe", "repeats", "printed", "model", "data"), rows,
+         left=("recipe", "repeats", "model", "data"))  # fmt: skip
 
 
 def _recipes(folder: Path) -> list[tuple[Path, Recipe]]:
@@ -220,7 +203,7 @@ def compare(
     if output is not None and output.suffix not in (".md", ".csv"):
         raise InputError(f"{output}: expected a name ending in .md or .csv; rename the output")
     header, rows = comparison(runs)
-    _show(header, rows, left=("run", "model", "data"))
+    show(header, rows, left=("run", "model", "data"))
     if output is None:
         return
     with output.open("w", newline="", encoding="utf-8") as file:

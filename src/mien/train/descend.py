@@ -18,13 +18,28 @@ from lightning.pytorch.callbacks import (
 )
 from torch.utils.data import DataLoader
 
+from mien.registry import choose
 from mien.runs import read_history
 from mien.train.loader import EpochSampler
 from mien.train.module import Fit
 from mien.train.pixels import Images
-from mien.types import MissingExtraError
+from mien.types import InputError, MissingExtraError
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
+
+
+def accelerator(device: str) -> str:
+    """Lightning's name of a device; InputError where this machine has none of its kind."""
+    name = DEVICES[choose("device", device, DEVICES)]
+    absent = (name == "gpu" and not torch.cuda.is_available()) or (
+        name == "mps" and not torch.backends.mps.is_available()
+    )
+    if absent:
+        raise InputError(f"device {device!r}: this machine, or its torch, has none; take auto")
+    return name
 
 
 @dataclass(frozen=True)
