@@ -15,7 +15,7 @@ import pytest
 
 from mien.emotions import SEVEN
 from mien.recipe import About, Data, Network, Recipe, Training
-from mien.types import InputError, MienError
+from mien.types import InputError, MienError, ModelError, UnknownNameError
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
@@ -26,6 +26,7 @@ from mien.models import create  # noqa: E402
 from mien.models.tiny import TINY  # noqa: E402
 from mien.runs import comparison, read_history, read_run, read_scores  # noqa: E402
 from mien.train import pixels  # noqa: E402
+from mien.train.descend import accelerator  # noqa: E402
 from mien.train.fit import Where, fit, parts_of  # noqa: E402
 from mien.train.loader import EpochSampler, Rows, select  # noqa: E402
 from mien.train.losses import LOSSES, soften  # noqa: E402
@@ -329,6 +330,32 @@ def test_a_folder_of_another_recipe_is_refused(finished: Path, drawn: Path) -> N
         fit(RECIPE.change(training={"seed": 4}), drawn, finished, where=CPU)
 
 
+def test_a_folder_of_a_run_on_other_images_is_refused(finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.parquet"
+    synthetic.write(other, 70, people=10, size=48, seed=9)
+    with pytest.raises(InputError, match="a run on other images"):
+        fit(RECIPE, other, finished, where=CPU)
+
+
+def test_a_call_that_fails_at_once_claims_no_folder(drawn: Path, tmp_path: Path) -> None:
+    faces = RECIPE.change(data={"sets": ["rafdb"]})
+    with pytest.raises(InputError, match="expected images of rafdb"):
+        fit(faces, drawn, tmp_path / "run", where=CPU)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="expected a folder to write into, got a file"):
+        fit(RECIPE, drawn, tmp_path / "file", where=CPU)
+
+
+def test_a_device_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert accelerator("cpu") == "cpu"
+    with pytest.raises(InputError, match="device 'cuda': this machine"):
+        accelerator("cuda")
+    with pytest.raises(UnknownNameError, match="unknown device 'cpux'; did you mean 'cpu'"):
+        accelerator("cpux")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -432,7 +459,7 @@ def test_compare_puts_runs_side_by_side(finished: Path) -> None:
 
 
 def test_a_run_is_exported_and_serves_like_the_built_in_model(
-    finished: Path, drawn: Path, tmp_path: Path
+    finished: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mien
     from mien.data.table import Source, image_bytes
@@ -455,6 +482,10 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
         export(finished, tmp_path / "small.onnx", int8=True)
     with pytest.raises(InputError, match=r"\.onnx"):
         export(finished, tmp_path / "drawn.bin")
+    monkeypatch.setattr("mien.train.export.TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="expected torch's logits"):
+        export(finished, tmp_path / "apart.onnx")
+    assert not list(tmp_path.glob("apart*"))
 
 
 def test_missing_weights_and_wrong_data_are_one_line(drawn: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,9 +173,13 @@ def export(
             crops = _calibration(select(recipe, Path(data)), spec.preprocess)
             quantise(raw, small, crops, heads=len(names) - 1)
             raw = small
-        attach(onnx.load(str(raw)), card, output)
-    if not int8:
-        _agree(net, spec, output)
+        whole = Path(folder) / "whole" / output.name  # what does not agree is not written
+        whole.parent.mkdir()
+        attach(onnx.load(str(raw)), card, whole)
+        if not int8:
+            _agree(net, spec, whole)
+        for name in (output.name, f"{output.name}.sha256"):
+            shutil.copyfile(whole.with_name(name), output.with_name(name))
     return output
 
 
@@ -195,4 +200,4 @@ def _agree(net: nn.Module, spec: Spec, path: Path) -> None:
     for batch in (slice(0, 1), slice(0, 3)):
         gap = float(np.abs(model.logits(pixels[batch]) - expected[batch]).max())
         if gap > TOLERANCE * max(1.0, float(np.abs(expected).max())):
-            raise ModelError(f"{path}: expected torch's logits, got a difference of {gap:.2g}")
+            raise ModelError(f"{path.name}: expected torch's logits, got a difference of {gap:.2g}")

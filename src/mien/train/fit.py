@@ -86,8 +86,9 @@ def fit(
     """
     where = where or Where()
     folder = Path(folder)
-    claim(folder, recipe)
+    check_folder(folder)
     rows = select(recipe, Path(data))
+    claim(folder, recipe, rows)
     started = time.perf_counter()
     parts = parts_of(rows, recipe.training.seed)
     probability = np.zeros((len(rows.number), len(recipe.data.labels)))
@@ -293,13 +294,30 @@ def _facts(
     }
 
 
-def claim(folder: Path, recipe: Recipe) -> None:
-    """Make the folder this recipe's; InputError where it is another's."""
+def check_folder(folder: Path) -> None:
+    """InputError for a path that cannot become a folder, before any work."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder to write into, got a file")
+
+
+IMAGES = "# images and split: "  # the first line of a run's recipe.toml
+
+
+def claim(folder: Path, recipe: Recipe, rows: Rows) -> None:
+    """Make the folder that of this recipe on these images; InputError where it is another's.
+
+    Weights of one split must not be tested on another: its test images may have trained them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    stated = folder / "recipe.toml"
-    if stated.exists() and stated.read_text(encoding="utf-8") != recipe.to_toml():
-        raise InputError(f"{folder}: holds the run of another recipe; give a new folder")
-    stated.write_text(recipe.to_toml(), encoding="utf-8")
+    stated, text = folder / "recipe.toml", recipe.to_toml()
+    line = f"{IMAGES}{rows.fingerprint}\n"
+    if stated.exists():
+        found = stated.read_text(encoding="utf-8")
+        if found.startswith(IMAGES) and not found.startswith(line):
+            raise InputError(f"{folder}: holds a run on other images; give a new folder")
+        if found.removeprefix(line) != text:
+            raise InputError(f"{folder}: holds the run of another recipe; give a new folder")
+    stated.write_text(line + text, encoding="utf-8")
 
 
 def _write_scores(

@@ -20,7 +20,7 @@ from mien.models.base import extra
 from mien.recipe import Recipe
 from mien.registry import choose
 from mien.train.descend import Where
-from mien.train.fit import DONE, Run, claim, fit, fit_part, forget_copies, parts_of
+from mien.train.fit import DONE, Run, check_folder, claim, fit, fit_part, forget_copies, parts_of
 from mien.train.loader import Rows, select
 from mien.types import InputError, MienError
 
@@ -92,8 +92,9 @@ def search(
         raise InputError(f"expected --trials with the sampler {sampler!r}, got none; say how many")
     if trials is not None and trials < 1:
         raise InputError(f"expected 1 trial or more, got {trials}")
-    claim(folder, recipe)
+    check_folder(folder)
     rows = select(recipe, Path(data))
+    claim(folder, recipe, rows)
     study = _study(recipe, folder, sampler, rows)
     wanted = min(trials or recipe.points, recipe.points if sampler == "grid" else 10**9)
     for trial in _asked(study, wanted):
@@ -196,7 +197,7 @@ def _validated(
     recipe: Recipe, rows: Rows, folder: Path, weights: str | Path | None, where: Where
 ) -> tuple[float, dict[str, Any]]:
     """Accuracy on validation images, over the folds where there are several, and facts."""
-    claim(folder, recipe)
+    claim(folder, recipe, rows)
     parts = parts_of(rows, recipe.training.seed)
     done = []
     for part in parts:
