@@ -69,6 +69,7 @@ def test_a_class_without_images_or_answers_does_not_spoil_the_means() -> None:
     assert np.isnan(report.classes[2].recall)
     assert np.isnan(report.classes[1].precision)
     assert report.macro_recall == pytest.approx(0.5)
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["classes"][2]["recall"] is None
     assert np.isnan(precision(np.array([0]), np.array([0]), 2)[1])
 
 

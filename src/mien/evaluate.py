@@ -70,8 +70,11 @@ class Report:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready fields."""
-        return asdict(self)
+        """JSON-ready fields; None, which JSON knows, for what is undefined."""
+        fields = asdict(self)
+        for row in fields["classes"]:
+            row |= {k: None for k, v in row.items() if isinstance(v, float) and np.isnan(v)}
+        return fields
 
 
 def evaluate(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -172,3 +173,19 @@ def test_the_command_judges_and_refuses_in_one_line(
     done = run("judge", "mien", str(drawn), "-m", "cma", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'cam'" in done.stderr
+
+
+def test_a_headline_names_no_leader_where_the_table_shows_none(verdict: j.Verdict) -> None:
+    def told(gap: float, infidelity: float, names: Sequence[str]) -> str:
+        table = {
+            name: {key: j.Mean(value * (1 + 1e-5 * i), 0, 1, 3)
+                   for key, value in (("gap", gap), ("infidelity", infidelity))}
+            for i, name in enumerate(names)
+        }  # fmt: skip
+        entries = verdict.entries[: len(names)]
+        return report.headline(replace(verdict, table=table, entries=entries))
+
+    alike = told(0.2, 0.3, ["regions", "cam"])
+    assert "no method orders the pixels" in alike
+    assert "none foretells better" in alike
+    assert told(0.2, 0.3, ["cam"]) == "1 method on 3 faces."

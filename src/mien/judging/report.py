@@ -163,14 +163,35 @@ def _sections(verdict: Verdict) -> list[tuple[str, str, list[list[str]]]]:
 
 def headline(verdict: Verdict) -> str:
     """One sentence: on what, and which methods lead where."""
+    count = len(verdict.entries)
+    text = f"{count} method{'s' if count > 1 else ''} on {verdict.faces} faces"
+    if count == 1:
+        return text + "."
     full = {n: t for n, t in verdict.table.items() if "gap" in t}
-    faithful = max(full, key=lambda n: full[n]["gap"].value)
-    foretells = min(full, key=lambda n: full[n]["infidelity"].value)
-    return (
-        f"{len(verdict.entries)} methods on {verdict.faces} faces: the pixels that matter to the "
-        f"answer are ordered best by {faithful}, and what hiding a part does is foretold best by "
-        f"{foretells}."
-    )
+    faithful = _leading({n: t["gap"].value for n, t in full.items()})
+    foretells = _leading({n: -t["infidelity"].value for n, t in full.items()})
+    orders = "no method orders the pixels that matter to the answer better than another"
+    if faithful:
+        orders = f"the pixels that matter to the answer are ordered best by {faithful}"
+    hides = "none foretells better what hiding a part does"
+    if foretells:
+        hides = f"what hiding a part does is foretold best by {foretells}"
+    return f"{text}: {orders}, and {hides}."
+
+
+def _leading(values: Mapping[str, float]) -> str:
+    """The methods that no digit of the table tells from the best; none where it tells no two.
+
+    >>> _leading({"cam": 0.4, "rise": 0.50001, "regions": 0.5})
+    'rise and regions'
+    >>> _leading({"cam": 0.0, "rise": 0.0001})
+    ''
+    """
+    rounded = {name: round(value, 3) for name, value in values.items()}
+    best = [name for name, value in rounded.items() if value == max(rounded.values())]
+    if len(best) == len(rounded):
+        return ""
+    return " and ".join([", ".join(best[:-1]), best[-1]] if len(best) > 1 else best)
 
 
 def markdown(verdict: Verdict) -> str:
@@ -200,7 +221,9 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding
 color:#1e2228;background:#fff}table{border-collapse:collapse;margin:.6rem 0 1.6rem;font-size:13px}
 td,th{padding:.25rem .6rem;border-bottom:1px solid #d6dae0;text-align:right}
 td:first-child,th:first-child{text-align:left}tr:first-child th{color:#707680}
-.wide{overflow-x:auto}img{max-width:100%}@media print{body{margin:0;font-size:11px}}
+.wide{overflow-x:auto}img{max-width:100%}@page{size:A4 landscape;margin:12mm}
+@media print{body{margin:0;font-size:11px;max-width:none}table{font-size:8px}td,th{padding:2px 4px}
+.wide{overflow:visible}}
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -112,9 +113,14 @@ def _scores(report: Report, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+def _share(value: float) -> str:
+    """Three digits; "-" for what has no value, as the precision of a class never answered."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
 def _class_rows(report: Report) -> list[list[str]]:
     return [
-        [c.label, f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", str(c.images)]
+        [c.label, *map(_share, (c.precision, c.recall, c.f1)), str(c.images)]
         for c in report.classes
     ]
 
