@@ -111,6 +111,8 @@ def test_the_headline_puts_the_printed_number_beside_the_interval(report: Report
         assert f"{word} our interval" in text
     unknown = replace(RECIPE, about=replace(RECIPE.about, expected=None))
     assert "gives no number" in headline(unknown, report)
+    ours = unknown.change(about={"paper": "ours; it repeats no paper"})
+    assert headline(ours, report).endswith("protocol")
 
 
 def test_markdown_holds_every_number_and_html_escapes_and_holds_its_pictures(

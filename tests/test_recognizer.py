@@ -173,6 +173,8 @@ def test_a_background_that_carries_too_much_is_warned_of(recognizer: mien.Recogn
     loud = replace(e, regions={**e.regions, "background": 50.0})
     assert loud.warning is not None
     assert "background carries" in loud.warning
+    assert "about the face alone" in loud.warning
+    assert "looks beside the face" in str(replace(loud, about_target=False).warning)
     assert loud.to_dict()["warning"] == loud.warning
     assert loud.picture().shape[0] > e.picture().shape[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -116,7 +116,7 @@ def bars(
     colours: Mapping[str, Colour] | None = None,
     texts: Mapping[str, str] | None = None,
     numbers: str = "+.2f",
-    strong: str | None = None,
+    strong: Collection[str] | None = None,
     row: int = 27,
     names: int = 88,
 ) -> ImageArray:
@@ -124,7 +124,7 @@ def bars(
 
     Signed bars grow from a common zero line; ``numbers`` is how their numbers are written. With
     ``texts``, which stand in place of the numbers, the values are probabilities and span 0..1.
-    ``strong`` is the entry whose name stands out; the largest where None.
+    ``strong`` are the entries whose names stand out; the largest where None.
     """
     signed = texts is None
     name_width, number_width = names, 48
@@ -142,7 +142,7 @@ def bars(
         default = FOR if value >= 0 else AGAINST
         colour = default if colours is None else colours.get(name, default)
         first = abs(value) >= 0.999 * largest if signed else value == max(values.values())
-        ink = INK if (first if strong is None else name == strong) else PALE
+        ink = INK if (first if strong is None else name in strong) else PALE
         pen.text((left - 8, top + 7), name, fill=ink, font=font(13), anchor="rm")
         x0, x1 = sorted((zero, end))
         pen.rectangle((x0, top, max(x1, x0 + 1), top + row - 12), fill=colour)

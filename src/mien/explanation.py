@@ -83,8 +83,8 @@ class Explanation:
     def warning(self) -> str | None:
         """A sentence where the result must be read with care, else None.
 
-        Where the background carries more than its share of the area (and more than 5 %), and
-        where the method's parts do not add up to a total that it has.
+        Where the background carries clearly more than its share of the area (by a tenth, and more
+        than 5 %), and where the method's parts do not add up to a total that it has.
         """
         if not self.efficient and self.base is not None:
             return f"the parts of this method do not add up to its total of {self.total:+.2g}"
@@ -94,11 +94,16 @@ class Explanation:
                 "take more steps"
             )
         share, area = self.background_share, self.areas.get("background", 0.0)
-        if share <= max(area, 0.05) or f"{share:.0%}" == f"{area:.0%}":
+        if share <= max(1.1 * area, 0.05):
             return None
+        # a map that is the same for every expression does not say what this answer rests on
+        advice = (
+            "do not read this answer as being about the face alone" if self.about_target
+            else "the network looks beside the face, too"
+        )  # fmt: skip
         return (
             f"the background carries {share:.0%} of the {self.what} on {area:.0%} of the crop: "
-            "do not read this answer as being about the face alone"
+            f"{advice}"
         )
 
     @property

@@ -28,7 +28,7 @@ METRICS: Final = ("accuracy", "macro_f1")
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InputError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
+        raise InputError(f"{name}: expected {low:.10g} to {high:.10g}, got {value:.10g}")
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,11 @@ def comparison(explanations: Sequence[Explanation]) -> ImageArray:
     tiles.append(draw.stack([_title("probability of each expression"), _chances(first, TILE)], 6))
     rows = [draw.side_by_side(tiles[i : i + COLUMNS], GAP) for i in range(0, len(tiles), COLUMNS)]
     answer = f"{_subject(first)}: {len(explanations)} methods on one face"
+    colours = "Vermilion speaks for it, blue against; each map has its own scale."
+    if not all(e.signed for e in explanations):
+        colours += " Green says where the network looked, for no side."
     key = draw.side_by_side(
-        [_note("Vermilion speaks for it, blue against; each map has its own scale. Green says "
-               "where the network looked, for no side.", width - PANEL - GAP),
+        [_note(colours, width - PANEL - GAP),
          draw.legend(PANEL, 1.0, "of each map's largest value", ends=_ends(first))], GAP,
     )  # fmt: skip
     return draw.frame(draw.stack([draw.wrapped(answer, width, 19), *rows, key], 18), 24)

@@ -26,7 +26,7 @@ from mien.models import create  # noqa: E402
 from mien.models.tiny import TINY  # noqa: E402
 from mien.runs import comparison, read_history, read_run, read_scores  # noqa: E402
 from mien.train import pixels  # noqa: E402
-from mien.train.descend import accelerator  # noqa: E402
+from mien.train.descend import accelerator, known_strategy  # noqa: E402
 from mien.train.fit import Where, fit, parts_of  # noqa: E402
 from mien.train.loader import EpochSampler, Rows, select  # noqa: E402
 from mien.train.losses import LOSSES, soften  # noqa: E402
@@ -352,6 +352,8 @@ def test_a_device_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch)
     assert accelerator("cpu") == "cpu"
     with pytest.raises(InputError, match="device 'cuda': this machine"):
         accelerator("cuda")
+    with pytest.raises(UnknownNameError, match="unknown strategy 'dpp'; did you mean 'ddp'"):
+        known_strategy("dpp")
     with pytest.raises(UnknownNameError, match="unknown device 'cpux'; did you mean 'cpu'"):
         accelerator("cpux")
 

@@ -265,11 +265,11 @@ def figure(verdict: Verdict) -> ImageArray:
         if not values:
             continue
         texts = {name: f"{value:.2f}" for name, value in values.items()}
-        best = (min if key in LOWER else max)(values.values())
+        best = texts[(min if key in LOWER else max)(values, key=lambda name: values[name])]
         bars = draw.bars(
             {n: float(np.clip(v, 0, 1)) for n, v in values.items()}, 300, texts=texts,
             colours=dict.fromkeys(values, draw.AGAINST), names=128,
-            strong=next(name for name, value in values.items() if value == best),
+            strong=[name for name, text in texts.items() if text == best],
         )  # fmt: skip
         title = draw.wrapped(titles[key], 300, 15)
         note = draw.wrapped(MEANING[titles[key]], 300, 11, draw.PALE)

@@ -68,7 +68,9 @@ def headline(recipe: Recipe, report: Report) -> str:
     text += f" on {report.accuracy.images:,} test images, {recipe.data.protocol} protocol"
     printed = recipe.about.expected
     if printed is None:
-        return text + "; the paper gives no number"
+        return (
+            text if recipe.about.paper.startswith("ours") else f"{text}; the paper gives no number"
+        )
     text += f"; printed: {printed:.1%}"
     if recipe.about.metric == "accuracy":
         low, high = report.accuracy.low, report.accuracy.high

@@ -45,8 +45,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Other than the recipe's.")] = None,
     precision: Annotated[str | None, typer.Option(help="32, bf16 or 16.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(help="How many on this machine.")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="How many machines.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="How many on this machine.")] = 1,
+    num_nodes: Annotated[int, typer.Option(min=1, help="How many machines.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, ...")] = "auto",
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Two steps of a small network on a few drawn faces.")
@@ -88,11 +88,11 @@ def train(
         data={} if protocol is None else {"protocol": protocol},
     )
     from mien.train import smoke as small
-    from mien.train.descend import Where, accelerator
+    from mien.train.descend import Where, accelerator, known_strategy
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     where = Where(
-        accelerator(device), devices, num_nodes, strategy,
+        accelerator(device), devices, num_nodes, known_strategy(strategy),
         progress=out.is_terminal, steps=small.STEPS if smoke else None, tensorboard=tensorboard,
     )  # fmt: skip
     said = small.said(chosen, small.shrink(chosen)) if smoke else ""

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
 )
+from lightning.pytorch.strategies import StrategyRegistry
 from torch.utils.data import DataLoader
 
 from mien.registry import choose
@@ -29,6 +30,11 @@ PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
+
+
+def known_strategy(name: str) -> str:
+    """Lightning's name of a strategy; UnknownNameError for one that it does not have."""
+    return choose("strategy", name, ["auto", *StrategyRegistry.available_strategies()])
 
 
 def accelerator(device: str) -> str:
