@@ -66,8 +66,10 @@ def test_it_serves_logs_routes_and_ends_well_on_sigterm() -> None:
         assert ask(f"{url}/v1/models").status_code == 401
         right = {**JPEG, "authorization": "Bearer open sesame"}
         photo = PORTRAIT.read_bytes()
-        answer = httpx.post(f"{url}/v1/predict?x=secret", content=photo, headers=right, timeout=30)
+        answer = httpx.post(f"{url}/v1/predict", content=photo, headers=right, timeout=30)
         assert answer.json()["faces"][0]["dominant_emotion"] == "happy"
+        refused = httpx.post(f"{url}/v1/predict?x=secret", content=photo, headers=right)
+        assert refused.status_code == 422
         server.send_signal(signal.SIGTERM)
         out, err = server.communicate(timeout=30)
     assert server.returncode == 0
