@@ -161,6 +161,12 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def check_folder(path: Path) -> None:
+    """Raise InputError, before any work, for a path that cannot become a folder to write into."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: expected a folder to write into, got a file")
+
+
 def file_format(path: Path) -> str:
     """The format that a file's suffix means."""
     if path.suffix.lower() not in SUFFIX_FORMAT:

@@ -54,7 +54,7 @@ def sheet(explanation: Explanation) -> ImageArray:
     panels = [
         ("aligned face", draw.stack([crop, _note(seen)], 8)),
         (f"{e.what} for {_subject(e)}" if e.about_target else f"{e.what} of the network",
-         draw.stack([_overlaid(e, PANEL), _legend(e)], 8)),
+         draw.stack([overlaid(e, PANEL), _legend(e)], 8)),
         (f"regions, {e.unit}" + (f" (sum {e.total:+.2f})" if e.efficient else ""),
          draw.bars(ordered, PANEL, colours=colours, numbers="+.2f" if e.signed else ".2g")),
         ("probability of each expression", _chances(e, PANEL)),
@@ -88,7 +88,7 @@ def comparison(explanations: Sequence[Explanation]) -> ImageArray:
     face = f"face {p.face_id}, in its regions"
     tiles = [draw.stack([_title("aligned face"), crop, _note(face, TILE)], 6)]
     tiles += [
-        draw.stack([_title(e.method), _overlaid(e, TILE), _note(_brief(e), TILE)], 6)
+        draw.stack([_title(e.method), overlaid(e, TILE), _note(_brief(e), TILE)], 6)
         for e in explanations
     ]
     tiles.append(draw.stack([_title("probability of each expression"), _chances(first, TILE)], 6))
@@ -123,7 +123,7 @@ def _brief(e: Explanation) -> str:
     return f"{text or 'nothing'}; {passes}, {e.seconds:.2f} s"
 
 
-def _overlaid(e: Explanation, side: int) -> ImageArray:
+def overlaid(e: Explanation, side: int) -> ImageArray:
     """The map over the face, with the outlines of the regions."""
     shown, limit, _ = painted(e)
     picture = draw.overlay(draw.enlarge(e.crop, side), shown, limit, signed=e.signed)

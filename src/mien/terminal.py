@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mien.types import InputError
+from mien.types import checked_seed
 
 out, err = Console(), Console(stderr=True)
 LONG = 8  # pieces of work from which a progress bar is worth its lines
@@ -29,13 +29,9 @@ HeadName = Annotated[
 Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
 
 
-def _seed(value: int) -> int:
-    if not 0 <= value < 2**32:
-        raise InputError(f"expected a seed of 0 to 4294967295, got {value}")
-    return value
-
-
-Seed = Annotated[int, typer.Option(callback=_seed, help="Of everything that is drawn by chance.")]
+Seed = Annotated[
+    int, typer.Option(callback=checked_seed, help="Of everything that is drawn by chance.")
+]
 
 
 def say(text: str) -> None:

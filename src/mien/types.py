@@ -35,6 +35,17 @@ class ModelError(MienError, RuntimeError):
     """A model file that is missing, damaged or does not say what it is."""
 
 
+def checked_seed(seed: int) -> int:
+    """The seed; InputError for one that NumPy, torch and scikit-learn do not all take.
+
+    >>> checked_seed(7)
+    7
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"expected a seed of 0 to 4294967295, got {seed}")
+    return seed
+
+
 @dataclass(frozen=True)
 class Face:
     """One face in one image.

@@ -11,18 +11,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mien
-from mien.data.synthetic import write as draw_faces
 from mien.judging import atlas as a
 from mien.regions import REGIONS
 from mien.sampling import Sampled, sample_faces
 from mien.types import InputError, UnknownNameError
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("atlas") / "drawn.parquet"
-    draw_faces(path, 84, people=20, seed=3)
-    return path
 
 
 @pytest.fixture(scope="module")

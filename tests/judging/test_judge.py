@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import mien
-from mien.data.synthetic import write as draw_faces
 from mien.judging import judge as j
 from mien.judging import report
 from mien.judging.randomised import randomised
@@ -22,13 +21,6 @@ from mien.types import InputError, UnknownNameError
 from mien.weights import locate
 
 ROWS = ["regions", "cam", "dncshap:levels=4", "dncshap, printed"]
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("drawn") / "drawn.parquet"
-    draw_faces(path, 84, people=20, seed=3)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,14 @@ from mien.explanation import Explanation
 from mien.regions import REGIONS, areas, region_labels, sum_by_region
 from mien.registry import choose
 from mien.runtime import BaseModel
-from mien.types import FloatArray, ImageArray, InputError, ModelError, Prediction
+from mien.types import (
+    FloatArray,
+    ImageArray,
+    InputError,
+    ModelError,
+    Prediction,
+    checked_seed,
+)
 
 __all__ = [
     "BASELINES", "METHODS", "Case", "Evidence", "every_method", "explain_crop", "names",
@@ -97,8 +104,7 @@ def explain_crop(
     check_supported(method, model)
     choose("baseline", baseline or "mean", BASELINES)
     _check_traits(method, baseline, against)
-    if not 0 <= seed < 2**32:
-        raise InputError(f"expected a seed of 0 to 4294967295, got {seed}")
+    checked_seed(seed)
     labels = tuple(prediction.emotions)
     if "contempt" in (target, against) and "contempt" not in labels:
         raise InputError(

@@ -20,7 +20,7 @@ from mien.recognizer import Recognizer
 from mien.regions import REGIONS, region_labels
 from mien.results import whole_file
 from mien.sampling import Sampled
-from mien.sheets import painted
+from mien.sheets import overlaid, painted
 from mien.types import FloatArray, ImageArray, InputError, IntArray
 
 SIZE: Final = 96  # pixels, the side of a registered map
@@ -258,15 +258,9 @@ def contact_sheet(found: Atlas, expression: str) -> ImageArray:
             blocks += [
                 draw.wrapped(f"{entry.name}, for the answer; each map at its own scale", width, 12,
                              draw.PALE),
-                draw.side_by_side([_map(explained[i], side) for _, explained in part], GAP),
+                draw.side_by_side([overlaid(explained[i], side) for _, explained in part], GAP),
             ]  # fmt: skip
     return draw.frame(draw.stack(blocks, 8), 24)
-
-
-def _map(e: Explanation, side: int) -> ImageArray:
-    values, limit, _ = painted(e)
-    over = draw.overlay(draw.enlarge(e.crop, side), values, limit, signed=e.signed)
-    return draw.outlined(over, e.labels)
 
 
 def to_dict(found: Atlas) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from mien.terminal import HeadName, Seed, progress, say, show
-from mien.types import InputError
 
 
 def judge(
@@ -43,10 +42,10 @@ def judge(
     from mien.judging import report
     from mien.judging.action_units import read_expected
     from mien.recognizer import load
+    from mien.results import check_folder
     from mien.sampling import sample_faces
 
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: expected a folder to write into, got a file")
+    check_folder(output)
     expected = None if action_units is None else read_expected(action_units)
     recognizer = load(model, detector=detector, head=head)
     work.entries_for(recognizer, methods)  # a wrong name fails before the work
@@ -88,10 +87,10 @@ def atlas(
     from mien.explainers import every_method
     from mien.judging import atlas as work
     from mien.recognizer import load
+    from mien.results import check_folder
     from mien.sampling import sample_faces
 
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: expected a folder to write into, got a file")
+    check_folder(output)
     recognizer = load(model, detector=detector, head=head)
     asked = every_method(recognizer.model) if methods == ["all"] else methods or ["regions"]
     faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)

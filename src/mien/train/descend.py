@@ -27,8 +27,6 @@ from mien.train.pixels import Images
 from mien.types import InputError, MissingExtraError
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
 DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 

@@ -26,6 +26,7 @@ from mien.models.base import Spec, count
 from mien.models.svm import FeatureSVM, fit_svm
 from mien.recipe import Recipe
 from mien.report import Example, Points, write_report
+from mien.results import check_folder
 from mien.runs import read_history
 from mien.train.descend import Where, descend
 from mien.train.embedding import penultimate, project
@@ -292,12 +293,6 @@ def _facts(
         "versions": {n: version(n) for n in ("mien", "torch", "lightning", "timm", "numpy")},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
-
-
-def check_folder(folder: Path) -> None:
-    """InputError for a path that cannot become a folder, before any work."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder to write into, got a file")
 
 
 IMAGES = "# images and split: "  # the first line of a run's recipe.toml

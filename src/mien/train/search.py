@@ -19,8 +19,9 @@ import numpy as np
 from mien.models.base import extra
 from mien.recipe import Recipe
 from mien.registry import choose
+from mien.results import check_folder
 from mien.train.descend import Where
-from mien.train.fit import DONE, Run, check_folder, claim, fit, fit_part, forget_copies, parts_of
+from mien.train.fit import DONE, Run, claim, fit, fit_part, forget_copies, parts_of
 from mien.train.loader import Rows, select
 from mien.types import InputError, MienError
 
