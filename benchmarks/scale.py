@@ -35,8 +35,8 @@ import mien
 from benchmarks.main_job import len_cpus, medians
 from benchmarks.peers import measure as measure_peers
 from benchmarks.photos import clip, photographs
-from mien.media import read_image, read_reduced
-from mien.weights import BUILT_IN
+from mien.models.weights import BUILT_IN
+from mien.vision.read import read_image, read_reduced
 
 HERE = Path(__file__).parent
 DETECTORS = ("blazeface-near", "blazeface", "haar")
@@ -106,15 +106,14 @@ def stages(folder: Path) -> dict[str, Any]:
     count = {key: count.get(key, len(paths)) for key in calls}
     seconds = cpu_medians(calls, 5)
     return {
-        "images": len(paths), "faces found": faces,
+        "images": len(paths),
+        "faces found": faces,
         "bytes per file": {
             "640 x 480": round(statistics.mean(p.stat().st_size for p in paths)),
             "12 megapixels": round(statistics.mean(p.stat().st_size for p in large)),
         },
-        "ms per image, one core": {
-            k: round(1000 * s / count[k], 2) for k, s in seconds.items()
-        },
-    }  # fmt: skip
+        "ms per image, one core": {k: round(1000 * s / count[k], 2) for k, s in seconds.items()},
+    }
 
 
 def _each(call: Callable[[Any], Any], items: list[Any]) -> None:
@@ -123,9 +122,13 @@ def _each(call: Callable[[Any], Any], items: list[Any]) -> None:
 
 
 def _predict(
-    recognizer: mien.Recognizer, paths: list[Path], batch: int, readers: int, *,
+    recognizer: mien.Recognizer,
+    paths: list[Path],
+    batch: int,
+    readers: int,
+    *,
     reduced: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     named = [(str(path), path) for path in paths]
     for _ in recognizer.predict_many(named, batch=batch, readers=readers, reduced=reduced):
         pass
@@ -157,9 +160,9 @@ def batching(folder: Path) -> dict[str, Any]:
                 call = partial(_predict, made, paths, size, readers)
                 calls[f"{key}, batch {size}, {readers} readers"] = call
     seconds = medians(calls, 5)
-    return {"images per second, one process": {
-        k: round(len(paths) / s, 1) for k, s in seconds.items()
-    }}  # fmt: skip
+    return {
+        "images per second, one process": {k: round(len(paths) / s, 1) for k, s in seconds.items()}
+    }
 
 
 def agreement(folder: Path) -> dict[str, Any]:
@@ -176,8 +179,9 @@ def agreement(folder: Path) -> dict[str, Any]:
         same = [(a, b) for a, b in zip(whole, small, strict=False) if a.input == b.input]
         scores = [
             max(abs(a.emotions[k] - b.emotions[k]) for k in a.emotions)
-            for a, b in same if a.emotions and b.emotions
-        ]  # fmt: skip
+            for a, b in same
+            if a.emotions and b.emotions
+        ]
         found[detector] = {
             "faces, whole": sum(a.face_id is not None for a in whole),
             "faces, reduced": sum(b.face_id is not None for b in small),
@@ -198,7 +202,7 @@ def peers(folder: Path) -> dict[str, Any]:
 
 
 def command(*args: str) -> list[str]:
-    return [sys.executable, "-c", "from mien.cli import main; main()", *args]
+    return [sys.executable, "-c", "from mien.commands.main import main; main()", *args]
 
 
 def scaling(folder: Path) -> dict[str, Any]:
@@ -215,9 +219,10 @@ def scaling(folder: Path) -> dict[str, Any]:
                 marks: list[tuple[float, int]] = []
                 summary = score(
                     Settings((str(source),), model="mien-int8", detector=detector, unit=60),
-                    str(folder / f"{detector}-{workers}-{repeat}"), workers=workers,
+                    str(folder / f"{detector}-{workers}-{repeat}"),
+                    workers=workers,
                     progress=partial(_mark, marks),
-                )  # fmt: skip
+                )
                 steady = marks[len(marks) // 5 :]  # workers start one after the other
                 rates[workers].append(
                     (steady[-1][1] - steady[0][1]) / (steady[-1][0] - steady[0][0])
@@ -226,11 +231,13 @@ def scaling(folder: Path) -> dict[str, Any]:
         one, two = (statistics.median(rates[n]) for n in (1, 2))
         alone, beside = (statistics.median(busy[n]) for n in (1, 2))
         found[f"mien-int8, {detector}"] = {
-            "1 worker, images/s": round(one, 1), "2 workers, images/s": round(two, 1),
-            "ratio": round(two / one, 2), "images": count,
+            "1 worker, images/s": round(one, 1),
+            "2 workers, images/s": round(two, 1),
+            "ratio": round(two / one, 2),
+            "images": count,
             "1 worker, ms of processor time per image": round(alone, 2),
             "2 workers, ms of processor time per image": round(beside, 2),
-        }  # fmt: skip
+        }
     return found
 
 
@@ -253,12 +260,14 @@ def plan(folder: Path) -> dict[str, Any]:
     Worker(settings, str(out)).do(0)
     return {
         "images listed per second": round(20_000 / seconds),
-        "bytes of plan per image": round(Path(str(out / "_mien" / "plan.parquet")).stat().st_size
-                                         / 20_000, 1),
-        "bytes of rows per image": round(Path(str(part_of(out, 0))).stat().st_size
-                                         / settings.unit, 1),
+        "bytes of plan per image": round(
+            Path(str(out / "_mien" / "plan.parquet")).stat().st_size / 20_000, 1
+        ),
+        "bytes of rows per image": round(
+            Path(str(part_of(out, 0))).stat().st_size / settings.unit, 1
+        ),
         "units": units,
-    }  # fmt: skip
+    }
 
 
 class Memory(threading.Thread):
@@ -272,9 +281,11 @@ class Memory(threading.Thread):
         while not self.stopped:
             now: Counter[str] = Counter()
             for pid, name in _family(self.pid):
-                kind = "command" if pid == self.pid else (
-                    "largest worker" if "MapWorker" in name else "Ray's own processes"
-                )  # fmt: skip
+                kind = (
+                    "command"
+                    if pid == self.pid
+                    else ("largest worker" if "MapWorker" in name else "Ray's own processes")
+                )
                 size = _proportional(pid)
                 now[kind] = max(now[kind], size) if "worker" in kind else now[kind] + size
                 now["everything"] += size
@@ -312,10 +323,17 @@ def memory(folder: Path) -> dict[str, Any]:
         source = photographs(folder / f"memory-{count}", count, (320, 240))
         started = time.perf_counter()
         done = subprocess.Popen(
-            command("batch", str(source), "-o", str(folder / f"rows-{count}"),
-                    "--detector", "blazeface-near"),
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            command(
+                "batch",
+                str(source),
+                "-o",
+                str(folder / f"rows-{count}"),
+                "--detector",
+                "blazeface-near",
+            ),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         watch = Memory(done.pid)
         watch.start()
         said, _ = done.communicate()
@@ -323,9 +341,10 @@ def memory(folder: Path) -> dict[str, Any]:
         assert done.returncode == 0, said
         seconds = time.perf_counter() - started
         found[f"{count:,} images"] = {
-            "peak MB": dict(watch.peak), "seconds": round(seconds, 1),
+            "peak MB": dict(watch.peak),
+            "seconds": round(seconds, 1),
             "images per second, with the start": round(count / seconds, 1),
-        }  # fmt: skip
+        }
         shutil.rmtree(source)
     return found
 
@@ -339,11 +358,25 @@ def long_clip(folder: Path) -> dict[str, Any]:
         out.mkdir()
         started = time.perf_counter()
         done = subprocess.Popen(
-            command("video", str(path), "-o", str(out / "a.mp4"), "--timeline",
-                    str(out / "rows.parquet"), "--summary", str(out), "--overlay", "cam",
-                    "--detector", "blazeface-near", "--model", "mien-int8"),
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            command(
+                "video",
+                str(path),
+                "-o",
+                str(out / "a.mp4"),
+                "--timeline",
+                str(out / "rows.parquet"),
+                "--summary",
+                str(out),
+                "--overlay",
+                "cam",
+                "--detector",
+                "blazeface-near",
+                "--model",
+                "mien-int8",
+            ),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         watch = Memory(done.pid)
         watch.start()
         said, _ = done.communicate()
@@ -352,10 +385,13 @@ def long_clip(folder: Path) -> dict[str, Any]:
         seconds = time.perf_counter() - started
         about = json.loads((out / "summary.json").read_text())
         found[f"{minutes} min, 640 x 360, 25 frames/s"] = {
-            "seconds": round(seconds, 1), "frames per second": round(about["frames"] / seconds, 1),
-            "times real time": round(60 * minutes / seconds, 2), "rows": about["rows"],
-            "faces": len(about["faces"]), "peak MB": watch.peak["everything"],
-        }  # fmt: skip
+            "seconds": round(seconds, 1),
+            "frames per second": round(about["frames"] / seconds, 1),
+            "times real time": round(60 * minutes / seconds, 2),
+            "rows": about["rows"],
+            "faces": len(about["faces"]),
+            "peak MB": watch.peak["everything"],
+        }
         path.unlink()
     return found
 
@@ -365,16 +401,27 @@ def kills(folder: Path) -> dict[str, Any]:
     source = photographs(folder / "kills", 3000)
     (source / "broken.jpg").write_bytes(b"no image")
     out = folder / "killed"
-    args = command("batch", str(source), "-o", str(out), "--unit", "30", "--workers", "2",
-                   "--detector", "blazeface-near")  # fmt: skip
+    args = command(
+        "batch",
+        str(source),
+        "-o",
+        str(out),
+        "--unit",
+        "30",
+        "--workers",
+        "2",
+        "--detector",
+        "blazeface-near",
+    )
     rng = random.Random(6)
     killed: Counter[str] = Counter()
     job: subprocess.Popen[str] | None = None
     last = -1
     while sum(killed.values()) < 20:
         if job is None:
-            job = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   text=True)  # fmt: skip
+            job = subprocess.Popen(
+                args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+            )
         # each kill falls on a job that has done something since the one before
         while (there := len(list(out.glob("*/part-*.parquet")))) <= last and job.poll() is None:
             time.sleep(0.02)
@@ -409,12 +456,15 @@ def kills(folder: Path) -> dict[str, Any]:
         for row in rows
     }
     return {
-        "kills": dict(killed), "exit code of the last run": done.returncode,
-        "images": len(whole), "images lost": len(whole - inputs),
-        "rows": len(rows), "rows lost": len(wanted - set(times)),
+        "kills": dict(killed),
+        "exit code of the last run": done.returncode,
+        "images": len(whole),
+        "images lost": len(whole - inputs),
+        "rows": len(rows),
+        "rows lost": len(wanted - set(times)),
         "rows twice": sum(n - 1 for n in times.values()) + len(set(times) - wanted),
         "files left half written": len(list(out.rglob("*.part"))),
-    }  # fmt: skip
+    }
 
 
 def _model_of(out: Path) -> str:
@@ -458,11 +508,14 @@ def _processor() -> str:
 
 def markdown(result: dict[str, Any]) -> str:
     """The measurements as tables."""
-    lines = ["# Throughput, memory, kills: measured", "",
-             f"{result['machine']}. `make bench` writes this file. \"Load before\" is the load "
-             "that other programs made when a section began: above 0.5, read its figures as lower "
-             "bounds. Networks and stages are processor time of one thread, which other programs "
-             "lengthen little."]  # fmt: skip
+    lines = [
+        "# Throughput, memory, kills: measured",
+        "",
+        f'{result["machine"]}. `make bench` writes this file. "Load before" is the load '
+        "that other programs made when a section began: above 0.5, read its figures as lower "
+        "bounds. Networks and stages are processor time of one thread, which other programs "
+        "lengthen little.",
+    ]
     for name in SECTIONS:
         if name not in result:
             continue

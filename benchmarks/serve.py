@@ -90,14 +90,16 @@ async def load(
     took = time.perf_counter() - started
     times.sort()
     found = {
-        "path": path, "callers": callers, "addresses": addresses,
+        "path": path,
+        "callers": callers,
+        "addresses": addresses,
         "requests": sum(statuses.values()),
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
         "p50_ms": round(1e3 * times[len(times) // 2], 1),
         "p99_ms": round(1e3 * times[min(int(len(times) * 0.99), len(times) - 1)], 1),
         "answers_per_second": round(len(times) / took, 1),
         "load_average": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
+    }
     print(found, file=sys.stderr, flush=True)
     return found
 
@@ -117,8 +119,12 @@ def steady(port: int, pid: int, requests: int, callers: int = 8) -> dict[str, An
         found = asyncio.run(load(port, "/v1/predict", callers, requests // 10, seconds=9999))
         statuses.update(found["statuses"])
         points.append(round(memory(pid), 1))
-    return {"requests": requests, "callers": callers, "statuses": dict(statuses),
-            "megabytes": points}  # fmt: skip
+    return {
+        "requests": requests,
+        "callers": callers,
+        "statuses": dict(statuses),
+        "megabytes": points,
+    }
 
 
 def page(url: str, times: int = 7) -> dict[str, Any]:
@@ -148,12 +154,13 @@ def page(url: str, times: int = 7) -> dict[str, Any]:
         version = browser.version
         browser.close()
     return {
-        "chromium": version, "times": times,
+        "chromium": version,
+        "times": times,
         "first_paint_ms": round(statistics.median(paints)),
         "expression_ms": round(statistics.median(faces)),
         "explanation_ms": round(statistics.median(answers)),
         "load_average": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
+    }
 
 
 def start(*options: str) -> tuple[subprocess.Popen[bytes], int]:
@@ -161,7 +168,16 @@ def start(*options: str) -> tuple[subprocess.Popen[bytes], int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mien.cli", "serve", "--quiet", "--port", str(port), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "mien.commands.main",
+        "serve",
+        "--quiet",
+        "--port",
+        str(port),
+        *options,
+    ]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while True:
         try:
@@ -239,10 +255,13 @@ def main() -> None:
     try:
         asyncio.run(load(port, "/v1/predict", 4, 50))
         results: dict[str, Any] = {
-            "date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
-            "machine": platform.machine(), "python": platform.python_version(),
+            "date": time.strftime("%Y-%m-%d"),
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
             "model": json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models"))[
-                "models"][0]["identity"],
+                "models"
+            ][0]["identity"],
             "page": page(f"http://127.0.0.1:{port}/"),
             "load": [
                 asyncio.run(load(port, path, callers, 1000, seconds=chosen.seconds))
@@ -255,7 +274,7 @@ def main() -> None:
             ],
             "memory": steady(port, server.pid, chosen.requests),
             "stop": stopped(server, port),
-        }  # fmt: skip
+        }
     finally:
         server.kill()
     chosen.out.joinpath("serve.json").write_text(json.dumps(results, indent=1) + "\n")

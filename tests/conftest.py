@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import mien
-from mien.media import read_image
 from mien.types import ImageArray
+from mien.vision.read import read_image
 
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
@@ -50,14 +50,20 @@ def noise() -> ImageArray:
 def run() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run Python code or the command in a process that sees nothing but the base install."""
 
-    def call(*args: str, stdin: str = "", code: str | None = None, cwd: Path | None = None,
-             **env: str) -> subprocess.CompletedProcess[str]:  # fmt: skip
-        program = code or "from mien.cli import main; main()"
+    def call(
+        *args: str, stdin: str = "", code: str | None = None, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        program = code or "from mien.commands.main import main; main()"
         guarded = f"import tests.base_only\ntests.base_only.install()\n{program}"
         return subprocess.run(
             [sys.executable, "-c", guarded, *args],
-            input=stdin, capture_output=True, text=True, timeout=120, cwd=cwd, check=False,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=cwd,
+            check=False,
             env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **env},
-        )  # fmt: skip
+        )
 
     return call

@@ -59,9 +59,9 @@ def networks(crop: ImageArray) -> dict[str, Any]:
 
 
 def _network(name: str, crop: ImageArray) -> dict[str, Any]:
-    from mien import faces
     from mien.explainers import supported
     from mien.recognizer import Recognizer
+    from mien.vision import faces
 
     model = fixed_model(name)
     recognizer = Recognizer(faces.create("none"), model)
@@ -76,9 +76,9 @@ def fixed_model(name: str) -> Any:
     import torch
 
     from mien.emotions import SEVEN
-    from mien.models import create
-    from mien.models.tiny import TINY
-    from mien.models.torch_model import TorchModel
+    from mien.models.torch import create
+    from mien.models.torch.model import TorchModel
+    from mien.models.torch.tiny import TINY
 
     net, spec = create(name, classes=7, **TINY[name])
     rng = np.random.default_rng(7)
@@ -134,7 +134,7 @@ def measure() -> dict[str, Any]:
 
 
 def read(path: Path) -> ImageArray:
-    from mien.media import read_image
+    from mien.vision.read import read_image
 
     return read_image(path)
 

@@ -50,10 +50,31 @@ def test_explain_says_draws_and_records(run: Run, photo: Path) -> None:
 def test_explain_takes_every_option(run: Run, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "why.png"
     done = run(
-        "explain", str(photo), "--method", "dncshap", "--contexts", "owen", "--levels", "4",
-        "--target", "fear", "--against", "surprise", "--face", "0", "--baseline", "blur",
-        "--output", str(out), "--detector", "haar", "--model", "mien", "--head", "fer2013",
-    )  # fmt: skip
+        "explain",
+        str(photo),
+        "--method",
+        "dncshap",
+        "--contexts",
+        "owen",
+        "--levels",
+        "4",
+        "--target",
+        "fear",
+        "--against",
+        "surprise",
+        "--face",
+        "0",
+        "--baseline",
+        "blur",
+        "--output",
+        str(out),
+        "--detector",
+        "haar",
+        "--model",
+        "mien",
+        "--head",
+        "fer2013",
+    )
     assert done.returncode == 0, done.stderr
     saved = json.loads(out.with_suffix(".mien.json").read_text())[0]
     assert saved["options"] == {"levels": 4, "contexts": "owen", "snap": False}
@@ -165,7 +186,7 @@ def test_a_fault_of_our_own_is_one_line_too(run: Run, photo: Path) -> None:
     code = (
         "import mien.recognizer as r\n"
         "r.load = lambda *a, **k: 1 / 0\n"
-        "from mien.cli import main; main()"
+        "from mien.commands.main import main; main()"
     )
     done = run("predict", str(photo), code=code)
     assert done.returncode == 3

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mien.explainers.shapley import all_coalitions, dncshap_design, exact_design
+from mien.explainers.designs import all_coalitions, dncshap_design, exact_design
 from mien.types import FloatArray
 from tests.conftest import ROOT
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mien.data.synthetic import write as draw_faces
-from mien.runtime import Model
-from mien.weights import BUILT_IN, locate
+from mien.models.onnx import Model
+from mien.models.weights import BUILT_IN, locate
 from tests.conftest import PORTRAIT, ROOT
 from tests.video import clips
 from tests.video.test_commands import command as full

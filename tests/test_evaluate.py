@@ -1,4 +1,4 @@
-"""mien.evaluate, mien.report and mien.runs: from probabilities to a page."""
+"""mien.runs.evaluate, mien.runs.report and mien.runs.read: from probabilities to a page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.evaluate import Report, compare, evaluate
 from mien.metrics import mcnemar, precision, top_k
-from mien.recipe import About, Data, Network, Recipe
-from mien.report import Example, Points, headline, html, markdown, write_report
-from mien.runs import clock, read_history, read_run, read_scores
+from mien.runs.compare import clock
+from mien.runs.evaluate import Report, compare, evaluate
+from mien.runs.read import read_history, read_run, read_scores
+from mien.runs.recipe import About, Data, Network, Recipe
+from mien.runs.report import Example, Points, headline, html, markdown, write_report
 from mien.types import InputError
 
 LABELS = ("angry", "happy", "sad")
@@ -104,8 +105,11 @@ def test_mcnemar_counts_where_the_two_differ() -> None:
 
 def test_the_headline_puts_the_printed_number_beside_the_interval(report: Report) -> None:
     accuracy = report.accuracy
-    for expected, word in ((accuracy.high + 0.1, "above"), (accuracy.low - 0.1, "below"),
-                           (accuracy.value, "within")):  # fmt: skip
+    for expected, word in (
+        (accuracy.high + 0.1, "above"),
+        (accuracy.low - 0.1, "below"),
+        (accuracy.value, "within"),
+    ):
         text = headline(RECIPE.change(about={"expected": expected}), report)
         assert f"{accuracy.value:.1%}" in text
         assert f"{word} our interval" in text
@@ -169,16 +173,21 @@ def test_examples_say_what_was_right_and_escape_their_names(report: Report) -> N
 def test_the_curves_of_folds_are_drawn_apart(report: Report) -> None:
     rows = [
         {"training": name, "epoch": str(i), "train_loss": "1", "val_loss": "", "val_accuracy": ".5"}
-        for name in ("fold-0", "fold-1") for i in (1, 2)
-    ]  # fmt: skip
+        for name in ("fold-0", "fold-1")
+        for i in (1, 2)
+    ]
     page = html(RECIPE, report, {}, rows)
     assert "<h2>Learning curves</h2>" in page
 
 
 def test_durations_are_written_as_people_say_them() -> None:
     assert [clock(s) for s in (0.4, 99, 754, 5399, 5400)] == [
-        "0 s", "99 s", "13 min", "90 min", "1.5 h",
-    ]  # fmt: skip
+        "0 s",
+        "99 s",
+        "13 min",
+        "90 min",
+        "1.5 h",
+    ]
 
 
 def test_a_run_is_written_and_read_back(report: Report, tmp_path: Path) -> None:

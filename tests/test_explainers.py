@@ -9,15 +9,15 @@ import pytest
 
 import mien
 from mien import explainers
-from mien.explainers.base import METHODS, Case
+from mien.explainers.designs import all_coalitions, dncshap_design
 from mien.explainers.masks import BASELINES, baseline_pixels, evaluate_coalitions, paint
+from mien.explainers.method import METHODS, Case
 from mien.explainers.segments import segments
-from mien.explainers.shapley import all_coalitions, dncshap_design
 from mien.explainers.surrogates import partition_values
-from mien.regions import REGIONS
-from mien.runtime import Model
+from mien.models.onnx import Model
+from mien.models.weights import locate
 from mien.types import BoolArray, FloatArray, ImageArray, InputError, UnknownNameError
-from mien.weights import locate
+from mien.vision.regions import REGIONS
 
 #: Methods that explain the built-in file; those that need torch are tested on small networks.
 ALL = explainers.supported(Model(locate("mien")))
@@ -69,9 +69,11 @@ def test_it_keeps_its_promise_of_efficiency(
 
 @pytest.mark.parametrize("name", ALL)
 def test_it_is_deterministic(
-    name: str, explained: dict[str, mien.Explanation], crops_only: mien.Recognizer,
+    name: str,
+    explained: dict[str, mien.Explanation],
+    crops_only: mien.Recognizer,
     face_crop: ImageArray,
-) -> None:  # fmt: skip
+) -> None:
     again = crops_only.explain(face_crop, method=name, options=LESS.get(name))[0]
     np.testing.assert_allclose(again.values, explained[name].values, atol=1e-6)
 
@@ -272,9 +274,11 @@ def test_a_new_method_is_one_function(
 
 @pytest.mark.parametrize("name", ["rise", "lime", "kernelshap"])
 def test_a_method_that_draws_at_random_records_its_seed_and_obeys_it(
-    name: str, crops_only: mien.Recognizer, face_crop: ImageArray,
+    name: str,
+    crops_only: mien.Recognizer,
+    face_crop: ImageArray,
     explained: dict[str, mien.Explanation],
-) -> None:  # fmt: skip
+) -> None:
     assert explained[name].seed == 0
     other = crops_only.explain(face_crop, method=name, options=LESS[name], seed=1)[0]
     assert other.seed == 1
@@ -312,9 +316,11 @@ def test_what_does_not_matter_gets_nothing(name: str) -> None:
     regions = np.zeros((48, 48), dtype=np.int64)
     case = Case(Toy(), rng.uniform(100, 255, (1, 48, 48)), regions, direction, "black")
     options = {
-        "occlusion": {"window": 6}, "rise": {"samples": 3000},
-        "lime": {"samples": 400}, "kernelshap": {"samples": 400},
-    }.get(name, {})  # fmt: skip
+        "occlusion": {"window": 6},
+        "rise": {"samples": 3000},
+        "lime": {"samples": 400},
+        "kernelshap": {"samples": 400},
+    }.get(name, {})
     values = METHODS.get(name)(case, **options).values
     inside = np.zeros((48, 48), dtype=bool)
     inside[12:24, 24:36] = True

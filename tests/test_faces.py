@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import mien
-from mien import faces
-from mien.faces.base import suppress
-from mien.landmarks import INDEX, eye_centres
 from mien.types import ImageArray, MienError, ModelError, UnknownNameError
+from mien.vision import faces
+from mien.vision.faces.base import suppress
+from mien.vision.landmarks import INDEX, eye_centres
 
 SEARCHING = [name for name in faces.names() if name != "none"]
 FAR = [name for name in SEARCHING if not faces.DETECTORS.get(name).smallest]

@@ -1,4 +1,4 @@
-"""mien.images, mien.landmarks and mien.regions: what holds for every face."""
+"""mien.vision: geometry, landmarks and regions: what holds for every face."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mien
-from mien.images import (
+from mien.types import FloatArray, InputError
+from mien.vision.geometry import (
     Preprocess,
     align,
     anchors,
@@ -20,9 +21,8 @@ from mien.images import (
     rescale,
     transform,
 )
-from mien.landmarks import INDEX, LANDMARKS, MIRROR, eye_distance, mirror
-from mien.regions import REGIONS, areas, region_labels, sum_by_region
-from mien.types import FloatArray, InputError
+from mien.vision.landmarks import INDEX, LANDMARKS, MIRROR, eye_distance, mirror
+from mien.vision.regions import REGIONS, areas, region_labels, sum_by_region
 
 
 @lru_cache

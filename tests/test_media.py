@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.media import find_images, read_image
 from mien.types import ImageArray, InputError
+from mien.vision.find import find_images
+from mien.vision.read import read_image
 
 
 @pytest.fixture
@@ -39,11 +40,15 @@ def test_the_same_image_comes_from_path_bytes_pillow_and_array(
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_rotation_is_undone(gradient: ImageArray, orientation: int) -> None:
     undo = {
-        1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1], 5: lambda a: a.transpose(1, 0, 2),
-        6: lambda a: np.rot90(a, -1), 7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
         8: lambda a: np.rot90(a, 1),
-    }  # fmt: skip
+    }
     picture = Image.fromarray(gradient)
     exif = picture.getexif()
     exif[0x0112] = orientation

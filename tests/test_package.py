@@ -17,10 +17,21 @@ Run = Callable[..., "CompletedProcess[str]"]
 
 def test_the_public_names_are_these_and_all_of_them_load() -> None:
     assert mien.__all__ == [
-        "Explanation", "Explanations", "Face", "InputError", "MienError", "MissingExtraError",
-        "ModelError", "Prediction", "Predictions", "Recognizer", "UnknownNameError",
-        "__version__", "explain", "load",
-    ]  # fmt: skip
+        "Explanation",
+        "Explanations",
+        "Face",
+        "InputError",
+        "MienError",
+        "MissingExtraError",
+        "ModelError",
+        "Prediction",
+        "Predictions",
+        "Recognizer",
+        "UnknownNameError",
+        "__version__",
+        "explain",
+        "load",
+    ]
     assert all(getattr(mien, name) is not None for name in mien.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = mien.nothing

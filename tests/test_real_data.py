@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mien.data.ferplus import majority
-from mien.runtime import Model
-from mien.weights import BUILT_IN, locate
+from mien.models.onnx import Model
+from mien.models.weights import BUILT_IN, locate
 
 PARQUET = Path(os.environ.get("MIEN_FER2013", ""))
 pytestmark = [
@@ -29,8 +29,10 @@ def arrays() -> dict[str, np.ndarray]:
 def test_the_data_are_the_published_ones(arrays: dict[str, np.ndarray]) -> None:
     names, counts = np.unique(arrays["split"], return_counts=True)
     assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == {
-        "train": 28_709, "val": 3_589, "test": 3_589,
-    }  # fmt: skip
+        "train": 28_709,
+        "val": 3_589,
+        "test": 3_589,
+    }
     assert np.bincount(arrays["labels"]).tolist() == [4953, 547, 5121, 8989, 6077, 4002, 6198]
     test = arrays["split"] == "test"
     assert int((arrays["in_training"] & test).sum()) == 288

@@ -11,7 +11,7 @@ import pytest
 
 from mien.data import readers
 from mien.data.augment import preset
-from mien.recipe import About, Data, Network, Recipe, Training, read_recipe
+from mien.runs.recipe import About, Data, Network, Recipe, Training, read_recipe
 from mien.types import InputError, UnknownNameError
 from tests.conftest import ROOT
 
@@ -170,9 +170,12 @@ def minimal(tmp_path: Path) -> Recipe:
 def test_the_experiments_of_the_papers_are_all_there() -> None:
     counts = {paper: len(list((FOLDER / paper).glob("*.toml"))) for paper in PAPERS}
     assert counts == {
-        "vit-kdef": 1, "gimefive": 6 + 3 + 3 + 2, "vit-fer2013": 6 + 2,
-        "timm-thesis": 7 * 2 + 2 * 2, "dncshap": 4 * 4,
-    }  # fmt: skip
+        "vit-kdef": 1,
+        "gimefive": 6 + 3 + 3 + 2,
+        "vit-fer2013": 6 + 2,
+        "timm-thesis": 7 * 2 + 2 * 2,
+        "dncshap": 4 * 4,
+    }
     folders = {p.parent.name for p in FOLDER.glob("*/*.toml")} - {"builtin"}
     assert folders == {*PAPERS, "from-scratch"}
 
@@ -499,9 +502,10 @@ def test_whole_numbers_serve_as_floats(minimal: Recipe) -> None:
 
 def test_change_leaves_the_original_and_the_other_sections_alone(minimal: Recipe) -> None:
     changed = minimal.change(
-        training={"epochs": 3, "batch_size": 8}, data={"protocol": "honest"},
+        training={"epochs": 3, "batch_size": 8},
+        data={"protocol": "honest"},
         model={"options": {"dropout": 0.3}},
-    )  # fmt: skip
+    )
     assert (changed.training.epochs, changed.training.batch_size) == (3, 8)
     assert changed.data.protocol == "honest"
     assert changed.model.options == {"dropout": 0.3}
@@ -530,9 +534,15 @@ def test_change_checks_again(
 
 def test_the_hash_ignores_about_and_nothing_else(minimal: Recipe) -> None:
     about = {
-        "title": "Other", "paper": "Other", "table": "1", "metric": "macro_f1", "expected": 0.5,
-        "protocol": "x", "cost": "y", "notes": "z",
-    }  # fmt: skip
+        "title": "Other",
+        "paper": "Other",
+        "table": "1",
+        "metric": "macro_f1",
+        "expected": 0.5,
+        "protocol": "x",
+        "cost": "y",
+        "notes": "z",
+    }
     assert set(about) == {field.name for field in fields(About)}
     assert minimal.change(about=about).hash == minimal.hash
     assert minimal.change(data={"split_seed": 1}).hash != minimal.hash

@@ -1,4 +1,4 @@
-"""mien.recognizer and mien.results: photos in, rows and explanations out."""
+"""mien.recognizer and mien.results.predictions: photos in, rows and explanations out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 import mien
-from mien import faces
 from mien.emotions import EIGHT, SEVEN
-from mien.landmarks import eye_distance
+from mien.results.words import chance
 from mien.types import ImageArray, InputError, UnknownNameError
-from mien.words import chance
+from mien.vision import faces
+from mien.vision.landmarks import eye_distance
 from tests.conftest import PORTRAIT
 
 
@@ -42,8 +42,12 @@ def test_a_list_keeps_its_order_and_one_bad_item_stops_nothing(
 ) -> None:
     rows = recognizer.predict([b"damaged", noise, portrait, "absent.jpg", PORTRAIT])
     assert [row.input for row in rows] == [
-        "image 0", "image 1", "image 2", "absent.jpg", str(PORTRAIT),
-    ]  # fmt: skip
+        "image 0",
+        "image 1",
+        "image 2",
+        "absent.jpg",
+        str(PORTRAIT),
+    ]
     assert [row.face_id for row in rows] == [None, None, 0, None, 0]
     assert [row.error is not None for row in rows] == [True, False, False, True, False]
     assert len(rows.faces) == len(rows.errors) == 2

@@ -28,8 +28,15 @@ def test_the_label_sets_extend_one_another_in_order() -> None:
     assert EIGHT[:7] == SEVEN
     assert SEVEN[:6] == SIX
     assert EIGHT == (
-        "angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt",
-    )  # fmt: skip
+        "angry",
+        "disgust",
+        "fear",
+        "happy",
+        "sad",
+        "surprise",
+        "neutral",
+        "contempt",
+    )
 
 
 @pytest.mark.parametrize(

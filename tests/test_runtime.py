@@ -12,9 +12,10 @@ import pytest
 
 from mien.emotions import EIGHT, SEVEN
 from mien.metrics import probabilities
-from mien.runtime import CARD_KEY, Card, Head, Model
+from mien.models.card import CARD_KEY, Card, Head
+from mien.models.onnx import Model
+from mien.models.weights import BUILT_IN, locate
 from mien.types import FloatArray, ImageArray, InputError, ModelError, UnknownNameError
-from mien.weights import BUILT_IN, locate
 
 SHIPPED = [name for name in BUILT_IN if locate(name).is_file()]
 
@@ -79,7 +80,7 @@ def test_the_portrait_smiles_and_so_does_its_mirror_image(name: str, pixels: Flo
     points = model.run(pixels[:2], landmarks=True).landmarks
     assert points is not None
     mirrored = (1 - points[1, :, 0]) * 48
-    from mien.landmarks import MIRROR
+    from mien.vision.landmarks import MIRROR
 
     assert np.abs(mirrored[list(MIRROR)] - points[0, :, 0] * 48).max() < 2.5
 

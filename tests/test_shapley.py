@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mien.explainers.shapley import (
+from mien.explainers.designs import (
     CONTEXTS,
     all_coalitions,
     dncshap_design,

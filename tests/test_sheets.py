@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import mien
-from mien import draw
 from mien.explainers import every_method, supported
+from mien.results import draw
 from mien.types import ImageArray, InputError, UnknownNameError
 from tests.conftest import PORTRAIT
 from tests.test_cli import one_line
@@ -58,9 +58,9 @@ def test_all_is_every_method_that_can_answer_the_question(crops_only: mien.Recog
 
 def test_a_network_that_looks_the_same_for_all_is_left_out_of_a_contrast() -> None:
     pytest.importorskip("timm")
-    from mien.models import create
-    from mien.models.tiny import TINY
-    from mien.models.torch_model import TorchModel
+    from mien.models.torch import create
+    from mien.models.torch.model import TorchModel
+    from mien.models.torch.tiny import TINY
 
     net, spec = create("vit-small", classes=6, **TINY["vit-small"])
     model = TorchModel(net, spec, ("happy", "surprise", "sad", "angry", "disgust", "fear"))
@@ -88,9 +88,12 @@ def test_a_baseline_goes_to_the_methods_that_take_one(
     ],
 )
 def test_wrong_calls_are_refused(
-    how: dict[str, object], error: type[Exception], text: str, crops_only: mien.Recognizer,
+    how: dict[str, object],
+    error: type[Exception],
+    text: str,
+    crops_only: mien.Recognizer,
     face_crop: ImageArray,
-) -> None:  # fmt: skip
+) -> None:
     with pytest.raises(error, match=text):
         crops_only.explain(face_crop, **how)  # type: ignore[arg-type]  # as a wrong caller would
 
@@ -132,8 +135,14 @@ def test_sentences_stay_true_where_little_is_left(
 ) -> None:
     e = crops_only.explain(face_crop)[0]
     few = {"eyes": 0.3, "mouth": -0.27, "nose": -0.01}
-    even = replace(e, regions=few, areas={"eyes": 0.1, "mouth": 0.4, "nose": 0.5},
-                   base=0.0, value=0.02, interactions={})  # fmt: skip
+    even = replace(
+        e,
+        regions=few,
+        areas={"eyes": 0.1, "mouth": 0.4, "nose": 0.5},
+        base=0.0,
+        value=0.02,
+        interactions={},
+    )
     assert "mostly the eyes (+0.3, all parts +0.02)" in even.sentence
     assert "this face hardly moves the score of happy: eyes +0.3, mouth -0.3." in even.paragraph
     assert "For their size the eyes weigh most" in even.paragraph

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.images import Preprocess
-from mien.landmarks import MIRROR
+from mien.vision.geometry import Preprocess
+from mien.vision.landmarks import MIRROR
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
 from mien.metrics import fit_temperature, probabilities  # noqa: E402
-from mien.models.compact import CompactNet  # noqa: E402 - after the check for torch
-from mien.runtime import Model  # noqa: E402
-from mien.train.export import attach, halve_weights, quantise, to_onnx  # noqa: E402
+from mien.models.onnx import Model  # noqa: E402
+from mien.models.torch.networks.compact import CompactNet  # noqa: E402 - after the check for torch
+from mien.runs.export import attach, halve_weights, quantise, to_onnx  # noqa: E402
 from training.augment import augment, erase, warp  # noqa: E402
 from training.export import HEADS, OUTPUTS, Exported  # noqa: E402
 from training.recipe import Augmentation, read_recipe  # noqa: E402
@@ -107,12 +107,15 @@ def folder(tmp_path: Path) -> Path:
     votes = np.zeros((n, 10), np.float32)
     votes[np.arange(n), labels] = 10
     np.savez(
-        tmp_path / "arrays.npz", images=images, labels=labels, votes=votes,
+        tmp_path / "arrays.npz",
+        images=images,
+        labels=labels,
+        votes=votes,
         split=np.array(["train"] * 64 + ["val"] * 16 + ["test"] * 16),
         in_training=np.zeros(n, bool),
         landmarks=np.tile(np.linspace(5, 40, 48).reshape(24, 2), (n, 1, 1)).astype(np.float32),
         landmarks_ok=np.ones(n, bool),
-    )  # fmt: skip
+    )
     return tmp_path
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mien import weights
+from mien.fetch import FETCHABLE, Remote, cache_folder, fetch, fetched
+from mien.models import weights
 from mien.types import ModelError, UnknownNameError
-from mien.weights import FETCHABLE, Remote, cache_folder, fetch, fetched
 
 
 @pytest.fixture

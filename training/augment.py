@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.landmarks import MIRROR
+from mien.vision.landmarks import MIRROR
 from training.recipe import Augmentation
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mien.models.compact import CompactNet
+from mien.models.torch.networks.compact import CompactNet
 
 OUTPUTS = ("logits_ferplus", "cam_ferplus", "logits_fer2013", "cam_fer2013", "landmarks")
 HEADS = 3  # convolutions that stay in floats: two activation maps and the landmark head's

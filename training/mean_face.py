@@ -1,6 +1,6 @@
 """The mean of drawn neutral faces, registered as crops are: the baseline ``face``.
 
-Run ``python -m training.mean_face``; it writes ``src/mien/weights/mean_face.png``.
+Run ``python -m training.mean_face``; it writes ``src/mien/models/weights/mean_face.png``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from mien.data.synthetic import face, person
-from mien.images import align, cut
-from mien.runtime import Model
-from mien.weights import locate
+from mien.models.onnx import Model
+from mien.models.weights import locate
+from mien.vision.geometry import align, cut
 
 SIZE = 96  # pixels
 FACES = 200
@@ -39,7 +39,7 @@ def mean_face(count: int = FACES) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    where = Path(__file__).parents[1] / "src" / "mien" / "weights" / "mean_face.png"
+    where = Path(__file__).parents[1] / "src" / "mien" / "models" / "weights" / "mean_face.png"
     parser.add_argument("--output", type=Path, default=where)
     Image.fromarray(mean_face()).save(parser.parse_args().output, optimize=True)
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from mien.data.ferplus import COLUMNS
 from mien.emotions import SEVEN
-from mien.faces.mesh import FaceMesh
-from mien.landmarks import eye_distance, mirror
+from mien.vision.faces.mesh import FaceMesh
+from mien.vision.landmarks import eye_distance, mirror
 
 MARGINS = (0.15, 0.25)  # the mesh sees each crop at two scales and mirrored: four readings
 AGREEMENT = (

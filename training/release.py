@@ -1,6 +1,6 @@
 """Calibrate, export and measure the trained network, and put it where the package ships it.
 
-Run ``python -m training.release recipes/builtin/compact.toml build/model src/mien/weights``.
+Run ``python -m training.release recipes/builtin/compact.toml build/model src/mien/models/weights``.
 Temperature and the choice of the int8 variant rest on PublicTest; PrivateTest is read once, at
 the end, through the exported files themselves.
 """
@@ -23,8 +23,6 @@ import torch
 from mien import __version__
 from mien.data.ferplus import majority, plurality, soft_targets
 from mien.emotions import EIGHT, SEVEN
-from mien.images import Preprocess
-from mien.landmarks import eye_distance
 from mien.metrics import (
     bootstrap_interval,
     calibration_error,
@@ -34,9 +32,12 @@ from mien.metrics import (
     probabilities,
     recall,
 )
-from mien.runtime import Card, Head, Model
-from mien.train.export import attach, halve_weights, quantise, to_onnx
+from mien.models.card import Card, Head
+from mien.models.onnx import Model
+from mien.runs.export import attach, halve_weights, quantise, to_onnx
 from mien.types import FloatArray
+from mien.vision.geometry import Preprocess
+from mien.vision.landmarks import eye_distance
 from training.export import HEADS, OUTPUTS, Exported, load_network
 from training.recipe import Recipe, read_recipe
 from training.train import MEAN, STD
@@ -55,8 +56,12 @@ def crowd_labels(votes: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def with_interval(right: np.ndarray) -> dict[str, Any]:
     low, high = bootstrap_interval(right.astype(float))
-    return {"value": round(float(right.mean()), 4), "low": round(low, 4), "high": round(high, 4),
-            "images": len(right)}  # fmt: skip
+    return {
+        "value": round(float(right.mean()), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "images": len(right),
+    }
 
 
 def measure(path: Path, arrays: dict[str, np.ndarray], split: str) -> dict[str, Any]:
@@ -117,8 +122,9 @@ def measure(path: Path, arrays: dict[str, np.ndarray], split: str) -> dict[str, 
     return scores
 
 
-def first_card(recipe: Recipe, text: str, biases: dict[str, tuple[float, ...]],
-               template: np.ndarray) -> Card:  # fmt: skip
+def first_card(
+    recipe: Recipe, text: str, biases: dict[str, tuple[float, ...]], template: np.ndarray
+) -> Card:
     def head(name: str, labels: tuple[str, ...]) -> Head:
         return Head(labels, f"logits_{name}", f"cam_{name}", biases[name])
 
@@ -151,10 +157,15 @@ def first_card(recipe: Recipe, text: str, biases: dict[str, tuple[float, ...]],
         ),
         recipe=recipe.to_dict(),
         recipe_hash=hashlib.sha256(text.encode()).hexdigest(),
-        versions={"mien": __version__, "python": platform.python_version(),
-                  "torch": torch.__version__.split("+")[0], "onnx": onnx.__version__,
-                  "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
-    )  # fmt: skip
+        versions={
+            "mien": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__.split("+")[0],
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "numpy": np.__version__,
+        },
+    )
 
 
 def release(recipe_path: Path, folder: Path, output: Path, *, final: bool) -> dict[str, Any]:
@@ -171,8 +182,10 @@ def release(recipe_path: Path, folder: Path, output: Path, *, final: bool) -> di
     crops = (training[chosen, None].astype(np.float32) / 255 - MEAN) / STD
     quantise(raw, folder / "int8.onnx", crops, HEADS)
 
-    biases = {name: tuple(float(b) for b in getattr(net, name).bias.detach())
-              for name in ("ferplus", "fer2013")}  # fmt: skip
+    biases = {
+        name: tuple(float(b) for b in getattr(net, name).bias.detach())
+        for name in ("ferplus", "fer2013")
+    }
     template = (net.template.numpy() + 1) / 2
     card = first_card(recipe, recipe_path.read_text(encoding="utf-8"), biases, template)
     public = arrays["split"] == "val"
@@ -188,9 +201,10 @@ def release(recipe_path: Path, folder: Path, output: Path, *, final: bool) -> di
         for head in card.heads:
             model = Model(target, head=head)
             goal, weight = (
-                crowd_labels(arrays["votes"][public]) if head == "ferplus"
+                crowd_labels(arrays["votes"][public])
+                if head == "ferplus"
                 else (np.eye(7)[arrays["labels"][public]], np.ones(int(public.sum())))
-            )  # fmt: skip
+            )
             temperature = fit_temperature(model.logits(pixels), goal, weight)
             heads[head] = replace(card.heads[head], temperature=round(temperature, 4))
         card = replace(card, heads=heads)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.data.ferplus import majority, soft_targets
-from mien.models.compact import CompactNet, CompactOutput
+from mien.models.torch.networks.compact import CompactNet, CompactOutput
 from training.augment import augment
 from training.recipe import Recipe, Training, read_recipe
 
@@ -190,8 +190,10 @@ def train(recipe: Recipe, folder: Path) -> None:
     plain = [p for p in net.parameters() if p.dim() <= 1]
     optimizer = torch.optim.SGD(
         [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain}],
-        lr=how.learning_rate, momentum=how.momentum, nesterov=True,
-    )  # fmt: skip
+        lr=how.learning_rate,
+        momentum=how.momentum,
+        nesterov=True,
+    )
     average = Average(net, how.ema_decay)
     history: list[dict[str, Any]] = []
     last = folder / "last.pt"
@@ -234,9 +236,12 @@ def train(recipe: Recipe, folder: Path) -> None:
         if selected[-1] == max(selected):
             torch.save(average.net.state_dict(), folder / "best.pt")
         checkpoint = {
-            "net": net.state_dict(), "average": average.net.state_dict(), "steps": average.steps,
-            "optimizer": optimizer.state_dict(), "history": history,
-        }  # fmt: skip
+            "net": net.state_dict(),
+            "average": average.net.state_dict(),
+            "steps": average.steps,
+            "optimizer": optimizer.state_dict(),
+            "history": history,
+        }
         torch.save(checkpoint, last.with_suffix(".new"))
         last.with_suffix(".new").replace(last)
         with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:

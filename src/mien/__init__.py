@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien.explanation import Explanation, Explanations
     from mien.recognizer import Recognizer, explain, load
-    from mien.results import Predictions
+    from mien.results.explanation import Explanation, Explanations
+    from mien.results.predictions import Predictions
     from mien.types import (
         Face,
         InputError,
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "Explanation": "explanation",
-    "Explanations": "explanation",
+    "Explanation": "results.explanation",
+    "Explanations": "results.explanation",
     "Face": "types",
     "InputError": "types",
     "MienError": "types",
     "MissingExtraError": "types",
     "ModelError": "types",
     "Prediction": "types",
-    "Predictions": "results",
+    "Predictions": "results.predictions",
     "Recognizer": "recognizer",
     "UnknownNameError": "types",
     "explain": "recognizer",

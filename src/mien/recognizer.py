@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from mien import explainers, faces
-from mien.crops import Crop, Finder, enlarged
+from mien import explainers
 from mien.emotions import SEVEN
-from mien.explainers.base import read_method, traits_of
-from mien.explanation import Explanation, Explanations
-from mien.media import Source, in_groups, read_ahead, read_image, read_reduced
+from mien.explainers.method import read_method, traits_of
 from mien.metrics import probabilities
+from mien.models.base import BaseModel
+from mien.models.onnx import Model
+from mien.models.weights import BUILT_IN, locate
 from mien.registry import choose
-from mien.results import Predictions
-from mien.runtime import BaseModel, Model
+from mien.results.explanation import Explanation, Explanations
+from mien.results.predictions import Predictions
 from mien.types import (
     FloatArray,
     ImageArray,
@@ -28,7 +28,10 @@ from mien.types import (
     MissingExtraError,
     Prediction,
 )
-from mien.weights import BUILT_IN, locate
+from mien.vision import faces
+from mien.vision.crops import Crop, Finder, enlarged
+from mien.vision.read import Source, read_image, read_reduced
+from mien.vision.stream import in_groups, read_ahead
 
 
 class Recognizer:
@@ -184,7 +187,7 @@ class Recognizer:
             try:
                 results += self._explain_one(
                     name, source, face, bgr, ways, target=target, against=against, seed=seed
-                )  # fmt: skip
+                )
             except InputError as error:
                 if on_error == "raise":
                     raise
@@ -356,7 +359,7 @@ def open_model(
     if str(model) in BUILT_IN or not Path(model).is_dir():
         return Model(locate(model), head, threads)
     try:
-        from mien.train.serve import load_run
+        from mien.runs.model import load_run
     except ImportError as error:
         raise MissingExtraError(
             f"{model}: expected torch to open a run, which is not installed; "
@@ -380,7 +383,7 @@ def load(
     model
         ``mien``, ``mien-int8`` (smaller and faster), the path of an ONNX file with its card, the
         folder of a finished run (which takes torch), or a model such as
-        :class:`mien.models.torch_model.TorchModel`.
+        :class:`mien.models.torch.model.TorchModel`.
     head
         ``ferplus`` (crowd votes, the default) or ``fer2013`` (the original labels).
     contempt
@@ -396,8 +399,13 @@ def load(
     opened = open_model(model, head=head, threads=threads)
     made = Recognizer(faces.create(detector), opened, contempt=contempt)
     if isinstance(model, str | Path):
-        made.arguments = {"model": model, "head": head, "contempt": contempt,
-                          "detector": detector, "threads": threads}  # fmt: skip
+        made.arguments = {
+            "model": model,
+            "head": head,
+            "contempt": contempt,
+            "detector": detector,
+            "threads": threads,
+        }
     return made
 
 

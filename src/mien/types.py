@@ -52,7 +52,7 @@ class Face:
 
     ``box`` is ``(x, y, width, height)`` in pixels and may reach beyond the image;
     ``confidence`` is in 0..1, None where the detector gives none; ``landmarks`` are 24 points
-    (x, y) in pixels of the image, in the order of :data:`mien.landmarks.LANDMARKS`, or None.
+    (x, y) in pixels of the image, in the order of :data:`mien.vision.landmarks.LANDMARKS`, or None.
     """
 
     box: Box

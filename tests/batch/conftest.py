@@ -56,8 +56,11 @@ def ray_address() -> Iterator[str]:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
         context = ray.init(
-            num_cpus=2, include_dashboard=False, log_to_driver=False,
-            logging_level=logging.ERROR, object_store_memory=100 * 2**20,
-        )  # fmt: skip
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=100 * 2**20,
+        )
         yield context.address_info["gcs_address"]
         ray.shutdown()

@@ -91,10 +91,22 @@ def test_killed_workers_and_a_killed_job_lose_nothing_and_double_nothing(
     """``kill -9`` of a worker, and of the whole job; benchmarks/scale.py kills twenty times."""
     out = tmp_path / "scores"
     command = [
-        sys.executable, "-c", "from mien.cli import main; main()", "batch", str(many),
-        "-o", str(out), "--unit", "4", "--detector", "haar", "--workers", "2",
-        "--address", ray_address,
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        "from mien.commands.main import main; main()",
+        "batch",
+        str(many),
+        "-o",
+        str(out),
+        "--unit",
+        "4",
+        "--detector",
+        "haar",
+        "--workers",
+        "2",
+        "--address",
+        ray_address,
+    ]
 
     def parts() -> int:
         return len(list(out.glob("*/part-*.parquet")))

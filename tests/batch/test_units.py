@@ -20,9 +20,9 @@ from mien.batch import Settings, fastest_model, job
 from mien.batch.plan import Unit, read_unit, write_plan
 from mien.batch.storage import Remote, place
 from mien.batch.work import BLAME, PATIENCE, Tries, Worker, kind_of, part_of, read_counts
-from mien.results import Predictions
+from mien.models.weights import BUILT_IN
+from mien.results.predictions import Predictions
 from mien.types import InputError
-from mien.weights import BUILT_IN
 from tests.batch.conftest import jpeg
 from tests.video import clips
 
@@ -89,13 +89,17 @@ def test_images_inside_parquet_are_units_of_rows(tmp_path: Path, kind: str) -> N
     column = pa.array(values) if kind == "struct" else pa.array(images)
     pq.write_table(pa.table({"label": range(7), "image": column}), path, row_group_size=4)
     assert [(u.group, u.start, u.count) for u in planned(tmp_path, path, unit=3)] == [
-        (0, 0, 3), (0, 3, 1), (1, 0, 3),
-    ]  # fmt: skip
+        (0, 0, 3),
+        (0, 3, 1),
+        (1, 0, 3),
+    ]
     rows, _ = done(tmp_path, path, unit=3)
     names = [row["input"] for row in rows]
-    want = [v["path"] for v in values] if kind == "struct" else [
-        f"{path}#{n // 4}:{n % 4}" for n in range(7)
-    ]  # fmt: skip
+    want = (
+        [v["path"] for v in values]
+        if kind == "struct"
+        else [f"{path}#{n // 4}:{n % 4}" for n in range(7)]
+    )
     assert names == want
     assert [row["face_id"] is None for row in rows] == [n % 3 == 0 for n in range(7)]
 
@@ -137,8 +141,9 @@ def test_a_job_s_rows_are_those_of_predict(tmp_path: Path, photos: Path) -> None
 def test_videos_are_rows_per_frame(tmp_path: Path) -> None:
     clip = clips.write(tmp_path / "a.mp4", 24)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    rows, worker = done(tmp_path, tmp_path / "a.mp4", tmp_path / "broken.mp4", fps=3.0,
-                        detector="auto")  # fmt: skip
+    rows, worker = done(
+        tmp_path, tmp_path / "a.mp4", tmp_path / "broken.mp4", fps=3.0, detector="auto"
+    )
     good = [row for row in rows if row["input"] == str(clip)]
     assert {row["frame"] for row in good} == {0, 4, 8, 12, 16, 20}
     assert len([row for row in rows if row["error"]]) == 1
@@ -270,10 +275,12 @@ def test_wrong_sources_and_outputs_are_one_line(tmp_path: Path, photos: Path) ->
     (tmp_path / "used" / "mine.txt").write_text("mine")
     (tmp_path / "none.txt").write_text("\n")
     for source, words in {
-        "absent": "no such file", str(tmp_path / "empty"): "found none",
-        f"{photos}/*.png": "no file matches", str(tmp_path / "text.parquet"): "cannot be read",
+        "absent": "no such file",
+        str(tmp_path / "empty"): "found none",
+        f"{photos}/*.png": "no file matches",
+        str(tmp_path / "text.parquet"): "cannot be read",
         str(tmp_path / "none.txt"): "found none",
-    }.items():  # fmt: skip
+    }.items():
         with pytest.raises(InputError, match=words):
             job.prepare(Settings((source,), **HAAR), place(str(tmp_path / "out")))
         assert not (tmp_path / "out").exists()

@@ -14,10 +14,15 @@ TRAIN = np.array([3995, 436, 4097, 7215, 4830, 3171, 4965])
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["train", "val", "test", None])),
-             min_size=1, max_size=80),
-    st.floats(0.05, 1), st.floats(1, 3), st.integers(0, 5),
-)  # fmt: skip
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["train", "val", "test", None])),
+        min_size=1,
+        max_size=80,
+    ),
+    st.floats(0.05, 1),
+    st.floats(1, 3),
+    st.integers(0, 5),
+)
 def test_only_training_images_are_sampled(
     images: list[tuple[int, str | None]], limit: float, factor: float, seed: int
 ) -> None:

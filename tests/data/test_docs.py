@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mien.cli import app
+from mien.commands.main import app
 from mien.data.readers import names
 from mien.data.split import SCHEMES
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mien.cli import app
+from mien.commands.main import app
 from mien.data import split as splitting
 from mien.data.check import check
 from mien.data.copies import alike
@@ -61,12 +61,15 @@ def leaky(tmp_path: Path) -> Path:
     return listed(
         tmp_path,
         [
-            ("a", "happy", "train", "x", same), ("b", "happy", "test", "y", same),
-            ("c", "sad", "train", "x", same), ("d", "fear", "train", "z", other),
-            ("e", "angry", "val", "z", almost), ("f", "fear", "test", "w", trees.noise(3)),
+            ("a", "happy", "train", "x", same),
+            ("b", "happy", "test", "y", same),
+            ("c", "sad", "train", "x", same),
+            ("d", "fear", "train", "z", other),
+            ("e", "angry", "val", "z", almost),
+            ("f", "fear", "test", "w", trees.noise(3)),
             ("g", "neutral", "train", "w", np.full((48, 48), 90, np.uint8)),
         ],
-    )  # fmt: skip
+    )
 
 
 def test_check_finds_each_flaw(leaky: Path) -> None:
@@ -117,9 +120,11 @@ def test_near_duplicates_survive_jpeg_and_size(tmp_path: Path) -> None:
     recoded = np.asarray(Image.open(buffer))
     small = np.asarray(Image.fromarray(first).resize((48, 48), Image.Resampling.BOX))
     lines = [
-        ("a", "happy", "train", "", first), ("b", "happy", "test", "", recoded),
-        ("c", "happy", "test", "", small), ("d", "happy", "test", "", trees.noise(6, 96)),
-    ]  # fmt: skip
+        ("a", "happy", "train", "", first),
+        ("b", "happy", "test", "", recoded),
+        ("c", "happy", "test", "", small),
+        ("d", "happy", "test", "", trees.noise(6, 96)),
+    ]
     assert alike(listed(tmp_path, lines)) == [(0, 1), (0, 2), (1, 2)]
 
 
@@ -163,7 +168,7 @@ def test_people_who_share_an_image_stay_together(tmp_path: Path) -> None:
         (f"{p}{i}", "happy", "", f"p{p}", trees.noise(9 * p + i))
         for p in range(6)
         for i in range(1, 4)
-    ]  # fmt: skip
+    ]
     lines += [("x", "happy", "", "p0", trees.noise(77)), ("y", "happy", "", "p3", trees.noise(77))]
     path = listed(tmp_path, lines)
     values = splitting.make(path, "grouped", options={"folds": "3"}).values
@@ -222,12 +227,15 @@ def test_folds_empty_the_older_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scheme", "options", "message"),
     [
-        ("honset", {}, "honest"), ("ratio", {"ratio": "1,1"}, "ratios"),
-        ("ratio", {"ratios": "a,b"}, "two or three numbers"), ("folds", {"folds": "1"}, "from 2"),
-        ("official", {}, "no official|none|official"), ("paper", {}, "no paper"),
+        ("honset", {}, "honest"),
+        ("ratio", {"ratio": "1,1"}, "ratios"),
+        ("ratio", {"ratios": "a,b"}, "two or three numbers"),
+        ("folds", {"folds": "1"}, "from 2"),
+        ("official", {}, "no official|none|official"),
+        ("paper", {}, "no paper"),
         ("grouped", {"folds": "99"}, "at most the 12 people"),
     ],
-)  # fmt: skip
+)
 def test_split_errors(scheme: str, options: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(MienError, match=message):
         splitting.make(people(tmp_path), scheme, options=options)
@@ -244,10 +252,11 @@ def test_split_of_a_foreign_file_says_what_to_do(tmp_path: Path) -> None:
         ("kdef", "paper", ("ratio", {"ratios": "70,15,15"})),
         ("ck48", "paper", ("counts", {"counts": "780,201"})),
         ("jaffe", "paper", ("counts", {"counts": "143,70"})),
-        ("ckplus", "honest", ("grouped", {"folds": "10"})), ("ferg", "honest", ("one-out", {})),
+        ("ckplus", "honest", ("grouped", {"folds": "10"})),
+        ("ferg", "honest", ("one-out", {})),
         ("fer2013", "honest", ("deduplicated", {})),
     ],
-)  # fmt: skip
+)
 def test_paper_and_honest_follow_the_card(
     name: str, scheme: str, expected: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -282,9 +291,12 @@ def test_pool_maps_splits_and_draws_validation(tmp_path: Path) -> None:
     )
     done = merge([two.path, one.path], tmp_path / "p.parquet", pool=pool_of(*parts))
     assert dict(done.counts) == {
-        ("train", "angry"): 7, ("train", "happy"): 1, ("test", "happy"): 2,
-        ("val", "angry"): 1, ("val", "happy"): 1,
-    }  # fmt: skip
+        ("train", "angry"): 7,
+        ("train", "happy"): 1,
+        ("test", "happy"): 2,
+        ("val", "angry"): 1,
+        ("val", "happy"): 1,
+    }
     assert [str(d) for _, d in done.differences] == ["test: published 3, found 2"]
     again = merge([two.path, one.path], tmp_path / "q.parquet", pool=pool_of(*parts))
     assert again.fingerprint == done.fingerprint
@@ -334,12 +346,19 @@ def test_hugging_face_reads_it(tmp_path: Path) -> None:
         "print(json.dumps([row['image'].size, row['image'].mode, d.features['label'].names,"
         " d.features['label'].int2str(row['label']), row['votes'], row['split'], len(d)]))"
     )
-    environment = {**os.environ, "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1",
-                   "HF_HOME": str(tmp_path / "hf")}  # fmt: skip
+    environment = {
+        **os.environ,
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+    }
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), str(tmp_path / "cache")],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
     size, mode, names, label, votes, split, rows = json.loads(done.stdout.splitlines()[-1])
     assert (size, mode, label, split, rows) == ([48, 48], "L", "happy", "train", 3)
@@ -412,8 +431,15 @@ def test_check_of_the_real_fer2013() -> None:
 @pytest.mark.skipif(not FER2013, reason="MIEN_FER2013 does not name the real Parquet")
 def test_real_fer2013_comes_back_from_its_csv(tmp_path: Path) -> None:
     source = pq.ParquetFile(FER2013)
-    numbers = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5,
-               "neutral": 6}  # fmt: skip
+    numbers = {
+        "angry": 0,
+        "disgust": 1,
+        "fear": 2,
+        "happy": 3,
+        "sad": 4,
+        "surprise": 5,
+        "neutral": 6,
+    }
     with (tmp_path / "fer2013.csv").open("w") as file:
         file.write("emotion,pixels,Usage\n")
         for batch in source.iter_batches(columns=["image", "label", "usage"]):
@@ -429,10 +455,15 @@ def test_frames_of_one_video_make_few_pairs(tmp_path: Path) -> None:
     """Pairs must grow with the images, not with their square; leaks are found all the same."""
     frame, rng = trees.noise(4), np.random.default_rng(0)
     lines = [
-        (f"{i}", "happy", "test" if i == 150 else "train", "",
-         np.clip(frame + rng.normal(0, 1, frame.shape), 0, 255).astype(np.uint8))
+        (
+            f"{i}",
+            "happy",
+            "test" if i == 150 else "train",
+            "",
+            np.clip(frame + rng.normal(0, 1, frame.shape), 0, 255).astype(np.uint8),
+        )
         for i in range(160)
-    ]  # fmt: skip
+    ]
     found = check(listed(tmp_path, lines))
     assert found.near_pairs < 160 * 2 * 25 * 2
     assert found.near["test", "train"] == 1
@@ -452,8 +483,10 @@ def test_base_install_says_what_is_missing(
 ) -> None:
     tree = trees.ck48(tmp_path / "set")
     assert run("data", "show", "fer2013").returncode == 0
-    for command in (["prepare", "ck48", str(tree.source), "-o", str(tmp_path / "o.parquet")],
-                    ["check", str(tmp_path / "o.parquet")]):  # fmt: skip
+    for command in (
+        ["prepare", "ck48", str(tree.source), "-o", str(tmp_path / "o.parquet")],
+        ["check", str(tmp_path / "o.parquet")],
+    ):
         done = run("data", *command)
         assert done.returncode == 2
         assert "pip install 'mien[data]'" in done.stderr

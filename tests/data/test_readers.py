@@ -81,12 +81,19 @@ def test_card_is_complete(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "split", "total"),
     [
-        ("fer2013", "train", 28709), ("fer2013", "val", 3589), ("fer2013", "test", 3589),
-        ("rafdb", "train", 12271), ("rafdb", "test", 3068), ("kdef", None, 4900),
-        ("jaffe", None, 213), ("ck48", None, 981), ("ferg", None, 55767),
-        ("affectnet", "train", 287651), ("affectnet", "val", 3999),
+        ("fer2013", "train", 28709),
+        ("fer2013", "val", 3589),
+        ("fer2013", "test", 3589),
+        ("rafdb", "train", 12271),
+        ("rafdb", "test", 3068),
+        ("kdef", None, 4900),
+        ("jaffe", None, 213),
+        ("ck48", None, 981),
+        ("ferg", None, 55767),
+        ("affectnet", "train", 287651),
+        ("affectnet", "val", 3999),
     ],
-)  # fmt: skip
+)
 def test_published_counts_sum_to_the_published_total(
     name: str, split: str | None, total: int
 ) -> None:
@@ -126,9 +133,13 @@ def test_fer2013_pixels_survive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1 2 3", "got 3"), ("1 " * 2303 + "256", "0..255"), ("1 " * 2303 + "x", "other text"),
-     ("", "got 0")],
-)  # fmt: skip
+    [
+        ("1 2 3", "got 3"),
+        ("1 " * 2303 + "256", "0..255"),
+        ("1 " * 2303 + "x", "other text"),
+        ("", "got 0"),
+    ],
+)
 def test_fer2013_bad_pixels(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         pixels(text)
@@ -136,9 +147,12 @@ def test_fer2013_bad_pixels(text: str, message: str) -> None:
 
 def test_fer2013_bad_rows_are_reported(tmp_path: Path) -> None:
     rows = [
-        [3, trees.spelt(1), "Training"], [9, trees.spelt(2), "Training"],
-        [3, trees.spelt(3), "Train"], [3, "1 2", "Training"], [3, trees.spelt(4)],
-    ]  # fmt: skip
+        [3, trees.spelt(1), "Training"],
+        [9, trees.spelt(2), "Training"],
+        [3, trees.spelt(3), "Train"],
+        [3, "1 2", "Training"],
+        [3, trees.spelt(4)],
+    ]
     path = trees.table(tmp_path / "fer2013.csv", ["emotion", "pixels", "Usage"], rows)
     done = prepare("fer2013", path, tmp_path / "out.parquet")
     assert (done.images, done.failed) == (1, 4)
@@ -262,8 +276,12 @@ def test_affectnet_seven_classes_and_hostile_tables(tmp_path: Path) -> None:
     assert done.images == 2
     assert dict(done.skipped) == {"contempt (classes=7)": 1, "no face": 1}
     other = trees.affectnet_kaggle(tmp_path / "kaggle")
-    rows = [["../../secret.jpg", "happy"], ["/etc/hostname", "happy"],
-            ["happy/image02.jpg", "bored"], ["happy/image02.jpg", "happy"]]  # fmt: skip
+    rows = [
+        ["../../secret.jpg", "happy"],
+        ["/etc/hostname", "happy"],
+        ["happy/image02.jpg", "bored"],
+        ["happy/image02.jpg", "happy"],
+    ]
     trees.table(other.source / "labels.csv", ["pth", "label"], rows)
     done = prepare("affectnet", other.source, tmp_path / "o.parquet")
     assert (done.images, done.failed) == (1, 3)
@@ -310,8 +328,13 @@ def test_folder_maps_names_and_subjects(tmp_path: Path) -> None:
 
 def test_csv_reports_bad_lines(tmp_path: Path) -> None:
     trees.save(tmp_path / "a.png")
-    rows = [["a.png", "happy", ""], ["gone.png", "happy", ""], ["a.png", "bored", ""],
-            ["a.png", "sad", "holdout"], ["", "sad", ""]]  # fmt: skip
+    rows = [
+        ["a.png", "happy", ""],
+        ["gone.png", "happy", ""],
+        ["a.png", "bored", ""],
+        ["a.png", "sad", "holdout"],
+        ["", "sad", ""],
+    ]
     path = trees.table(tmp_path / "list.csv", ["path", "label", "split"], rows)
     done = prepare("csv", path, tmp_path / "o.parquet")
     assert (done.images, done.failed) == (1, 4)
@@ -408,8 +431,11 @@ def test_labels_are_kept_and_published_counts_follow(tmp_path: Path) -> None:
 
 def test_options_are_checked(tmp_path: Path) -> None:
     tree = trees.ckplus(tmp_path / "set")
-    for options, message in (({"frame": "1"}, "frames"), ({"frames": "x"}, "whole number"),
-                             ({"neutral": "maybe"}, "true or false")):  # fmt: skip
+    for options, message in (
+        ({"frame": "1"}, "frames"),
+        ({"frames": "x"}, "whole number"),
+        ({"neutral": "maybe"}, "true or false"),
+    ):
         with pytest.raises((InputError, UnknownNameError), match=message):
             prepare("ckplus", tree.source, tmp_path / "o.parquet", options=options)
 
@@ -431,9 +457,14 @@ def test_differences_understand_totals() -> None:
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("fer2013", "fer2013.csv"), ("csv", "list.csv"), ("affectnet", "labels.csv"),
-     ("ferplus", "fer2013new.csv"), ("rafdb", "list_patition_label.txt")],
-)  # fmt: skip
+    [
+        ("fer2013", "fer2013.csv"),
+        ("csv", "list.csv"),
+        ("affectnet", "labels.csv"),
+        ("ferplus", "fer2013new.csv"),
+        ("rafdb", "list_patition_label.txt"),
+    ],
+)
 def test_binary_rubbish_for_a_table_is_refused(name: str, file: str, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     trees.fer2013_csv(folder / "fer2013.csv")

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mien.cli import app
+from mien.commands.main import app
 from mien.data.check import check
 from mien.data.synthetic import EVIDENCE, face, faces
 from mien.emotions import SEVEN, SIX
-from mien.landmarks import LANDMARKS
-from mien.regions import REGIONS, region_labels
 from mien.types import InputError, UnknownNameError
+from mien.vision.landmarks import LANDMARKS
+from mien.vision.regions import REGIONS, region_labels
 
 #: Pixels by which evidence may reach beyond the template's outlines of its regions.
 NEAR = 2

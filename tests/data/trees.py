@@ -95,8 +95,11 @@ def fer2013_folders(folder: Path) -> Tree:
     save(folder / "test" / "happy" / "PublicTest_98.jpg")
     save(folder / "test" / "happy" / "PrivateTest_99.jpg")
     counts: dict[Cell, int] = {
-        ("train", "angry"): 1, ("train", "happy"): 1, ("val", "happy"): 1, ("test", "happy"): 1,
-    }  # fmt: skip
+        ("train", "angry"): 1,
+        ("train", "happy"): 1,
+        ("val", "happy"): 1,
+        ("test", "happy"): 1,
+    }
     return Tree(folder, counts, victim=victim)
 
 
@@ -117,8 +120,10 @@ def ferplus(folder: Path) -> Tree:
     ]
     table(folder / "fer2013new.csv", ["Usage", "Image name", *VOTES], rows)
     counts: dict[Cell, int] = {
-        ("train", "happy"): 1, ("val", "neutral"): 1, ("test", "contempt"): 1,
-    }  # fmt: skip
+        ("train", "happy"): 1,
+        ("val", "neutral"): 1,
+        ("test", "contempt"): 1,
+    }
     return Tree(folder, counts, skipped={"no majority": 1, "not a face": 1, "unknown": 1})
 
 
@@ -132,8 +137,10 @@ def rafdb(folder: Path) -> Tree:
     listing.parent.mkdir(parents=True)
     listing.write_text("train_00001.jpg 1\ntrain_00002.jpg 4\ntest_0001.jpg 7\n")
     counts: dict[Cell, int] = {
-        ("train", "surprise"): 1, ("train", "happy"): 1, ("test", "neutral"): 1,
-    }  # fmt: skip
+        ("train", "surprise"): 1,
+        ("train", "happy"): 1,
+        ("test", "neutral"): 1,
+    }
     return Tree(folder, counts, victim=victim)
 
 
@@ -145,8 +152,10 @@ def rafdb_kaggle(folder: Path) -> Tree:
     table(folder / "train_labels.csv", ["image", "label"], labels)
     table(folder / "test_labels.csv", ["image", "label"], [["test_0001_aligned.jpg", 5]])
     counts: dict[Cell, int] = {
-        ("train", "surprise"): 1, ("train", "angry"): 1, ("test", "sad"): 1,
-    }  # fmt: skip
+        ("train", "surprise"): 1,
+        ("train", "angry"): 1,
+        ("test", "sad"): 1,
+    }
     return Tree(folder, counts)
 
 
@@ -162,8 +171,10 @@ def affectnet(folder: Path) -> Tree:
             np.save(notes / f"{number}_val.npy", np.array("0.5"))
             np.save(notes / f"{number}_aro.npy", np.array("-0.25"))
     counts: dict[Cell, int] = {
-        ("train", "happy"): 1, ("train", "contempt"): 1, ("val", "angry"): 1,
-    }  # fmt: skip
+        ("train", "happy"): 1,
+        ("train", "contempt"): 1,
+        ("val", "angry"): 1,
+    }
     victim = folder / "train_set" / "images" / "0.jpg"
     return Tree(folder, counts, skipped={"no face": 1}, victim=victim)
 
@@ -266,8 +277,10 @@ def classes(folder: Path) -> Tree:
     save(folder / "train" / "anger" / "b.jpg")
     save(folder / "validation" / "sad" / "c.webp")
     counts: dict[Cell, int] = {
-        ("train", "happy"): 1, ("train", "angry"): 1, ("val", "sad"): 1,
-    }  # fmt: skip
+        ("train", "happy"): 1,
+        ("train", "angry"): 1,
+        ("val", "sad"): 1,
+    }
     return Tree(folder, counts, victim=victim)
 
 
@@ -288,6 +301,8 @@ def parquet(folder: Path) -> Tree:
     content = {"image": images, "label": labels, "split": ["train", "train", "test"]}
     pq.write_table(pa.table(content), folder / "some.parquet")
     counts: dict[Cell, int] = {
-        ("train", "happy"): 1, ("train", "neutral"): 1, ("test", "contempt"): 1,
-    }  # fmt: skip
+        ("train", "happy"): 1,
+        ("train", "neutral"): 1,
+        ("test", "contempt"): 1,
+    }
     return Tree(folder / "some.parquet", counts)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import mien
 from mien.judging import atlas as a
-from mien.regions import REGIONS
-from mien.sampling import Sampled, sample_faces
+from mien.judging.sampling import Sampled, sample_faces
 from mien.types import InputError, UnknownNameError
+from mien.vision.regions import REGIONS
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,10 @@ def test_files_hold_the_numbers_and_pictures_for_each_expression(
 ) -> None:
     written = a.write(found, tmp_path)
     assert {p.name for p in written} == {
-        "atlas.png", "atlas.json", *(f"{n}.png" for n in found.counts),
-    }  # fmt: skip
+        "atlas.png",
+        "atlas.json",
+        *(f"{n}.png" for n in found.counts),
+    }
     record = json.loads((tmp_path / "atlas.json").read_text())
     assert record["counts"]["happy"]["faces"] == found.counts["happy"][0]
     assert np.shape(record["means"]["cam"]["happy"]["values"]) == (a.SIZE, a.SIZE)
@@ -96,7 +98,7 @@ def test_files_hold_the_numbers_and_pictures_for_each_expression(
 def test_the_command_writes_the_same_twice_and_refuses_what_is_wrong(
     drawn: Path, tmp_path: Path
 ) -> None:
-    from mien.cli import app
+    from mien.commands.main import app
 
     call = ["atlas", "mien", str(drawn), "-n", "7", "--split", "train", "-m", "cam"]
     texts = []

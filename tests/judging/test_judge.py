@@ -15,10 +15,10 @@ import mien
 from mien.judging import judge as j
 from mien.judging import report
 from mien.judging.randomised import randomised
-from mien.runtime import Model
-from mien.sampling import Sampled, sample_faces
+from mien.judging.sampling import Sampled, sample_faces
+from mien.models.onnx import Model
+from mien.models.weights import locate
 from mien.types import InputError, UnknownNameError
-from mien.weights import locate
 
 ROWS = ["regions", "cam", "dncshap:levels=4", "dncshap, printed"]
 
@@ -53,8 +53,11 @@ def test_a_sample_has_as_many_of_each_expression_and_follows_its_seed(
 
 def test_every_row_is_measured_on_every_face(verdict: j.Verdict) -> None:
     assert [e.name for e in verdict.entries] == [
-        "regions", "dncshap, printed", "dncshap:levels=4", "cam",
-    ]  # fmt: skip
+        "regions",
+        "dncshap, printed",
+        "dncshap:levels=4",
+        "cam",
+    ]
     for name, row in verdict.table.items():
         assert row["gap"].faces == row["pointing"].faces == 3
         assert row["sensitivity"].faces == row["randomised"].faces == 1
@@ -109,9 +112,9 @@ def test_shuffled_weights_answer_otherwise_and_the_model_is_left_alone(
 
 
 def test_the_net_of_a_torch_model_is_left_alone_too() -> None:
-    from mien.models import create
-    from mien.models.tiny import TINY
-    from mien.models.torch_model import TorchModel
+    from mien.models.torch import create
+    from mien.models.torch.model import TorchModel
+    from mien.models.torch.tiny import TINY
 
     net, spec = create("gimefive-13", classes=6, **TINY["gimefive-13"])
     six = ("happy", "surprise", "sad", "angry", "disgust", "fear")
@@ -170,10 +173,12 @@ def test_the_command_judges_and_refuses_in_one_line(
 def test_a_headline_names_no_leader_where_the_table_shows_none(verdict: j.Verdict) -> None:
     def told(gap: float, infidelity: float, names: Sequence[str]) -> str:
         table = {
-            name: {key: j.Mean(value * (1 + 1e-5 * i), 0, 1, 3)
-                   for key, value in (("gap", gap), ("infidelity", infidelity))}
+            name: {
+                key: j.Mean(value * (1 + 1e-5 * i), 0, 1, 3)
+                for key, value in (("gap", gap), ("infidelity", infidelity))
+            }
             for i, name in enumerate(names)
-        }  # fmt: skip
+        }
         entries = verdict.entries[: len(names)]
         return report.headline(replace(verdict, table=table, entries=entries))
 

@@ -11,8 +11,8 @@ from mien.emotions import SEVEN
 from mien.judging import measures as m
 from mien.judging.action_units import SHOWN, UNITS, expected_regions, read_expected
 from mien.judging.faces import lift
-from mien.regions import REGIONS
 from mien.types import InputError, UnknownNameError
+from mien.vision.regions import REGIONS
 
 RNG = np.random.default_rng(0)
 
@@ -80,9 +80,14 @@ def test_infidelity_is_captums_normalised_one_up_to_the_mean_square_of_the_falls
 
     values = (x * weights).numpy()
     theirs = infidelity(
-        forward, perturb, x, torch.from_numpy(values), n_perturb_samples=64,
-        max_examples_per_batch=64, normalize=True,
-    )  # fmt: skip
+        forward,
+        perturb,
+        x,
+        torch.from_numpy(values),
+        n_perturb_samples=64,
+        max_examples_per_batch=64,
+        normalize=True,
+    )
     shown = x.repeat(64, 1) * (1 - torch.from_numpy(hidden.astype(np.float32)))
     falls = (forward(x) - forward(shown)).numpy().astype(float)
     ours = m.infidelity(values.reshape(4, 4), hidden.reshape(64, 4, 4), falls)

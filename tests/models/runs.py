@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from mien.emotions import SEVEN
-from mien.models import create
-from mien.models.torch_model import TorchModel
-from mien.recipe import About, Data, Network, Recipe
+from mien.models.torch import create
+from mien.models.torch.model import TorchModel
+from mien.runs.recipe import About, Data, Network, Recipe
 from tests.models.tiny import TINY
 
 
@@ -29,9 +29,10 @@ def write_run(folder: Path, name: str = "gimefive-15") -> Any:
     model = tiny_model(name)
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in TINY[name].items()}
     recipe = Recipe(
-        About("a small run", "none"), Data(("synthetic",), labels=SEVEN, protocol="official"),
+        About("a small run", "none"),
+        Data(("synthetic",), labels=SEVEN, protocol="official"),
         Network(name, options=options),
-    )  # fmt: skip
+    )
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
     save_file(model.net.state_dict(), folder / "weights.safetensors")
     facts = {"temperature": 1.5, "split": "official", "versions": {"torch": torch.__version__}}

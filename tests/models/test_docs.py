@@ -11,8 +11,8 @@ from tests.conftest import ROOT
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 pytest.importorskip("timm", reason="timm is not installed: make test does without it")
 
-from mien.models import describe, names  # noqa: E402 - after the check for torch
-from mien.models.base import COUNTS  # noqa: E402
+from mien.models.torch import describe, names  # noqa: E402 - after the check for torch
+from mien.models.torch.spec import COUNTS  # noqa: E402
 
 ROW = re.compile(r"^\| `([\w-]+)` \| ([\d,]+) \| ([\d,]+) \| (\d+), (\w+) \| ([^|]+) \|", re.M)
 
@@ -24,9 +24,10 @@ def test_the_table_of_models_is_the_registry() -> None:
         assert COUNTS[name] == {6: int(six.replace(",", "")), 7: int(seven.replace(",", ""))}
         spec = describe(name)
         assert (spec.preprocess.size, spec.preprocess.channels) == (
-            int(size), {"grey": 1, "RGB": 3}[colour],
-        )  # fmt: skip
-        grids = " and ".join(f"{rows} x {columns}" for rows, columns in (
-            layer.grid for layer in spec.layers
-        ))  # fmt: skip
+            int(size),
+            {"grey": 1, "RGB": 3}[colour],
+        )
+        grids = " and ".join(
+            f"{rows} x {columns}" for rows, columns in (layer.grid for layer in spec.layers)
+        )
         assert cells == grids + (", exact" if spec.class_map else ""), name

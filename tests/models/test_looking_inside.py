@@ -24,18 +24,18 @@ from mien.explainers.attention import (  # noqa: E402
     rollout_matrix,
     step_of,
 )
-from mien.explainers.base import METHODS, Case, needs, read_options, why_not  # noqa: E402
 from mien.explainers.gradient_cam import (  # noqa: E402
     gradcam_map,
     gradcam_plus_map,
     layercam_map,
 )
 from mien.explainers.grids import cells, needs_torch, spread  # noqa: E402
-from mien.models import create, probe  # noqa: E402
-from mien.models.backbone import timm_spec  # noqa: E402
-from mien.models.torch_model import TorchModel  # noqa: E402
-from mien.regions import REGIONS  # noqa: E402
-from mien.runtime import Model  # noqa: E402
+from mien.explainers.method import METHODS, Case, needs, read_options, why_not  # noqa: E402
+from mien.models.onnx import Model  # noqa: E402
+from mien.models.torch import create, probe  # noqa: E402
+from mien.models.torch.model import TorchModel  # noqa: E402
+from mien.models.torch.networks.backbone import timm_spec  # noqa: E402
+from mien.models.weights import locate  # noqa: E402
 from mien.types import (  # noqa: E402
     FloatArray,
     ImageArray,
@@ -44,7 +44,7 @@ from mien.types import (  # noqa: E402
     Prediction,
     UnknownNameError,
 )
-from mien.weights import locate  # noqa: E402
+from mien.vision.regions import REGIONS  # noqa: E402
 from tests.models.runs import tiny_model  # noqa: E402
 
 NETS = ("gimefive-15", "resnet18", "vit-b16", "convit-b", "crossvit-b")
@@ -88,8 +88,20 @@ def tensor_of(model: TorchModel, image: ImageArray) -> Any:
 
 
 def test_every_method_that_looks_inside_is_tested_on_some_network() -> None:
-    assert {"gradcam", "gradcam++", "layercam", "activations", "attention", "rollout",
-            "gradrollout", "ig"} <= set(INSIDE) == {m for _, m in PAIRS} - {"cam"}  # fmt: skip
+    assert (
+        {
+            "gradcam",
+            "gradcam++",
+            "layercam",
+            "activations",
+            "attention",
+            "rollout",
+            "gradrollout",
+            "ig",
+        }
+        <= set(INSIDE)
+        == {m for _, m in PAIRS} - {"cam"}
+    )
 
 
 @each
@@ -362,9 +374,11 @@ def test_branches_are_added_up_or_taken_one_by_one(ask: Callable[..., mien.Expla
 def test_channels_last_are_read_as_such(face_crop: ImageArray) -> None:
     torch.manual_seed(0)
     net, spec = create(
-        "timm:swin_tiny_patch4_window7_224", classes=7, size=64,
+        "timm:swin_tiny_patch4_window7_224",
+        classes=7,
+        size=64,
         extra={"embed_dim": 8, "depths": (1, 1), "num_heads": (1, 1), "window_size": 4},
-    )  # fmt: skip
+    )
     model = TorchModel(
         net, spec, ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     )

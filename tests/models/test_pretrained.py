@@ -18,7 +18,7 @@ hub = pytest.importorskip("huggingface_hub", reason="it comes with timm")
 
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch
 
-from mien.models import create, names, pretrained  # noqa: E402
+from mien.models.torch import create, names, pretrained  # noqa: E402
 from mien.types import InputError, ModelError  # noqa: E402
 from tests.models.test_registry import batch, tiny  # noqa: E402
 from tests.models.tiny import TINY  # noqa: E402
@@ -163,8 +163,11 @@ def test_a_plain_transformer_file_starts_the_one_with_the_deeper_head(tmp_path: 
     _, spec = create("vit-b16-mlp", classes=7, weights=file, **TINY["vit-b16-mlp"])
     assert spec.weights is not None
     assert spec.weights.replaced == (
-        "head.1.weight", "head.1.bias", "head.4.weight", "head.4.bias",
-    )  # fmt: skip
+        "head.1.weight",
+        "head.1.bias",
+        "head.4.weight",
+        "head.4.bias",
+    )
 
 
 def test_position_embeddings_follow_the_size(tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_position_embeddings_follow_the_size(tmp_path: Path) -> None:
 
 
 def test_the_built_in_models_training_file_starts_the_compact_classifier(tmp_path: Path) -> None:
-    from mien.models.compact import CompactNet
+    from mien.models.torch.networks.compact import CompactNet
 
     torch.save(CompactNet().state_dict(), tmp_path / "best.pt")
     _, spec = create("compact", classes=7, weights=tmp_path / "best.pt")
@@ -263,10 +266,12 @@ def as_transformers(state: dict[str, Any], prefix: str) -> dict[str, Any]:
                 found[f"{place}{part}.{parts[-1]}"] = piece.clone()
         else:
             inner = {
-                "norm1": "layernorm_before", "norm2": "layernorm_after",
-                "attn.proj": "attention.output.dense", "mlp.fc1": "intermediate.dense",
+                "norm1": "layernorm_before",
+                "norm2": "layernorm_after",
+                "attn.proj": "attention.output.dense",
+                "mlp.fc1": "intermediate.dense",
                 "mlp.fc2": "output.dense",
-            }[".".join(parts[2:-1])]  # fmt: skip
+            }[".".join(parts[2:-1])]
             found[prefix + f"encoder.layer.{parts[1]}.{inner}.{parts[-1]}"] = value
     return found
 

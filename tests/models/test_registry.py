@@ -18,8 +18,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: make test d
 pytest.importorskip("timm", reason="timm is not installed: make test does without it")
 
 import mien.models  # noqa: E402 - after the check for torch
-from mien.models import MODELS, Spec, count, create, describe, names  # noqa: E402
-from mien.models.base import COUNTS  # noqa: E402
+from mien.models.torch import MODELS, Spec, count, create, describe, names  # noqa: E402
+from mien.models.torch.spec import COUNTS  # noqa: E402
 from mien.types import InputError, UnknownNameError  # noqa: E402
 from tests.models.tiny import TINY  # noqa: E402
 
@@ -302,9 +302,13 @@ def test_without_torch_one_line_says_what_to_install() -> None:
     code = "import sys; sys.modules['torch'] = None; import mien.models"
     source = Path(mien.models.__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
         env={"PYTHONPATH": str(source)},
-    )  # fmt: skip
+    )
     assert done.returncode != 0
     assert "expected torch, which is not installed; pip install 'mien[train]'" in done.stderr
 
@@ -315,8 +319,9 @@ def test_without_torch_one_line_says_what_to_install() -> None:
 def test_a_depth_of_gimefives_search_is_one_of_its_networks(depth: int, name: str) -> None:
     with torch.device("meta"):
         (deep, _), (known, _) = (
-            MODELS.get("gimefive-15")(6, depth=depth), MODELS.get(name)(6),
-        )  # fmt: skip
+            MODELS.get("gimefive-15")(6, depth=depth),
+            MODELS.get(name)(6),
+        )
     assert count(deep) == count(known) == COUNTS[name][6]
     for wrong in (-1, 9):
         with pytest.raises(InputError, match="depth"):

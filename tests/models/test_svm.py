@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: make test d
 pytest.importorskip("timm", reason="timm is not installed: make test does without it")
 svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed: likewise")
 
-from mien.models import create  # noqa: E402 - after the checks
-from mien.models.svm import fit_svm  # noqa: E402
+from mien.models.torch import create  # noqa: E402 - after the checks
+from mien.models.torch.networks.svm import fit_svm  # noqa: E402
 from mien.types import InputError  # noqa: E402
 from tests.models.tiny import TINY  # noqa: E402
 

@@ -18,10 +18,10 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 
 import mien  # noqa: E402 - after the check for torch
 from mien.emotions import SEVEN  # noqa: E402
-from mien.models.borrow import borrowed  # noqa: E402
-from mien.models.torch_model import TorchModel  # noqa: E402
+from mien.models.torch.borrow import borrowed  # noqa: E402
+from mien.models.torch.model import TorchModel  # noqa: E402
 from mien.recognizer import open_model  # noqa: E402
-from mien.train.serve import load_run  # noqa: E402
+from mien.runs.model import load_run  # noqa: E402
 from mien.types import FloatArray, ImageArray, InputError  # noqa: E402
 from tests.conftest import PORTRAIT  # noqa: E402
 from tests.models.runs import tiny_model, write_run  # noqa: E402
@@ -177,7 +177,7 @@ def test_the_command_takes_a_run(run: Run, folder: Path, tmp_path: Path) -> None
     assert "pip install 'mien[explain]'" in done.stderr
     from typer.testing import CliRunner
 
-    from mien.cli import app
+    from mien.commands.main import app
 
     arguments = ["predict", str(PORTRAIT), "--model", str(folder), "--detector", "haar", "-f"]
     answer = CliRunner().invoke(app, [*arguments, "json", "-o", str(tmp_path / "a.json")])
@@ -188,7 +188,7 @@ def test_the_command_takes_a_run(run: Run, folder: Path, tmp_path: Path) -> None
 def test_the_command_explains_a_run_from_inside(folder: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from mien.cli import app
+    from mien.commands.main import app
 
     out = tmp_path / "why.png"
     arguments = ["explain", str(PORTRAIT), "--model", str(folder), "--detector", "haar"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mien.models.tiny import TINY
+from mien.models.torch.tiny import TINY
 
 __all__ = ["TINY"]

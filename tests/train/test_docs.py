@@ -25,7 +25,7 @@ LINES = [
 def test_a_command_of_the_page_has_these_arguments_and_its_recipe_exists(line: str) -> None:
     from typer.main import get_command
 
-    from mien.cli import app
+    from mien.commands.main import app
 
     words = shlex.split(line, comments=True)[1:]
     found: Any = get_command(app)
@@ -40,7 +40,7 @@ def test_a_command_of_the_page_has_these_arguments_and_its_recipe_exists(line: s
 def test_every_option_that_the_page_names_exists() -> None:
     from typer.main import get_command
 
-    from mien.cli import app
+    from mien.commands.main import app
 
     commands: Any = get_command(app)
     known = {

@@ -13,8 +13,8 @@ from tests.train.test_train import CPU, RECIPE, rows_of
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
 from mien.data import synthetic  # noqa: E402 - after the check
-from mien.models import create  # noqa: E402
-from mien.models.tiny import TINY  # noqa: E402
+from mien.models.torch import create  # noqa: E402
+from mien.models.torch.tiny import TINY  # noqa: E402
 from mien.train.embedding import LEAST, penultimate, project  # noqa: E402
 from mien.train.examples import drawn  # noqa: E402
 from mien.train.fit import fit  # noqa: E402

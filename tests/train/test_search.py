@@ -15,7 +15,7 @@ from tests.train.test_train import CPU, RECIPE
 
 pytest.importorskip("optuna", reason="optuna is not installed")
 
-from mien.runs import read_run
+from mien.runs.read import read_run
 from mien.train import descend
 from mien.train.fit import fit_part, parts_of
 from mien.train.loader import select
@@ -109,11 +109,14 @@ def test_a_killed_search_goes_on_without_doing_anything_twice(
     assert starts[-1] == ("0002", 1)  # in the second epoch of the third trial
     deadly.clear()
     told: list[int] = []
-    again = search(GRID, drawn, tmp_path / "search", where=CPU,
-                   tell=lambda t, *_: told.append(t.number))  # fmt: skip
+    again = search(
+        GRID, drawn, tmp_path / "search", where=CPU, tell=lambda t, *_: told.append(t.number)
+    )
     assert starts == [(f"{n:04d}", e) for n in range(3) for e in (0, 1)] + [
-        ("0002", 1), ("0003", 0), ("0003", 1),
-    ]  # fmt: skip
+        ("0002", 1),
+        ("0003", 0),
+        ("0003", 1),
+    ]
     assert told == [2, 3]
     assert points(again) == points(found)
     assert [t.accuracy for t in again.trials] == [t.accuracy for t in found.trials]
@@ -133,17 +136,22 @@ def test_a_trial_that_fails_is_recorded_and_costs_no_other(drawn: Path, tmp_path
     write_summary(result)
     assert "1 of them failed" in (tmp_path / "search.md").read_text()
     with pytest.raises(MienError, match="all 1 trials failed"):
-        search(RECIPE.change(grid={"model.options.dropout": [3.0]}), drawn, tmp_path / "b",
-               where=CPU)  # fmt: skip
+        search(
+            RECIPE.change(grid={"model.options.dropout": [3.0]}), drawn, tmp_path / "b", where=CPU
+        )
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_other_samplers_take_some_points_by_their_seed(
     sampler: str, drawn: Path, tmp_path: Path
 ) -> None:
-    recipe = GRID.change(training={"epochs": 1}, grid={
-        "training.learning_rate": [0.1, 0.01, 0.001], "training.momentum": [0.0, 0.5, 0.9],
-    })  # fmt: skip
+    recipe = GRID.change(
+        training={"epochs": 1},
+        grid={
+            "training.learning_rate": [0.1, 0.01, 0.001],
+            "training.momentum": [0.0, 0.5, 0.9],
+        },
+    )
     results = [
         search(recipe, drawn, tmp_path / name, sampler=sampler, trials=3, where=CPU)
         for name in ("a", "b")
@@ -158,9 +166,10 @@ def test_other_samplers_take_some_points_by_their_seed(
 
 def test_folds_are_validated_on_what_each_holds_out(drawn: Path, tmp_path: Path) -> None:
     recipe = GRID.change(
-        data={"protocol": "paper", "folds": 2}, training={"epochs": 1},
+        data={"protocol": "paper", "folds": 2},
+        training={"epochs": 1},
         grid={"training.learning_rate": [0.05, 1e-6]},
-    )  # fmt: skip
+    )
     result = search(recipe, drawn, tmp_path / "run", where=CPU)
     rows = select(recipe, drawn)
     held = sum(len(part.val) for part in parts_of(rows, recipe.training.seed))

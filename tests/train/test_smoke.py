@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mien.recipe import Recipe, read_recipe
+from mien.runs.recipe import Recipe, read_recipe
 from tests.conftest import ROOT
 
 pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 pytest.importorskip("lightning", reason="lightning is not installed")
 
-from mien.models import names
-from mien.models.tiny import TINY
-from mien.runs import read_run
+from mien.models.torch import names
+from mien.models.torch.tiny import TINY
+from mien.runs.read import read_run
 from mien.train import smoke
 from mien.train.fit import Where, fit
 from tests.train.test_train import command
@@ -63,8 +63,17 @@ def test_a_recipe_trains_tests_and_reports(name: str, faces: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("name", [n for n, (small, _) in DIFFERENT.items() if small.grid])
 def test_a_grid_runs_two_of_its_points(name: str, tmp_path: Path) -> None:
-    said = command("train", FOLDER / name, "--smoke", "--grid", "-o", tmp_path / "run",
-                   "--device", "cpu", "--no-examples")  # fmt: skip
+    said = command(
+        "train",
+        FOLDER / name,
+        "--smoke",
+        "--grid",
+        "-o",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+        "--no-examples",
+    )
     assert "2 of 2: validation" in said
     assert "2 of " in said.replace("2 of 2", "")
     assert "its numbers mean nothing" in said
@@ -87,7 +96,7 @@ def test_the_command_says_what_it_made_small_and_explains_right_and_wrong_answer
 def test_a_grid_is_not_mistaken_for_one_training(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from mien.cli import app
+    from mien.commands.main import app
 
     words = ["train", str(FOLDER / "gimefive" / "grid-final.toml"), "--smoke", "-o"]
     done = CliRunner().invoke(app, [*words, str(tmp_path)])

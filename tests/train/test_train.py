@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mien.emotions import SEVEN
-from mien.recipe import About, Data, Network, Recipe, Training
+from mien.runs.recipe import About, Data, Network, Recipe, Training
 from mien.types import InputError, MienError, ModelError, UnknownNameError
 from tests.conftest import ROOT
 
@@ -22,9 +22,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed: make test d
 pytest.importorskip("lightning", reason="lightning is not installed")
 
 from mien.data import synthetic  # noqa: E402 - after the checks
-from mien.models import create  # noqa: E402
-from mien.models.tiny import TINY  # noqa: E402
-from mien.runs import comparison, read_history, read_run, read_scores  # noqa: E402
+from mien.models.torch import create  # noqa: E402
+from mien.models.torch.tiny import TINY  # noqa: E402
+from mien.runs.compare import comparison  # noqa: E402
+from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
 from mien.train import pixels  # noqa: E402
 from mien.train.descend import accelerator, known_strategy  # noqa: E402
 from mien.train.fit import Where, fit, parts_of  # noqa: E402
@@ -204,8 +205,10 @@ def test_the_owners_split_in_two_parts_tests_their_validation_images_too(drawn: 
     rows = select(RECIPE.change(data={"protocol": "paper", "scheme": "train-test"}), drawn)
     (part,) = parts_of(rows, 0)
     assert rows.scheme == "train-test"
-    owners = {s: {int(n) for n, side in zip(official.number, official.side, strict=True)
-                  if side == s} for s in ("train", "val", "test")}  # fmt: skip
+    owners = {
+        s: {int(n) for n, side in zip(official.number, official.side, strict=True) if side == s}
+        for s in ("train", "val", "test")
+    }
     assert set(rows.number[part.test].tolist()) == owners["val"] | owners["test"]
     assert set(rows.number[part.val].tolist()) < owners["train"]
     assert len(part.val) > 0
@@ -220,9 +223,15 @@ def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Path) -> None:
     assert {p.name for p in finished.iterdir()} == {
-        "recipe.toml", "history.csv", "weights.safetensors", "scores.csv", "trained.json",
-        "report.json", "report.md", "report.html",
-    }  # fmt: skip
+        "recipe.toml",
+        "history.csv",
+        "weights.safetensors",
+        "scores.csv",
+        "trained.json",
+        "report.json",
+        "report.md",
+        "report.html",
+    }
     facts = read_run(finished)["facts"]
     assert facts["recipe_hash"] == RECIPE.hash
     assert facts["split_fingerprint"] == select(RECIPE, drawn).fingerprint
@@ -295,7 +304,7 @@ def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from mien.recipe import read_recipe\n"
+        "from mien.runs.recipe import read_recipe\n"
         "from mien.train import descend as d, fit as f\n"
         "class Kill(d.History):\n"
         "    def on_train_epoch_start(self, trainer, module):\n"
@@ -309,8 +318,11 @@ def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
     recipe.write_text(RECIPE.to_toml(), encoding="utf-8")
     killed = subprocess.run(
         [sys.executable, "-c", code, str(recipe), str(drawn), str(tmp_path / "run")],
-        cwd=ROOT, capture_output=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
     assert killed.returncode == -9, killed.stderr
     assert not (tmp_path / "run" / "report.json").exists()
     run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)
@@ -380,20 +392,43 @@ def test_two_processes_give_the_result_of_one(drawn: Path, tmp_path: Path) -> No
     recipe = RECIPE.change(
         model={
             "name": "gimefive-10",
-            "options": {"channels": [8, 8, 8, 16, 16], "dropout": 0.0, "head_dropout": 0.0,
-                        "size": 32},
+            "options": {
+                "channels": [8, 8, 8, 16, 16],
+                "dropout": 0.0,
+                "head_dropout": 0.0,
+                "size": 32,
+            },
         },
         training={"epochs": 2, "learning_rate": 0.02},
-    )  # fmt: skip
+    )
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
     alone = fit(recipe, drawn, tmp_path / "run1", where=CPU)
     done = subprocess.run(
-        [sys.executable, "-m", "mien.cli", "train", str(path), "--data", str(drawn),
-         "-o", str(tmp_path / "run2"), "--device", "cpu", "--devices", "2", "--strategy", "ddp",
-         "--no-examples"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "mien.commands.main",
+            "train",
+            str(path),
+            "--data",
+            str(drawn),
+            "-o",
+            str(tmp_path / "run2"),
+            "--device",
+            "cpu",
+            "--devices",
+            "2",
+            "--strategy",
+            "ddp",
+            "--no-examples",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     one, two = (read_history(tmp_path / f"run{n}" / "history.csv") for n in (1, 2))
     assert [row["epoch"] for row in two] == ["1", "2"]
@@ -436,7 +471,7 @@ def command(*words: object) -> str:
     """The output of a ``mien`` command, run in this process."""
     from typer.testing import CliRunner
 
-    from mien.cli import app
+    from mien.commands.main import app
 
     done = CliRunner().invoke(app, [str(word) for word in words], terminal_width=300)
     assert done.exit_code == 0, (done.output, done.exception)
@@ -465,7 +500,7 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
 ) -> None:
     import mien
     from mien.data.table import Source, image_bytes
-    from mien.train.export import export
+    from mien.runs.export import export
 
     path = export(finished, tmp_path / "drawn.onnx")
     recognizer = mien.load(path, detector="none")
@@ -484,7 +519,7 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
         export(finished, tmp_path / "small.onnx", int8=True)
     with pytest.raises(InputError, match=r"\.onnx"):
         export(finished, tmp_path / "drawn.bin")
-    monkeypatch.setattr("mien.train.export.TOLERANCE", -1.0)
+    monkeypatch.setattr("mien.runs.export.TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="expected torch's logits"):
         export(finished, tmp_path / "apart.onnx")
     assert not list(tmp_path.glob("apart*"))

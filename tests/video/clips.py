@@ -59,8 +59,11 @@ def write(
         pictures = list(images if images is not None else frames(count))
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "ultrafast", "crf": "18"} if codec == "libx264" else {
-            "deadline": "realtime", "cpu-used": "8"}  # fmt: skip
+        stream.options = (
+            {"preset": "ultrafast", "crf": "18"}
+            if codec == "libx264"
+            else {"deadline": "realtime", "cpu-used": "8"}
+        )
         stream.codec_context.time_base = Fraction(1, 1000)
         if turned:
             stream.set_display_rotation(turned)

@@ -30,8 +30,11 @@ def analysed(
     """The clip, analysed, and the folder with what that wrote."""
     folder = tmp_path_factory.mktemp("analysed")
     result = video.analyse(
-        clip, recognizer=looker, output=folder / "out.mp4", timeline=folder / "rows.parquet",
+        clip,
+        recognizer=looker,
+        output=folder / "out.mp4",
+        timeline=folder / "rows.parquet",
         options=video.Options(overlay="cam"),
-    )  # fmt: skip
+    )
     result.save(folder)
     return result, folder

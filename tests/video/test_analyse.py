@@ -17,7 +17,7 @@ from PIL import Image
 import mien
 from mien import video
 from mien.emotions import COLOURS
-from mien.results import Predictions
+from mien.results.predictions import Predictions
 from mien.types import InputError
 from mien.video.annotate import shade
 from mien.video.figure import clock
@@ -134,8 +134,12 @@ def test_every_nth_frame_is_looked_at_and_the_others_keep_its_boxes(
 
 def test_smoothing_off_gives_the_models_own_answers(looker: mien.Recognizer, clip: Path) -> None:
     raw: list[mien.Prediction] = []
-    video.analyse(clip, recognizer=looker, options=video.Options(smoothing=0, every=8),
-                  on_frame=lambda r: raw.extend(r.rows))  # fmt: skip
+    video.analyse(
+        clip,
+        recognizer=looker,
+        options=video.Options(smoothing=0, every=8),
+        on_frame=lambda r: raw.extend(r.rows),
+    )
     images = [f.image for f in read_frames(clip) if f.number % 8 == 0]
     single = looker.predict(images).faces
     assert len(single) == len(raw)
@@ -157,9 +161,13 @@ def test_cancelling_from_another_thread_keeps_what_is_done(
             cancel.wait()
 
     result = video.analyse(
-        clip, recognizer=looker, output=tmp_path / "o.mp4", timeline=tmp_path / "t.csv",
-        progress=watch, cancel=cancel,
-    )  # fmt: skip
+        clip,
+        recognizer=looker,
+        output=tmp_path / "o.mp4",
+        timeline=tmp_path / "t.csv",
+        progress=watch,
+        cancel=cancel,
+    )
     assert result.stopped
     assert result.frames == 5
     assert len(list(read_frames(tmp_path / "o.mp4"))) == 5
@@ -187,8 +195,13 @@ def test_an_interrupt_keeps_what_is_done_and_an_error_leaves_nothing(
     assert len(pq.read_table(table)) == result.rows > 0
     table.unlink()
     with pytest.raises(ZeroDivisionError):
-        video.analyse(clip, recognizer=looker, timeline=table, output=tmp_path / "o.mp4",
-                      progress=raising(ZeroDivisionError()))  # fmt: skip
+        video.analyse(
+            clip,
+            recognizer=looker,
+            timeline=table,
+            output=tmp_path / "o.mp4",
+            progress=raising(ZeroDivisionError()),
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -197,8 +210,12 @@ def test_two_threads_share_a_recognizer(looker: mien.Recognizer, clip: Path) -> 
 
     def work(n: int) -> None:
         found: list[mien.Prediction] = []
-        video.analyse(clip, recognizer=looker, options=video.Options(every=2),
-                      on_frame=lambda r: found.extend(r.rows))  # fmt: skip
+        video.analyse(
+            clip,
+            recognizer=looker,
+            options=video.Options(every=2),
+            on_frame=lambda r: found.extend(r.rows),
+        )
         rows[n] = found
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
@@ -222,10 +239,12 @@ def test_a_broken_clip_is_done_as_far_as_it_goes(looker: mien.Recognizer, tmp_pa
 
 def test_outputs_are_checked_before_the_work(looker: mien.Recognizer, clip: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"output": "a.gif"}, ".mp4"), ({"timeline": "a.xlsx"}, ".csv"),
-        ({"timeline": "a.json"}, "can grow"), ({"output": "no/folder/a.mp4"}, "no such folder"),
+        ({"output": "a.gif"}, ".mp4"),
+        ({"timeline": "a.xlsx"}, ".csv"),
+        ({"timeline": "a.json"}, "can grow"),
+        ({"output": "no/folder/a.mp4"}, "no such folder"),
         ({"output": clip}, "is the clip itself"),
-    ]  # fmt: skip
+    ]
     for options, words in cases:
         with pytest.raises(InputError, match=words):
             video.analyse(clip, recognizer=looker, **options)

@@ -13,9 +13,9 @@ from subprocess import CompletedProcess
 import pytest
 
 import mien
+from mien.commands.video import seconds, webcam
 from mien.types import InputError
 from mien.video.camera import Camera, Window
-from mien.video.commands import seconds, webcam
 from mien.video.frames import Options
 from mien.video.live import Meter, run
 from mien.video.reader import read_frames
@@ -29,24 +29,44 @@ def command(*args: str, cwd: Path) -> CompletedProcess[str]:
     """The command in a process with every extra."""
     env = {k: v for k, v in os.environ.items() if k != "DISPLAY"} | {"COLUMNS": "120"}
     return subprocess.run(
-        [sys.executable, "-c", "from mien.cli import main; main()", *args],
-        capture_output=True, text=True, timeout=120, cwd=cwd, check=False, env=env,
-    )  # fmt: skip
+        [sys.executable, "-c", "from mien.commands.main import main; main()", *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+        check=False,
+        env=env,
+    )
 
 
 def test_a_clip_is_annotated_tabled_and_summed_up(clip: Path, tmp_path: Path) -> None:
     done = command(
-        "video", str(clip), "-o", "out [1].mp4", "--timeline", "rows.csv", "--summary", "sum",
-        "--fps", "4", "--smoothing", "off", "--overlay", "regions", cwd=tmp_path,
-    )  # fmt: skip
+        "video",
+        str(clip),
+        "-o",
+        "out [1].mp4",
+        "--timeline",
+        "rows.csv",
+        "--summary",
+        "sum",
+        "--fps",
+        "4",
+        "--smoothing",
+        "off",
+        "--overlay",
+        "regions",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     for said in ("face", "happy", "out [1].mp4", "rows.csv", "timeline.png", "not smoothed"):
         assert said in done.stdout
     assert "8 of 24 frames looked at" in done.stdout
     assert len(list(read_frames(tmp_path / "out [1].mp4"))) == 24
     assert sorted(p.name for p in (tmp_path / "sum").iterdir()) == [
-        "peaks.png", "summary.json", "timeline.png",
-    ]  # fmt: skip
+        "peaks.png",
+        "summary.json",
+        "timeline.png",
+    ]
 
 
 def test_a_damaged_clip_is_exit_code_1_and_its_results_are_there(tmp_path: Path) -> None:
@@ -125,8 +145,14 @@ def test_live_pictures_are_written_only_where_asked(
 ) -> None:
     meter = Meter()
     with Camera(str(clip)) as camera:
-        answers = run(camera, looker, Options(batch=1), meter, record=tmp_path / "r.mp4",
-                      timeline=tmp_path / "t.csv")  # fmt: skip
+        answers = run(
+            camera,
+            looker,
+            Options(batch=1),
+            meter,
+            record=tmp_path / "r.mp4",
+            timeline=tmp_path / "t.csv",
+        )
         shown = [next(answers) for _ in range(4)]
         answers.close()  # as if the window were closed
     assert all(s.image is not None and s.latency > 0 for s in shown)
@@ -146,7 +172,7 @@ def test_without_a_display_the_page_takes_the_windows_place(
 ) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setattr("mien.video.camera.has_display", lambda: False)
-    monkeypatch.setattr("mien.web.commands.serve", lambda **options: asked.append(options))
+    monkeypatch.setattr("mien.commands.serve.serve", lambda **options: asked.append(options))
     webcam(detector="haar", contempt=True)
     assert asked == [{"model": "mien", "head": None, "contempt": True, "detector": "haar"}]
     assert "Camera" in "".join(capsys.readouterr())

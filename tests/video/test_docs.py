@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from mien.cli import app
+from mien.commands.main import app
 from tests.conftest import ROOT
 from tests.video import clips
 
@@ -26,8 +26,11 @@ def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for block in blocks(PAGES[0], "python"):
         exec(compile(block, "video.md", "exec"), {})
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "annotated.mp4", "clip.mp4", "results", "rows.csv",
-    ]  # fmt: skip
+        "annotated.mp4",
+        "clip.mp4",
+        "results",
+        "rows.csv",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -89,9 +89,13 @@ def test_what_is_no_video_is_one_line(tmp_path: Path) -> None:
     cut = clips.write(tmp_path / "cut.mp4", 4)
     cut.write_bytes(cut.read_bytes()[:3000])  # its index stood at the end
     cases = {
-        tmp_path / "absent.mp4": "no such file", tmp_path: "got a folder", text: "cannot be opened",
-        sound: "no pictures", cut: "cannot be opened", nothing: "is empty",
-    }  # fmt: skip
+        tmp_path / "absent.mp4": "no such file",
+        tmp_path: "got a folder",
+        text: "cannot be opened",
+        sound: "no pictures",
+        cut: "cannot be opened",
+        nothing: "is empty",
+    }
     for path, words in cases.items():
         with pytest.raises(InputError, match=words) as error:
             probe(path)

@@ -60,9 +60,12 @@ def run(settings: Settings | None = None) -> Running:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = uvicorn.Config(
-        create_app(settings or Settings()), port=port, log_level="warning", access_log=False,
+        create_app(settings or Settings()),
+        port=port,
+        log_level="warning",
+        access_log=False,
         timeout_graceful_shutdown=20,
-    )  # fmt: skip
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

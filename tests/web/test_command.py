@@ -29,10 +29,12 @@ from tests.web.conftest import JPEG
 def serving(*options: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command on a free port, and its address."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "mien.cli", "serve", "--port", "0", *options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "mien.commands.main", "serve", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "COLUMNS": "200", **env},
-    )  # fmt: skip
+    )
     watchdog = threading.Timer(60, server.kill)
     watchdog.start()
     try:
@@ -92,7 +94,14 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        command = [sys.executable, "-m", "mien.cli", "serve", "--port", str(taken.getsockname()[1])]
+        command = [
+            sys.executable,
+            "-m",
+            "mien.commands.main",
+            "serve",
+            "--port",
+            str(taken.getsockname()[1]),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "Address already in use" in done.stderr
@@ -111,7 +120,7 @@ def test_the_base_install_says_what_is_missing(run: Callable[..., CompletedProce
     [("--port", "99999"), ("--token", "short"), ("--model", "absent.onnx"), ("--workers", "-1")],
 )
 def test_wrong_options_are_one_line(options: tuple[str, str]) -> None:
-    command = [sys.executable, "-m", "mien.cli", "serve", *options]
+    command = [sys.executable, "-m", "mien.commands.main", "serve", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -45,8 +45,13 @@ def schema() -> Iterator[schemathesis.BaseSchema]:
 
 def test_answers_are_checked_against_the_document() -> None:
     names = {check.__name__ for check in CHECKED}
-    assert names > {"status_code_conformance", "response_schema_conformance", "not_a_server_error",
-                    "content_type_conformance", "negative_data_rejection"}  # fmt: skip
+    assert names > {
+        "status_code_conformance",
+        "response_schema_conformance",
+        "not_a_server_error",
+        "content_type_conformance",
+        "negative_data_rejection",
+    }
 
 
 def test_the_document_lists_every_endpoint(schema: schemathesis.BaseSchema) -> None:
@@ -65,9 +70,12 @@ def test_every_answer_is_as_documented(
         pytest.skip("takes nothing that could be wrong")
 
     @settings(
-        max_examples=10, deadline=None, database=None, derandomize=True,
+        max_examples=10,
+        deadline=None,
+        database=None,
+        derandomize=True,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         case.call_and_validate(checks=CHECKED, timeout=60)

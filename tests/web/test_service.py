@@ -250,9 +250,12 @@ def test_names_of_this_machine_are_answered(client: TestClient, host: str) -> No
 
 def test_pages_of_other_sites_may_not_ask(client: TestClient, photo: bytes) -> None:
     for header in (
-        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://[::1"},
-        {"origin": "http://127.0.0.1:9999"}, {"sec-fetch-site": "cross-site"},
-    ):  # fmt: skip
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://[::1"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+    ):
         answer = client.post("/v1/predict", content=photo, headers={**JPEG, **header})
         assert code(answer) == (403, "other_origin")
         assert "access-control-allow-origin" not in answer.headers

@@ -18,7 +18,7 @@ from mien.batch.plan import write_plan
 from mien.batch.settings import Settings
 from mien.batch.storage import PART, Place, place
 from mien.batch.work import FOLDER, Counts, Worker, part_of, read_counts
-from mien.results import require_parquet
+from mien.results.predictions import require_parquet
 from mien.types import InputError, MienError, MissingExtraError
 
 BLOCKS = 2000  # at most so many pieces of work are known to Ray at a time
@@ -120,8 +120,13 @@ def prepare(settings: Settings, out: Place) -> tuple[int, int]:
     from mien.recognizer import load
 
     # a wrong name fails here, in one line, not in every worker
-    recognizer = load(settings.model, head=settings.head, contempt=settings.contempt,
-                      detector=settings.detector, threads=1)  # fmt: skip
+    recognizer = load(
+        settings.model,
+        head=settings.head,
+        contempt=settings.contempt,
+        detector=settings.detector,
+        threads=1,
+    )
     fresh = not out.exists()
     try:
         (out / "_mien" / "tries").make_folder()
@@ -136,10 +141,18 @@ def prepare(settings: Settings, out: Place) -> tuple[int, int]:
     for folder in range(0, units, FOLDER):
         (out / f"{folder // FOLDER:05d}").make_folder()
     # the plan counts once this is there
-    about.write(json.dumps({
-        "settings": settings.to_dict(), "units": units, "inputs": inputs,
-        "model": recognizer.model.identity, "detector": recognizer.detector.name,
-    }, indent=1).encode())  # fmt: skip
+    about.write(
+        json.dumps(
+            {
+                "settings": settings.to_dict(),
+                "units": units,
+                "inputs": inputs,
+                "model": recognizer.model.identity,
+                "detector": recognizer.detector.name,
+            },
+            indent=1,
+        ).encode()
+    )
     return units, inputs
 
 
@@ -169,9 +182,13 @@ def _stream(
     # Ray Data starts a worker that dies again and does again what it had in hand; the units
     # that it had written are found and not done twice
     data = data.map_batches(
-        Worker, fn_constructor_args=(settings, output), batch_size=1, batch_format="numpy",
-        concurrency=workers, num_cpus=1,
-    )  # fmt: skip
+        Worker,
+        fn_constructor_args=(settings, output),
+        batch_size=1,
+        batch_format="numpy",
+        concurrency=workers,
+        num_cpus=1,
+    )
     seen: set[int] = set()
     try:
         for row in data.iter_rows():
@@ -212,10 +229,21 @@ class _Total:
     def summary(self) -> Summary:
         seconds = time.perf_counter() - self.started
         return Summary(
-            self.output, self.units, self.done, self.inputs, self.images, self.faces, self.empty,
-            dict(self.errors.most_common()), seconds, self.fresh / max(seconds, 1e-9),
-            self.cpu, self.earlier, self.workers, self.stopped,
-        )  # fmt: skip
+            self.output,
+            self.units,
+            self.done,
+            self.inputs,
+            self.images,
+            self.faces,
+            self.empty,
+            dict(self.errors.most_common()),
+            seconds,
+            self.fresh / max(seconds, 1e-9),
+            self.cpu,
+            self.earlier,
+            self.workers,
+            self.stopped,
+        )
 
 
 def _closed(out: Place, total: _Total, settings: Settings, inputs: int) -> Summary:

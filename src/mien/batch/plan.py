@@ -12,11 +12,11 @@ from typing import Any
 
 from mien.batch.settings import Settings
 from mien.batch.storage import Place, place
-from mien.media import OWN
-from mien.media import SUFFIXES as IMAGES
-from mien.results import require_parquet
+from mien.results.predictions import require_parquet
 from mien.types import InputError
 from mien.video.reader import SUFFIXES as VIDEOS
+from mien.vision.find import OWN
+from mien.vision.find import SUFFIXES as IMAGES
 
 LISTS = (".txt", ".lst")
 COLUMNS = ("image", "path", "file", "url", "input", "file_name")  # tried in this order
@@ -41,10 +41,15 @@ def write_plan(settings: Settings, where: Place) -> tuple[int, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([
-        ("kind", pa.string()), ("items", pa.list_(pa.binary())), ("group", pa.int64()),
-        ("start", pa.int64()), ("count", pa.int64()),
-    ])  # fmt: skip
+    schema = pa.schema(
+        [
+            ("kind", pa.string()),
+            ("items", pa.list_(pa.binary())),
+            ("group", pa.int64()),
+            ("start", pa.int64()),
+            ("count", pa.int64()),
+        ]
+    )
     units = inputs = 0
     # a file here first: it may be larger than memory
     with tempfile.TemporaryDirectory() as folder:

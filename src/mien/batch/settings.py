@@ -55,8 +55,9 @@ class Settings:
         'fps: 1.0 there, 2.0 here'
         """
         mine, theirs = self.to_dict(), other.to_dict()
-        return "; ".join(f"{k}: {v} there, {theirs[k]} here"
-                         for k, v in mine.items() if v != theirs[k])  # fmt: skip
+        return "; ".join(
+            f"{k}: {v} there, {theirs[k]} here" for k, v in mine.items() if v != theirs[k]
+        )
 
 
 def fastest_model() -> str:

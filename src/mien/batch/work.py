@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from mien.batch.plan import Unit, image_column, read_unit
 from mien.batch.settings import Settings
 from mien.batch.storage import Place, Remote, place
-from mien.media import Source
-from mien.results import Predictions, arrow_table
+from mien.results.predictions import Predictions, arrow_table
 from mien.types import InputError, Prediction
+from mien.vision.read import Source
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
@@ -73,9 +73,12 @@ class Worker:
         self.settings = settings
         self.out = place(output)
         self.recognizer: Recognizer = load(
-            settings.model, head=settings.head, contempt=settings.contempt,
-            detector=settings.detector, threads=1,
-        )  # fmt: skip
+            settings.model,
+            head=settings.head,
+            contempt=settings.contempt,
+            detector=settings.detector,
+            threads=1,
+        )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """What Ray Data calls: units in, their counts out."""
@@ -218,9 +221,14 @@ def _counted(
     errors = Counter(kind_of(row.error, row.input) for row in rows if row.error is not None)
     faces = sum(row.face_id is not None for row in rows)
     return Counts(
-        unit, inputs, images - sum(errors.values()), faces,
-        len(rows) - faces - sum(errors.values()), dict(errors), *spent,
-    )  # fmt: skip
+        unit,
+        inputs,
+        images - sum(errors.values()),
+        faces,
+        len(rows) - faces - sum(errors.values()),
+        dict(errors),
+        *spent,
+    )
 
 
 def _parquet(predictions: Predictions, counts: Counts) -> bytes:

@@ -47,8 +47,15 @@ class Augmentation:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        most = {"rotation": 180.0, "mixup": 10.0, "cutmix": 10.0, "sigma_low": 2.0,
-                "sigma_high": 2.0, "scale": 0.9, "crop": 0.9}  # fmt: skip
+        most = {
+            "rotation": 180.0,
+            "mixup": 10.0,
+            "cutmix": 10.0,
+            "sigma_low": 2.0,
+            "sigma_high": 2.0,
+            "scale": 0.9,
+            "crop": 0.9,
+        }
         for part in fields(self):
             value = getattr(self, part.name)
             limit = most.get(part.name, 1.0)
@@ -143,7 +150,7 @@ def draw(how: Augmentation, count: int, rng: np.random.Generator) -> Draw:
     sigma[rng.random(count) >= how.blur] = 0
     return Draw(
         theta, 1 + about(how.brightness), 1 + about(how.contrast), sigma, box, rng.random(count)
-    )  # fmt: skip
+    )
 
 
 class Augmenter:
@@ -238,9 +245,12 @@ def apply(images: FloatArray, drawn: Draw) -> FloatArray:
         matrix = matrix @ to_unit
         planes = np.ascontiguousarray(images[i].transpose(1, 2, 0), dtype=np.float32)
         moved = cv2.warpAffine(
-            planes, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            planes,
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+        )
         if drawn.sigma[i]:
             side = 2 * RADIUS + 1
             moved = cv2.GaussianBlur(
@@ -270,8 +280,13 @@ def views(images: Any, kind: str = "flip", share: float = 0.9) -> list[Any]:
             raise InputError(f"share: expected 0.3 to below 1, got {share}")
         height, width = (int(n) for n in images.shape[2:])
         high, wide = round(share * height), round(share * width)
-        places = [(0, 0), (0, width - wide), (height - high, 0), (height - high, width - wide),
-                  ((height - high) // 2, (width - wide) // 2)]  # fmt: skip
+        places = [
+            (0, 0),
+            (0, width - wide),
+            (height - high, 0),
+            (height - high, width - wide),
+            ((height - high) // 2, (width - wide) // 2),
+        ]
         found = [images[:, :, y : y + high, x : x + wide] for y, x in places]
     if kind == "none":
         return found

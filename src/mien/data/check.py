@@ -32,9 +32,12 @@ class Group:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
         return {
-            "rows": list(self.rows), "paths": list(self.paths), "labels": list(self.labels),
-            "splits": list(self.splits), "correlation": round(self.correlation, 4),
-        }  # fmt: skip
+            "rows": list(self.rows),
+            "paths": list(self.paths),
+            "labels": list(self.labels),
+            "splits": list(self.splits),
+            "correlation": round(self.correlation, 4),
+        }
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,27 @@ class Check:
             return {a if a == b else f"{a} in {b}": n for (a, b), n in pairs.items()}
 
         return {
-            "file": str(self.path), "rows": self.rows, "counts": nested(self.counts),
-            "unique_images": self.unique, "copy_groups": self.groups,
-            "conflicting_groups": self.conflicting, "copies": spell(self.copies),
-            "near_pairs": self.near_pairs, "near_conflicting_pairs": self.near_conflicting,
-            "near": spell(self.near), "across": self.across, "subjects": self.subjects,
+            "file": str(self.path),
+            "rows": self.rows,
+            "counts": nested(self.counts),
+            "unique_images": self.unique,
+            "copy_groups": self.groups,
+            "conflicting_groups": self.conflicting,
+            "copies": spell(self.copies),
+            "near_pairs": self.near_pairs,
+            "near_conflicting_pairs": self.near_conflicting,
+            "near": spell(self.near),
+            "across": self.across,
+            "subjects": self.subjects,
             "shared_subjects": {f"{a}, {b}": list(s) for (a, b), s in self.shared_subjects.items()},
-            "blank": self.blank_count, "blank_rows": list(self.blank),
+            "blank": self.blank_count,
+            "blank_rows": list(self.blank),
             "unreadable": self.unreadable_count,
             "unreadable_rows": [{"row": r, "error": e} for r, e in self.unreadable],
-            "leaks": self.leaks, "groups": [g.to_dict() for g in self.examples],
+            "leaks": self.leaks,
+            "groups": [g.to_dict() for g in self.examples],
             "near_groups": [g.to_dict() for g in self.near_examples],
-        }  # fmt: skip
+        }
 
 
 def check(

@@ -108,6 +108,8 @@ def read(source: Path, frames: int = 3, neutral: bool = False) -> Reading:
         raise InputError(f"{tree}: expected files such as S005_001_00000011_emotion.txt, got none")
     total = len(labels) * (frames + int(neutral))
     return Reading(
-        _rows(source, images, labels, frames, neutral), total, counts(frames, neutral),
+        _rows(source, images, labels, frames, neutral),
+        total,
+        counts(frames, neutral),
         f"{frames} frames{' and neutral' if neutral else ''}",
-    )  # fmt: skip
+    )

@@ -17,8 +17,8 @@ import numpy as np
 
 from mien.data.hashes import is_blank, normalised, perceptual_hash, thumbnail
 from mien.data.table import Source, image_bytes, image_path, pixel_hash
-from mien.media import read_image
 from mien.types import InputError
+from mien.vision.read import read_image
 
 BITS = 8  # perceptual hashes that differ in at most so many of 63 bits are looked at
 #: Shift and width of parts of the hash. Two hashes within 4 bits agree on one of the five for

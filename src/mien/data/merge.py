@@ -158,9 +158,13 @@ def merge(
         if not writer.count:
             raise InputError(f"{output}: expected images to merge, none are left by the labels")
     return Merge(
-        Path(output), writer.count, dict(counts), by_source,
-        _differences(pool, by_source), str(hashed),
-    )  # fmt: skip
+        Path(output),
+        writer.count,
+        dict(counts),
+        by_source,
+        _differences(pool, by_source),
+        str(hashed),
+    )
 
 
 def _map(source: Source, pool: Pool | None) -> Mapping[str, str] | None:

@@ -19,8 +19,8 @@ from mien.data.readers import DATASETS
 from mien.data.sources import opened
 from mien.data.table import Writer, pixel_hash, schema
 from mien.emotions import EIGHT
-from mien.media import read_image
 from mien.types import ImageArray, InputError
+from mien.vision.read import read_image
 
 KEPT_ERRORS = 10_000  # more are counted, not listed: memory must not grow with a damaged source
 #: What every viewer reads as it stands; all else is written as PNG.
@@ -63,12 +63,19 @@ class Preparation:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
         return {
-            "file": str(self.path), "set": self.name, "form": self.form, "images": self.images,
-            "counts": nested(self.counts), "published": nested(self.published),
-            "differences": [str(d) for d in self.differences], "skipped": dict(self.skipped),
-            "failed": self.failed, "errors": [{"path": p, "error": e} for p, e in self.errors],
-            "fingerprint": self.fingerprint, "notes": list(self.notes),
-        }  # fmt: skip
+            "file": str(self.path),
+            "set": self.name,
+            "form": self.form,
+            "images": self.images,
+            "counts": nested(self.counts),
+            "published": nested(self.published),
+            "differences": [str(d) for d in self.differences],
+            "skipped": dict(self.skipped),
+            "failed": self.failed,
+            "errors": [{"path": p, "error": e} for p, e in self.errors],
+            "fingerprint": self.fingerprint,
+            "notes": list(self.notes),
+        }
 
 
 def nested(counts: Mapping[Cell, int]) -> dict[str, dict[str, int]]:
@@ -210,10 +217,19 @@ def _write(
             )
     published = _published(reading.counts, labels)
     return Preparation(
-        output, name, reading.form, writer.count, dict(counts), published,
-        differences(counts, published), dict(skipped), tuple(errors), failed, str(fingerprint),
+        output,
+        name,
+        reading.form,
+        writer.count,
+        dict(counts),
+        published,
+        differences(counts, published),
+        dict(skipped),
+        tuple(errors),
+        failed,
+        str(fingerprint),
         reading.notes,
-    )  # fmt: skip
+    )
 
 
 def _left_out(row: Row, labels: tuple[str, ...]) -> str | None:

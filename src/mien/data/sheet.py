@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from mien.data.table import Source, image_bytes
-from mien.draw import frame, side_by_side, stack, wrapped
 from mien.emotions import EIGHT
-from mien.media import read_image
+from mien.results.draw import frame, side_by_side, stack, wrapped
 from mien.types import ImageArray, InputError
+from mien.vision.read import read_image
 
 GAP = 4
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from mien.media import SUFFIXES
 from mien.types import InputError
+from mien.vision.find import SUFFIXES
 
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -118,10 +118,11 @@ def find_folder(source: Path, names: Iterable[str], what: str) -> Path:
 def images_below(folder: Path) -> list[Path]:
     """Image files below a folder, sorted; hidden files and macOS's copies (._) are left out."""
     return sorted(
-        p for p in folder.rglob("*")
+        p
+        for p in folder.rglob("*")
         if p.suffix.lower() in SUFFIXES
         and not any(part.startswith((".", "__MACOSX")) for part in p.relative_to(folder).parts)
-    )  # fmt: skip
+    )
 
 
 def needs_folder(source: Path, name: str) -> Path:

@@ -34,9 +34,13 @@ class Split:
     def to_dict(self) -> dict[str, Any]:
         """What is written into the file about it."""
         return {
-            "scheme": self.scheme, "seed": self.seed, "options": dict(self.options),
-            "column": self.column, "fingerprint": self.fingerprint, "excluded": self.excluded,
-        }  # fmt: skip
+            "scheme": self.scheme,
+            "seed": self.seed,
+            "options": dict(self.options),
+            "column": self.column,
+            "fingerprint": self.fingerprint,
+            "excluded": self.excluded,
+        }
 
 
 def load(path: str | Path) -> Frame:
@@ -119,9 +123,14 @@ def make(
     values = maker(load(path), seed, **given)
     column = "fold" if any(isinstance(value, int) for value in values) else "split"
     return Split(
-        name, seed, given, column, values, fingerprint(path, values),
+        name,
+        seed,
+        given,
+        column,
+        values,
+        fingerprint(path, values),
         sum(value == EXCLUDED for value in values),
-    )  # fmt: skip
+    )
 
 
 def fingerprint(path: str | Path, values: Sequence[Any]) -> str:

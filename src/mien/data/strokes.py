@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from mien.landmarks import LANDMARKS
 from mien.types import FloatArray, ImageArray, IntArray
+from mien.vision.landmarks import LANDMARKS
 
 if TYPE_CHECKING:
     from mien.data.synthetic import Muscles, Person, Scene
@@ -129,9 +129,16 @@ def _background(pen: Pen, view: Scene, rng: np.random.Generator) -> None:
         else:  # a smile that means nothing, among others
             end = int(rng.integers(90, 330))
             cv2.ellipse(
-                pen.canvas, (x, y), (radius, radius // 2), 0, 0, end, (r, g, b),
-                max(pen.side // 50, 1), cv2.LINE_AA,
-            )  # fmt: skip
+                pen.canvas,
+                (x, y),
+                (radius, radius // 2),
+                0,
+                0,
+                end,
+                (r, g, b),
+                max(pen.side // 50, 1),
+                cv2.LINE_AA,
+            )
 
 
 def _outline(who: Person) -> FloatArray:
@@ -159,10 +166,13 @@ def _head(pen: Pen, who: Person) -> None:
 
 def _frame(who: Person) -> dict[str, Sequence[float]]:
     return {
-        "chin": (0, 0.92), "forehead": (0, who.fringe + 0.02),
-        "side_left": (-who.width, 0), "side_right": (who.width, 0),
-        "jaw_left": (-who.jaw * 0.8, 0.62), "jaw_right": (who.jaw * 0.8, 0.62),
-    }  # fmt: skip
+        "chin": (0, 0.92),
+        "forehead": (0, who.fringe + 0.02),
+        "side_left": (-who.width, 0),
+        "side_right": (who.width, 0),
+        "jaw_left": (-who.jaw * 0.8, 0.62),
+        "jaw_right": (who.jaw * 0.8, 0.62),
+    }
 
 
 def _eye(
@@ -208,8 +218,10 @@ def _brow(
     line = curve(inner, middle, outer)
     pen.stroke(line, shade(who.hair, 0.8), 0.05 * who.brow)
     return {
-        f"brow_{name}_outer": outer, f"brow_{name}_middle": middle, f"brow_{name}_inner": inner,
-    }  # fmt: skip
+        f"brow_{name}_outer": outer,
+        f"brow_{name}_middle": middle,
+        f"brow_{name}_inner": inner,
+    }
 
 
 def _nose(pen: Pen, who: Person, muscles: Muscles) -> dict[str, Sequence[float]]:
@@ -223,9 +235,10 @@ def _nose(pen: Pen, who: Person, muscles: Muscles) -> dict[str, Sequence[float]]
     for side in (-1, 1):
         pen.fill(oval(side * wing * 0.5, tip + 0.005 - rise / 2, 0.026, 0.016), DARK)
         ala = curve(
-            (side * wing, tip - rise), (side * wing * 1.2, tip - 0.04 - rise),
+            (side * wing, tip - rise),
+            (side * wing * 1.2, tip - 0.04 - rise),
             (side * wing * 0.95, tip - 0.09 - rise),
-        )  # fmt: skip
+        )
         pen.stroke(ala, dark, 0.02)
     if muscles.wrinkle > 0:
         for i in range(3):
@@ -233,9 +246,11 @@ def _nose(pen: Pen, who: Person, muscles: Muscles) -> dict[str, Sequence[float]]
             across = curve((-0.075, y), (0, y - 0.03), (0.075, y))
             pen.stroke(across, shade(who.skin, 0.55), 0.022 * min(muscles.wrinkle, 1.0))
     return {
-        "nose_bridge": (0, -0.17), "nose_tip": (0, tip - 0.02),
-        "nose_left": (-wing, tip), "nose_right": (wing, tip),
-    }  # fmt: skip
+        "nose_bridge": (0, -0.17),
+        "nose_tip": (0, tip - 0.02),
+        "nose_left": (-wing, tip),
+        "nose_right": (wing, tip),
+    }
 
 
 def _mouth(pen: Pen, who: Person, muscles: Muscles) -> dict[str, Sequence[float]]:
@@ -269,9 +284,11 @@ def _mouth(pen: Pen, who: Person, muscles: Muscles) -> dict[str, Sequence[float]
     else:
         pen.stroke(inside_up, shade(who.lip, 0.45), 0.02)
     return {
-        "mouth_left": left, "mouth_right": right, "lip_top": (0, top - lip_up),
+        "mouth_left": left,
+        "mouth_right": right,
+        "lip_top": (0, top - lip_up),
         "lip_bottom": (0, bottom + lip_down),
-    }  # fmt: skip
+    }
 
 
 def _before(pen: Pen, who: Person, view: Scene) -> None:

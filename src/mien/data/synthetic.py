@@ -116,7 +116,8 @@ class SyntheticFace:
 
     ``image`` is ``[S, S, 3] uint8``; ``mask`` ``[S, S]`` is where the expression differs from the
     same face at rest (for neutral: where any of the others would differ), ``evidence`` names
-    those regions; ``landmarks`` are the 24 points of :data:`mien.landmarks.LANDMARKS` in pixels.
+    those regions; ``landmarks`` are the 24 points of :data:`mien.vision.landmarks.LANDMARKS`, in
+    pixels.
     """
 
     label: str
@@ -144,32 +145,46 @@ def person(number: int, seed: int = 0) -> Person:
         return r, g, b
 
     return Person(
-        skin=colour(skin), hair=colour(hair), iris=irises[rng.integers(len(irises))],
-        lip=colour(lip), width=rng.uniform(0.66, 0.76), jaw=rng.uniform(0.5, 0.72),
-        eyes=rng.uniform(0.27, 0.33), eye_size=rng.uniform(0.9, 1.12),
-        nose=rng.uniform(0.9, 1.12), mouth=rng.uniform(0.22, 0.28), brow=rng.uniform(0.8, 1.3),
-        fringe=rng.uniform(-0.78, -0.6), long_hair=bool(rng.random() < 0.5),
+        skin=colour(skin),
+        hair=colour(hair),
+        iris=irises[rng.integers(len(irises))],
+        lip=colour(lip),
+        width=rng.uniform(0.66, 0.76),
+        jaw=rng.uniform(0.5, 0.72),
+        eyes=rng.uniform(0.27, 0.33),
+        eye_size=rng.uniform(0.9, 1.12),
+        nose=rng.uniform(0.9, 1.12),
+        mouth=rng.uniform(0.22, 0.28),
+        brow=rng.uniform(0.8, 1.3),
+        fringe=rng.uniform(-0.78, -0.6),
+        long_hair=bool(rng.random() < 0.5),
         glasses=bool(rng.random() < 0.2),
-    )  # fmt: skip
+    )
 
 
 def scene(rng: np.random.Generator, cover: bool) -> Scene:
     """Everything about a picture that chance decides."""
     pose = Pose(
-        yaw=rng.uniform(-0.5, 0.5), roll=rng.uniform(-12, 12), scale=rng.uniform(0.9, 1.08),
+        yaw=rng.uniform(-0.5, 0.5),
+        roll=rng.uniform(-12, 12),
+        scale=rng.uniform(0.9, 1.08),
         shift=(rng.uniform(-0.07, 0.07), rng.uniform(-0.05, 0.07)),
-    )  # fmt: skip
+    )
     hidden = None
     if cover:
         x, y = rng.uniform(-0.6, 0.6), rng.uniform(-0.7, 0.9)
         hidden = (x, y, rng.uniform(0.08, 0.2), rng.uniform(0.08, 0.2))
     back = rng.integers(30, 226, 3)
     return Scene(
-        pose=pose, light=(rng.uniform(-0.3, 0.3), rng.uniform(-0.25, 0.1)),
-        gain=rng.uniform(0.75, 1.15), background=(int(back[0]), int(back[1]), int(back[2])),
-        clutter=int(rng.integers(0, 6)), cover=hidden, noise=rng.uniform(0, 5),
+        pose=pose,
+        light=(rng.uniform(-0.3, 0.3), rng.uniform(-0.25, 0.1)),
+        gain=rng.uniform(0.75, 1.15),
+        background=(int(back[0]), int(back[1]), int(back[2])),
+        clutter=int(rng.integers(0, 6)),
+        cover=hidden,
+        noise=rng.uniform(0, 5),
         seed=int(rng.integers(1 << 31)),
-    )  # fmt: skip
+    )
 
 
 def face(
@@ -204,9 +219,7 @@ def face(
     for image, _ in drawn.values():
         mask |= np.abs(image.astype(int) - still).max(axis=2) >= SEEN
     image, points = (still, landmarks) if label == "neutral" else drawn[label]
-    return SyntheticFace(
-        label, f"s{subject:04d}", strength, image, mask, EVIDENCE[label], points
-    )  # fmt: skip
+    return SyntheticFace(label, f"s{subject:04d}", strength, image, mask, EVIDENCE[label], points)
 
 
 def _hidden(who: Person, moved: dict[str, Muscles], view: Scene, size: int) -> bool:
@@ -254,8 +267,9 @@ def write(
     counts: dict[Cell, int] = {}
     hashed = Fingerprint()
     about: dict[str, Any] = {
-        "set": "synthetic", "options": {"people": str(people), "seed": str(seed)},
-    }  # fmt: skip
+        "set": "synthetic",
+        "options": {"people": str(people), "seed": str(seed)},
+    }
     with Writer(Path(output), schema(COLUMNS, about)) as writer:
         for drawn in faces(images, people=people, seed=seed, size=size):
             if advance is not None:
@@ -266,13 +280,20 @@ def write(
             data, pixels = encode(drawn.image)
             mask = encode(drawn.mask.astype(np.uint8) * 255)[0]
             digest = pixel_hash(pixels)
-            writer.add({
-                "image": {"bytes": data, "path": name}, "label": EIGHT.index(drawn.label),
-                "split": split, "subject": drawn.subject, "source": "synthetic",
-                "pixel_hash": digest, "mask": {"bytes": mask, "path": f"{name}.mask.png"},
-                "evidence": list(drawn.evidence), "intensity": drawn.intensity,
-                "landmarks": (drawn.landmarks.ravel() / size).tolist(),
-            })  # fmt: skip
+            writer.add(
+                {
+                    "image": {"bytes": data, "path": name},
+                    "label": EIGHT.index(drawn.label),
+                    "split": split,
+                    "subject": drawn.subject,
+                    "source": "synthetic",
+                    "pixel_hash": digest,
+                    "mask": {"bytes": mask, "path": f"{name}.mask.png"},
+                    "evidence": list(drawn.evidence),
+                    "intensity": drawn.intensity,
+                    "landmarks": (drawn.landmarks.ravel() / size).tolist(),
+                }
+            )
             counts[split, drawn.label] = counts.get((split, drawn.label), 0) + 1
             hashed.add("synthetic", name, digest, drawn.label, split)
     return counts, str(hashed)

@@ -13,17 +13,8 @@ from typing import Any
 import numpy as np
 
 from mien.emotions import label
-from mien.explainers import (
-    activations,
-    attention,
-    cam,
-    gradient_cam,
-    integrated,
-    occluding,
-    sliding,
-    surrogates,
-)
-from mien.explainers.base import (
+from mien.explainers.masks import BASELINES
+from mien.explainers.method import (
     METHODS,
     Case,
     Evidence,
@@ -33,11 +24,9 @@ from mien.explainers.base import (
     supported,
     traits_of,
 )
-from mien.explainers.masks import BASELINES
-from mien.explanation import Explanation
-from mien.regions import REGIONS, areas, region_labels, sum_by_region
+from mien.models.base import BaseModel
 from mien.registry import choose
-from mien.runtime import BaseModel
+from mien.results.explanation import Explanation
 from mien.types import (
     FloatArray,
     ImageArray,
@@ -46,16 +35,12 @@ from mien.types import (
     Prediction,
     checked_seed,
 )
+from mien.vision.regions import REGIONS, areas, region_labels, sum_by_region
 
 __all__ = [
     "BASELINES", "METHODS", "Case", "Evidence", "every_method", "explain_crop", "names",
     "supported",
 ]  # fmt: skip
-
-# importing them fills the registry
-_REGISTERED = (
-    occluding, sliding, surrogates, cam, gradient_cam, activations, attention, integrated,
-)  # fmt: skip
 
 
 def names() -> list[str]:
@@ -148,7 +133,9 @@ def explain_crop(
         crop=picture,
         labels=case.regions,
         landmarks=grid_points,
-        interactions={} if matrix is None else {
+        interactions={}
+        if matrix is None
+        else {
             a: {b: float(matrix[i, j]) for j, b in enumerate(REGIONS)}
             for i, a in enumerate(REGIONS)
         },
@@ -159,7 +146,7 @@ def explain_crop(
         signed=evidence.signed,
         about_target=traits_of(method).about_target,
         maps=evidence.maps,
-    )  # fmt: skip
+    )
 
 
 def _check_traits(method: str, baseline: str | None, against: str | None) -> None:
@@ -180,8 +167,8 @@ def every_method(model: BaseModel, against: str | None = None) -> list[str]:
     Methods that give every expression the same map are left out of a question of one ``against``
     another.
 
-    >>> from mien.weights import locate
-    >>> from mien.runtime import Model
+    >>> from mien.models.weights import locate
+    >>> from mien.models.base_new import Model
     >>> every_method(Model(locate("mien")))[0]
     'regions'
     """

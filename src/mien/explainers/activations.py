@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
-from mien.mosaic import Maps
+from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.results.mosaic import Maps
 
 SHOWN = 64  # feature maps in the picture
 
@@ -20,7 +20,7 @@ def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
     ``layer`` names another layer than the model's own, ``branch`` takes that of another branch.
     The maps are numbered as the layer numbers its channels, strongest mean first.
     """
-    from mien.models import probe
+    from mien.models.torch import probe
 
     model = opened(case.model)
     name = chosen_layers(model, layer, max(branch, 0))[0]

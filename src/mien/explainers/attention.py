@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import needs_attention, opened, spread
-from mien.mosaic import Maps
+from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.results.mosaic import Maps
 from mien.types import FloatArray, InputError, IntArray, ModelError
 
 if TYPE_CHECKING:
-    from mien.models.base import Attention, Spec
-    from mien.models.probe import Weights  # which imports torch
+    from mien.models.torch.probe import Weights  # which imports torch
+    from mien.models.torch.spec import Attention, Spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +91,10 @@ def readout(found: list[Weights], branches: list[Branch]) -> IntArray:
     rows: list[IntArray] = []
     for branch in branches:
         last = next(
-            (seen, step) for seen in reversed(found)
+            (seen, step)
+            for seen in reversed(found)
             if (step := step_of(seen.layer, branches)).queries[0] in branch.tokens
-        )  # fmt: skip
+        )
         seen, step = last
         used = np.abs(seen.gradients).sum(axis=(0, 2)) > 0 if seen.gradients.size else []
         rows.append(step.queries[np.flatnonzero(used)])
@@ -167,11 +168,14 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
         what="attention",
         unit="share of attention",
         signed=False,
-        options={"layer": index, "name": chosen.layer.name,
-                 "head": "mean" if head < 0 else head,
-                 "on other tokens": round(float(1 - grid_values.sum()), 4)},
+        options={
+            "layer": index,
+            "name": chosen.layer.name,
+            "head": "mean" if head < 0 else head,
+            "on other tokens": round(float(1 - grid_values.sum()), 4),
+        },
         maps=_sheet(seen, read, branches),
-    )  # fmt: skip
+    )
 
 
 @METHODS.register("rollout")
@@ -184,8 +188,9 @@ def rollout(case: Case, *, branch: int = -1) -> Evidence:
     """
     seen, read, branches, score = _look(case)
     total = rollout_matrix(seen, branches)[read].mean(axis=0)
-    return _through(case, total, branches, branch, score, what="attention",
-                    unit="share of attention")  # fmt: skip
+    return _through(
+        case, total, branches, branch, score, what="attention", unit="share of attention"
+    )
 
 
 @METHODS.register("gradrollout")
@@ -198,12 +203,11 @@ def gradrollout(case: Case, *, branch: int = -1) -> Evidence:
     """
     seen, read, branches, score = _look(case)
     total = relevance_matrix(seen, branches)[read].mean(axis=0)
-    return _through(case, total, branches, branch, score, what="relevance",
-                    unit="relevance")  # fmt: skip
+    return _through(case, total, branches, branch, score, what="relevance", unit="relevance")
 
 
 def _look(case: Case) -> tuple[list[Weights], IntArray, list[Branch], float]:
-    from mien.models import probe
+    from mien.models.torch import probe
 
     model = opened(case.model)
     branches = branches_of(model.spec)
@@ -225,9 +229,15 @@ def _branch(branches: list[Branch], number: int) -> Branch:
 
 
 def _through(
-    case: Case, total: FloatArray, branches: list[Branch], branch: int, score: float, *,
-    what: str, unit: str,
-) -> Evidence:  # fmt: skip
+    case: Case,
+    total: FloatArray,
+    branches: list[Branch],
+    branch: int,
+    score: float,
+    *,
+    what: str,
+    unit: str,
+) -> Evidence:
     """What all layers together give each patch: ``total [tokens]``, seen from the answer."""
     taken = branches if branch < 0 else [_branch(branches, branch)]
     size = case.pixels.shape[1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import spread
-from mien.runtime import BaseModel
+from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.models.base import BaseModel
 
 
 def needs_map(model: BaseModel) -> str:

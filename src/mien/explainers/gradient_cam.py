@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs, traits
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
+from mien.explainers.method import METHODS, Case, Evidence, needs, traits
 from mien.types import FloatArray, InputError
 
 
@@ -79,7 +79,7 @@ def _evidence(
     combine: Callable[[FloatArray, FloatArray], FloatArray],
     unit: str = "logits",
 ) -> Evidence:
-    from mien.models.probe import activations
+    from mien.models.torch.probe import activations
 
     model = opened(case.model)
     names = chosen_layers(model, layer, branch)

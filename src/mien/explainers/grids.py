@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.explainers.masks import paint
-from mien.runtime import BaseModel
+from mien.models.base import BaseModel
 from mien.types import FloatArray, InputError, IntArray
 
 if TYPE_CHECKING:
-    from mien.models.base import Layer
-    from mien.models.torch_model import TorchModel  # which imports torch
+    from mien.models.torch.model import TorchModel  # which imports torch
+    from mien.models.torch.spec import Layer
 
 
 def cells(grid: tuple[int, int], size: int) -> IntArray:
@@ -62,7 +62,7 @@ def needs_attention(model: BaseModel) -> str:
 
 def opened(model: BaseModel) -> TorchModel:
     """The model as one in torch; InputError where it is none."""
-    from mien.models.torch_model import TorchModel
+    from mien.models.torch.model import TorchModel
 
     if not isinstance(model, TorchModel):
         raise InputError(f"{model.card.name}: {needs_torch(model)}; give the folder of a run")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from mien.models.weights import HERE
 from mien.registry import choose
 from mien.types import BoolArray, FloatArray, IntArray
 
@@ -58,7 +58,7 @@ def _mean_face(pixels: FloatArray) -> FloatArray:
 
 @cache
 def _stored_face() -> FloatArray:
-    path = Path(__file__).parents[1] / "weights" / "mean_face.png"
+    path = HERE / "mean_face.png"
     with Image.open(path) as picture:
         return np.asarray(picture.convert("L"), dtype=np.float32)
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from mien.explainers.base import Case
+from mien.explainers.designs import tree_grid
 from mien.explainers.grids import cells
-from mien.explainers.shapley import tree_grid
+from mien.explainers.method import Case
 from mien.registry import choose
 from mien.types import InputError, IntArray, MissingExtraError
 
@@ -67,6 +67,11 @@ def _superpixels(case: Case, parts: int) -> IntArray:
     image = case.pixels.transpose(1, 2, 0).astype(np.float64) / 255
     grey = image.shape[2] == 1
     return np.asarray(
-        slic(image[..., 0] if grey else image, parts**2, compactness=0.1 if grey else 10.0,
-             channel_axis=None if grey else 2, start_label=0)
-    )  # fmt: skip
+        slic(
+            image[..., 0] if grey else image,
+            parts**2,
+            compactness=0.1 if grey else 10.0,
+            channel_axis=None if grey else 2,
+            start_label=0,
+        )
+    )

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.explainers.base import METHODS, Case, Evidence, needs
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
+from mien.explainers.method import METHODS, Case, Evidence, needs
 from mien.explainers.segments import segments, tree_players
-from mien.runtime import BaseModel
+from mien.models.base import BaseModel
 from mien.types import BoolArray, FloatArray, InputError, IntArray, MissingExtraError
 
 KERNEL_WIDTH = 0.25  # of LIME's distances, as its authors' code has it for images
@@ -88,9 +88,10 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
         raise InputError(f"expected 10 samples or more, got {samples}")
     game = Game(case, segments(case, segment, parts))
     method = attr.Lime(
-        _torch_score(game), interpretable_model=linear.SkLearnRidge(alpha=1.0),
+        _torch_score(game),
+        interpretable_model=linear.SkLearnRidge(alpha=1.0),
         similarity_func=_nearness,
-    )  # fmt: skip
+    )
     values = _attribute(method, game, samples, case.seed)
     options = {"samples": samples, "segment": segment, "parts": parts}
     return _evidence(game, values, case.seed, options, efficient=False)
@@ -143,9 +144,11 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = method.attribute(
-            torch.ones(1, game.count, dtype=torch.float64), n_samples=samples,
-            feature_mask=torch.arange(game.count)[None], perturbations_per_eval=256,
-        )  # fmt: skip
+            torch.ones(1, game.count, dtype=torch.float64),
+            n_samples=samples,
+            feature_mask=torch.arange(game.count)[None],
+            perturbations_per_eval=256,
+        )
     return np.asarray(found[0].detach().numpy(), dtype=np.float64)
 
 
@@ -173,9 +176,13 @@ def partition(
         value=value,
         players=game.count,
         evaluations=spent,
-        options={"levels": levels, "evaluations": evaluations, "snap": snap,
-                 "by": f"shap {version('shap')}"},
-    )  # fmt: skip
+        options={
+            "levels": levels,
+            "evaluations": evaluations,
+            "snap": snap,
+            "by": f"shap {version('shap')}",
+        },
+    )
 
 
 def partition_values(game: Any, evaluations: int, fixed_context: int | None = None) -> FloatArray:
@@ -199,9 +206,12 @@ def partition_values(game: Any, evaluations: int, fixed_context: int | None = No
 
     explainer = shap.explainers.Partition(lambda shown: game(np.asarray(shown, bool)), Masker())
     found = explainer(
-        np.ones((1, game.count)), max_evals=evaluations, fixed_context=fixed_context,
-        batch_size=256, silent=True,
-    )  # fmt: skip
+        np.ones((1, game.count)),
+        max_evals=evaluations,
+        fixed_context=fixed_context,
+        batch_size=256,
+        silent=True,
+    )
     return np.asarray(found.values[0], dtype=np.float64).ravel()
 
 
@@ -228,7 +238,7 @@ def balanced_tree(count: int) -> FloatArray:
 
 def _evidence(
     game: Game, values: FloatArray, seed: int, options: dict[str, Any], *, efficient: bool
-) -> Evidence:  # fmt: skip
+) -> Evidence:
     spent = game.evaluations
     base, value = game.ends()
     return Evidence(

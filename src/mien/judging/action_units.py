@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from mien.emotions import EIGHT
-from mien.regions import REGIONS
 from mien.registry import choose
 from mien.types import InputError
+from mien.vision.regions import REGIONS
 
 Expected = Mapping[str, tuple[str, ...]]
 

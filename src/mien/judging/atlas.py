@@ -11,17 +11,17 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from mien import draw
 from mien.explainers import explain_crop
-from mien.explanation import Explanation
+from mien.files import whole_file
 from mien.judging.judge import Entry, entries_for
+from mien.judging.sampling import Sampled
 from mien.metrics import bootstrap_interval
 from mien.recognizer import Recognizer
-from mien.regions import REGIONS, region_labels
-from mien.results import whole_file
-from mien.sampling import Sampled
-from mien.sheets import overlaid, painted
+from mien.results import draw
+from mien.results.explanation import Explanation
+from mien.results.sheets import overlaid, painted
 from mien.types import FloatArray, ImageArray, InputError, IntArray
+from mien.vision.regions import REGIONS, region_labels
 
 SIZE: Final = 96  # pixels, the side of a registered map
 TILE: Final = 144  # the side of a map in the picture
@@ -83,10 +83,13 @@ def warped(picture: FloatArray, places: FloatArray) -> FloatArray:
     x, y = places[..., 0] * width - 0.5, places[..., 1] * height - 0.5
     return np.asarray(
         cv2.remap(
-            picture.astype(np.float32), x.astype(np.float32), y.astype(np.float32),
-            cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+            picture.astype(np.float32),
+            x.astype(np.float32),
+            y.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
-    )  # fmt: skip
+    )
 
 
 def atlas(
@@ -103,7 +106,7 @@ def atlas(
     Parameters
     ----------
     faces
-        Of :func:`mien.sampling.sample_faces`.
+        Of :func:`mien.judging.sampling.sample_faces`.
     methods
         As ``mien judge`` takes them: names that may carry options.
     shown
@@ -157,7 +160,8 @@ def atlas(
             row.name: {
                 label: Mean(
                     sums[row.name, label] / len(parts[row.name, label]),
-                    len(parts[row.name, label]), *kinds[row.name],
+                    len(parts[row.name, label]),
+                    *kinds[row.name],
                     _intervals(np.array(parts[row.name, label]), seed),
                 )
                 for label in truths
@@ -168,15 +172,21 @@ def atlas(
         face=np.clip(mean_face, 0, 255).astype(np.uint8),
         labels=region_labels(layout * SIZE - 0.5, SIZE),
         examples={label: examples[label] for label in truths},
-    )  # fmt: skip
+    )
 
 
 def _explained(recognizer: Recognizer, face: Sampled, row: Entry, seed: int) -> Explanation:
     crop = face.crop
     return explain_crop(
-        recognizer.model, crop.pixels, crop.image, face.prediction, crop.landmarks,
-        method=row.method, options=dict(row.options), seed=seed,
-    )  # fmt: skip
+        recognizer.model,
+        crop.pixels,
+        crop.image,
+        face.prediction,
+        crop.landmarks,
+        method=row.method,
+        options=dict(row.options),
+        seed=seed,
+    )
 
 
 def _intervals(values: FloatArray, seed: int) -> dict[str, tuple[float, float, float]]:
@@ -192,10 +202,14 @@ def picture(found: Atlas) -> ImageArray:
     names = list(found.counts)
     face = draw.enlarge(found.face, TILE)
     heads = [
-        draw.stack([draw.wrapped(name, TILE, 15),
-                    draw.wrapped(f"{right} of {seen} answered so", TILE, 12, draw.PALE)])
+        draw.stack(
+            [
+                draw.wrapped(name, TILE, 15),
+                draw.wrapped(f"{right} of {seen} answered so", TILE, 12, draw.PALE),
+            ]
+        )
         for name, (seen, right) in found.counts.items()
-    ]  # fmt: skip
+    ]
     width = len(names) * TILE + (len(names) - 1) * GAP
     rows = [draw.side_by_side([_tile(head) for head in heads], GAP)]
     for entry in found.entries:
@@ -211,11 +225,18 @@ def picture(found: Atlas) -> ImageArray:
             limit = float(np.abs(mean.values).max())
             over = draw.overlay(face, mean.values, limit, signed=mean.signed)
             tiles.append(
-                draw.stack([draw.outlined(over, found.labels),
-                            draw.wrapped(first(mean), TILE, 12, draw.PALE)], 4)
-            )  # fmt: skip
-        rows += [draw.wrapped(title, width, 14),
-                 draw.side_by_side([_tile(tile) for tile in tiles], GAP)]  # fmt: skip
+                draw.stack(
+                    [
+                        draw.outlined(over, found.labels),
+                        draw.wrapped(first(mean), TILE, 12, draw.PALE),
+                    ],
+                    4,
+                )
+            )
+        rows += [
+            draw.wrapped(title, width, 14),
+            draw.side_by_side([_tile(tile) for tile in tiles], GAP),
+        ]
     said = (
         f"Mean maps over the faces that {found.model.split(' ')[0]} answers rightly, on their mean "
         "face, each at its own scale"
@@ -232,8 +253,9 @@ def _tile(part: ImageArray) -> ImageArray:
 def first(mean: Mean) -> str:
     """The two regions with the largest mean values, in words."""
     parts = sorted(mean.regions.items(), key=lambda item: -abs(item[1][0]))
-    return ", ".join(f"{name} {value:{'+.2g' if mean.signed else '.2g'}}"
-                     for name, (value, _, _) in parts[:2])  # fmt: skip
+    return ", ".join(
+        f"{name} {value:{'+.2g' if mean.signed else '.2g'}}" for name, (value, _, _) in parts[:2]
+    )
 
 
 def contact_sheet(found: Atlas, expression: str) -> ImageArray:
@@ -247,19 +269,28 @@ def contact_sheet(found: Atlas, expression: str) -> ImageArray:
     for start in range(0, len(shown), ROW):
         part = shown[start : start + ROW]
         faces = [
-            draw.stack([draw.enlarge(explained[0].crop, side),
-                        draw.wrapped(explained[0].target, side, 12,
-                                     draw.INK if explained[0].target == expression else draw.FOR)],
-                       4)
+            draw.stack(
+                [
+                    draw.enlarge(explained[0].crop, side),
+                    draw.wrapped(
+                        explained[0].target,
+                        side,
+                        12,
+                        draw.INK if explained[0].target == expression else draw.FOR,
+                    ),
+                ],
+                4,
+            )
             for _, explained in part
-        ]  # fmt: skip
+        ]
         blocks.append(draw.side_by_side(faces, GAP))
         for i, entry in enumerate(found.entries):
             blocks += [
-                draw.wrapped(f"{entry.name}, for the answer; each map at its own scale", width, 12,
-                             draw.PALE),
+                draw.wrapped(
+                    f"{entry.name}, for the answer; each map at its own scale", width, 12, draw.PALE
+                ),
                 draw.side_by_side([overlaid(explained[i], side) for _, explained in part], GAP),
-            ]  # fmt: skip
+            ]
     return draw.frame(draw.stack(blocks, 8), 24)
 
 
@@ -273,7 +304,8 @@ def to_dict(found: Atlas) -> dict[str, Any]:
         "means": {
             row: {
                 label: {
-                    "faces": mean.faces, "unit": mean.unit,
+                    "faces": mean.faces,
+                    "unit": mean.unit,
                     "regions": {
                         name: {"value": v, "low": low, "high": high}
                         for name, (v, low, high) in mean.regions.items()
@@ -284,7 +316,7 @@ def to_dict(found: Atlas) -> dict[str, Any]:
             }
             for row, table in found.means.items()
         },
-    }  # fmt: skip
+    }
 
 
 def write(found: Atlas, folder: Path) -> list[Path]:

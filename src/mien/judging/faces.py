@@ -10,14 +10,14 @@ import numpy as np
 
 from mien.explainers import explain_crop
 from mien.explainers.masks import baseline_pixels, evaluate_masks
-from mien.explanation import Explanation
 from mien.judging import measures
 from mien.judging.action_units import Expected
+from mien.judging.sampling import Sampled
 from mien.metrics import probabilities
-from mien.regions import REGIONS
-from mien.runtime import BaseModel
-from mien.sampling import Sampled
+from mien.models.base import BaseModel
+from mien.results.explanation import Explanation
 from mien.types import BoolArray, FloatArray
+from mien.vision.regions import REGIONS
 
 CURVES: Final = ("mean", "black", "blur")  # what stands where a pixel is taken away
 STEPS: Final = 12  # points of a curve after the first
@@ -45,16 +45,26 @@ class Bench:
         return self.model.labels.index(str(self.face.prediction.dominant_emotion))
 
     def explain(
-        self, method: str, options: dict[str, Any], *, model: BaseModel | None = None,
+        self,
+        method: str,
+        options: dict[str, Any],
+        *,
+        model: BaseModel | None = None,
         noise: FloatArray | None = None,
-    ) -> Explanation:  # fmt: skip
+    ) -> Explanation:
         """The method's explanation of the answer, by another model or with noise where asked."""
         crop = self.face.crop
         pixels = crop.pixels if noise is None else np.clip(crop.pixels + noise, 0, 255)
         return explain_crop(
-            model or self.model, pixels.astype(np.float32), crop.image, self.face.prediction,
-            crop.landmarks, method=method, options=options, seed=self.seed,
-        )  # fmt: skip
+            model or self.model,
+            pixels.astype(np.float32),
+            crop.image,
+            self.face.prediction,
+            crop.landmarks,
+            method=method,
+            options=options,
+            seed=self.seed,
+        )
 
 
 def bench(model: BaseModel, face: Sampled, seed: int) -> Bench:

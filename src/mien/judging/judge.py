@@ -10,14 +10,14 @@ from typing import Any, Final
 import numpy as np
 
 from mien.explainers import explain_crop, supported
-from mien.explainers.base import check_supported, checked_options, in_order, read_method
+from mien.explainers.method import check_supported, checked_options, in_order, read_method
 from mien.judging.action_units import Expected, expected_regions
 from mien.judging.faces import Numbers, bench, measured
 from mien.judging.measures import permutation_p
 from mien.judging.randomised import randomised
+from mien.judging.sampling import Sampled
 from mien.metrics import bootstrap_interval
 from mien.recognizer import Recognizer
-from mien.sampling import Sampled
 from mien.types import FloatArray, InputError
 
 #: About as many forward passes for each method that needs many: what 256 coalitions cost.
@@ -105,7 +105,7 @@ def judge(
     Parameters
     ----------
     faces
-        Of :func:`mien.sampling.sample_faces`.
+        Of :func:`mien.judging.sampling.sample_faces`.
     methods
         Rows of the table, as :func:`entries_for` takes them; all that work where None.
     expected
@@ -135,10 +135,15 @@ def judge(
         for row in rows:
             numbers[row.name].append(
                 measured(
-                    place, results[row.name], row.options, exact=exact, shap=shap,
-                    expected=expected, randomised=untaught,
+                    place,
+                    results[row.name],
+                    row.options,
+                    exact=exact,
+                    shap=shap,
+                    expected=expected,
+                    randomised=untaught,
                 )
-            )  # fmt: skip
+            )
         on_face(i + 1, len(faces))
     answers = [str(face.prediction.dominant_emotion) for face in faces]
     return Verdict(
@@ -176,9 +181,14 @@ def _warm(recognizer: Recognizer, face: Sampled, rows: Sequence[Entry]) -> None:
     crop = face.crop
     for row in rows:
         explain_crop(
-            recognizer.model, crop.pixels, crop.image, face.prediction, crop.landmarks,
-            method=row.method, options=dict(row.options),
-        )  # fmt: skip
+            recognizer.model,
+            crop.pixels,
+            crop.image,
+            face.prediction,
+            crop.landmarks,
+            method=row.method,
+            options=dict(row.options),
+        )
 
 
 def means(found: Sequence[Numbers], seed: int) -> dict[str, Mean]:
@@ -192,9 +202,10 @@ def means(found: Sequence[Numbers], seed: int) -> dict[str, Mean]:
         values = np.array([n[name] for n in found if name in n], dtype=np.float64)
         centre = float(np.median(values) if name == "seconds" else values.mean())
         low, high = (
-            (float(values.min()), float(values.max())) if name == "seconds"
+            (float(values.min()), float(values.max()))
+            if name == "seconds"
             else bootstrap_interval(values, draws=500, seed=seed)
-        )  # fmt: skip
+        )
         table[name] = Mean(centre, low, high, len(values))
     return table
 
@@ -220,12 +231,16 @@ def to_dict(verdict: Verdict) -> dict[str, Any]:
     def plain(table: Mapping[str, Mapping[str, Mean]]) -> dict[str, Any]:
         return {
             row: {
-                name: {"value": _finite(m.value), "low": _finite(m.low), "high": _finite(m.high),
-                       "faces": m.faces}
+                name: {
+                    "value": _finite(m.value),
+                    "low": _finite(m.low),
+                    "high": _finite(m.high),
+                    "faces": m.faces,
+                }
                 for name, m in found.items()
             }
             for row, found in table.items()
-        }  # fmt: skip
+        }
 
     return {
         "model": verdict.model,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.runtime import BaseModel, Model
+from mien.models.base import BaseModel
+from mien.models.onnx import Model
 from mien.types import FloatArray, MissingExtraError, ModelError
 
 if TYPE_CHECKING:
-    from mien.models.torch_model import TorchModel  # which imports torch
+    from mien.models.torch.model import TorchModel  # which imports torch
 
 
 def randomised(model: BaseModel, seed: int = 0) -> BaseModel:
@@ -36,7 +37,7 @@ def _shuffle(values: FloatArray, rng: np.random.Generator) -> FloatArray:
 def _shuffled_net(model: Any, seed: int) -> TorchModel:
     import torch
 
-    from mien.models.torch_model import TorchModel
+    from mien.models.torch.model import TorchModel
 
     rng = np.random.default_rng(seed)
     net = copy.deepcopy(model.net)

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from mien import draw
+from mien.files import whole_file
 from mien.judging.judge import Mean, Verdict, to_dict
-from mien.results import whole_file
+from mien.results import draw
 from mien.types import ImageArray
 
 #: Column -> its measure and how it reads; the first table.
@@ -146,15 +146,24 @@ def _sections(verdict: Verdict) -> list[tuple[str, str, list[list[str]]]]:
     """Title, what it says, and the table of each part of the report."""
     units = next((v["faces"] for v in verdict.action_units.values() if v), 0)
     found = [
-        ("All faces", "Means over the faces; what the columns mean stands below.",
-         rows(verdict, verdict.table)),
-        ("Where facial action coding would look",
-         "Share of the evidence on the face that lies where the answer's action units show, less "
-         f"the share of the face that this is ({units:.0f} faces; neutral has none). p: how often "
-         "expectations dealt out anew reach the same mean.", unit_rows(verdict)),
-        ("Regions", "Share of the absolute evidence over share of the area: 1 is what an even map "
-         "has.", region_rows(verdict)),
-    ]  # fmt: skip
+        (
+            "All faces",
+            "Means over the faces; what the columns mean stands below.",
+            rows(verdict, verdict.table),
+        ),
+        (
+            "Where facial action coding would look",
+            "Share of the evidence on the face that lies where the answer's action units show, "
+            f"less the share of the face that this is ({units:.0f} faces; neutral has none). p: "
+            "how often expectations dealt out anew reach the same mean.",
+            unit_rows(verdict),
+        ),
+        (
+            "Regions",
+            "Share of the absolute evidence over share of the area: 1 is what an even map has.",
+            region_rows(verdict),
+        ),
+    ]
     for label, table in verdict.classes.items():
         count = max((m.faces for row in table.values() for m in row.values()), default=0)
         found.append((f"Answer: {label}", f"{count} faces.", rows(verdict, table)))
@@ -233,15 +242,19 @@ def html(verdict: Verdict, picture: bytes) -> str:
     address = base64.b64encode(picture).decode()
     parts += [f'<p><img alt="{escape(headline(verdict))}" src="data:image/png;base64,{address}">']
     right = verdict.facts.get("right", 0)
-    parts += [f"<p>Model: {escape(verdict.model)}. It answers {right:.0%} of these faces rightly; "
-              f"the answer is what is explained. Seed {verdict.seed}.</p>"]  # fmt: skip
+    parts += [
+        f"<p>Model: {escape(verdict.model)}. It answers {right:.0%} of these faces rightly; "
+        f"the answer is what is explained. Seed {verdict.seed}.</p>"
+    ]
     for title, text, table in _sections(verdict):
         head = "".join(f"<th>{escape(c)}</th>" for c in table[0])
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in table[1:]
         )
-        parts += [f'<h2>{escape(title)}</h2><p>{escape(text)}</p><div class="wide"><table>'
-                  f"<tr>{head}</tr>{body}</table></div>"]  # fmt: skip
+        parts += [
+            f'<h2>{escape(title)}</h2><p>{escape(text)}</p><div class="wide"><table>'
+            f"<tr>{head}</tr>{body}</table></div>"
+        ]
     terms = "".join(
         f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in MEANING.items()
     )
@@ -267,10 +280,13 @@ def figure(verdict: Verdict) -> ImageArray:
         texts = {name: f"{value:.2f}" for name, value in values.items()}
         best = texts[(min if key in LOWER else max)(values, key=lambda name: values[name])]
         bars = draw.bars(
-            {n: float(np.clip(v, 0, 1)) for n, v in values.items()}, 300, texts=texts,
-            colours=dict.fromkeys(values, draw.AGAINST), names=128,
+            {n: float(np.clip(v, 0, 1)) for n, v in values.items()},
+            300,
+            texts=texts,
+            colours=dict.fromkeys(values, draw.AGAINST),
+            names=128,
             strong=[name for name, text in texts.items() if text == best],
-        )  # fmt: skip
+        )
         title = draw.wrapped(titles[key], 300, 15)
         note = draw.wrapped(MEANING[titles[key]], 300, 11, draw.PALE)
         panels.append(draw.stack([title, bars, note], 6))

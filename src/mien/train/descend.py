@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from torch.utils.data import DataLoader
 
 from mien.registry import choose
-from mien.runs import read_history
+from mien.runs.read import read_history
 from mien.train.loader import EpochSampler
 from mien.train.module import Fit
 from mien.train.pixels import Images
@@ -111,28 +111,47 @@ def descend(
     if many["num_workers"]:
         many["persistent_workers"] = True
     train = DataLoader(
-        sets["train"], batch_size=batch, sampler=EpochSampler(len(sets["train"]), how.seed),
-        drop_last=len(sets["train"]) > how.batch_size, **many,
-    )  # fmt: skip
+        sets["train"],
+        batch_size=batch,
+        sampler=EpochSampler(len(sets["train"]), how.seed),
+        drop_last=len(sets["train"]) > how.batch_size,
+        **many,
+    )
     val = DataLoader(sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers)
-    best = ModelCheckpoint(folder, "best", monitor="val_accuracy", mode="max",
-                           save_weights_only=True, enable_version_counter=False)  # fmt: skip
-    last = ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True,
-                           enable_version_counter=False)  # fmt: skip
+    best = ModelCheckpoint(
+        folder,
+        "best",
+        monitor="val_accuracy",
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(
+        folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+    )
     callbacks: list[Any] = [best, last, History(folder / "history.csv")]
     if how.patience:
         callbacks.append(EarlyStopping("val_loss", patience=how.patience))
     if how.ema:
         callbacks.append(EMAWeightAveraging(decay=how.ema))
     trainer = lightning.Trainer(
-        accelerator=where.accelerator, devices=where.devices, num_nodes=where.num_nodes,
-        strategy=where.strategy, precision=PRECISION[how.precision],
-        max_epochs=how.epochs, gradient_clip_val=how.clip or None, callbacks=callbacks,
+        accelerator=where.accelerator,
+        devices=where.devices,
+        num_nodes=where.num_nodes,
+        strategy=where.strategy,
+        precision=PRECISION[how.precision],
+        max_epochs=how.epochs,
+        gradient_clip_val=how.clip or None,
+        callbacks=callbacks,
         logger=_tensorboard(folder) if where.tensorboard else False,
-        enable_progress_bar=where.progress, enable_model_summary=False,
-        limit_train_batches=where.steps, limit_val_batches=where.steps, num_sanity_val_steps=0,
-        default_root_dir=folder, log_every_n_steps=1,
-    )  # fmt: skip
+        enable_progress_bar=where.progress,
+        enable_model_summary=False,
+        limit_train_batches=where.steps,
+        limit_val_batches=where.steps,
+        num_sanity_val_steps=0,
+        default_root_dir=folder,
+        log_every_n_steps=1,
+    )
     resume = folder / "last.ckpt"
     trainer.fit(module, train, val, ckpt_path=str(resume) if resume.exists() else None)
     state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from mien.models.base import Spec
-from mien.recipe import Recipe
-from mien.report import Points
+from mien.models.torch.spec import Spec
+from mien.runs.recipe import Recipe
+from mien.runs.report import Points
 from mien.train.loader import Rows
 from mien.train.parts import Part
 from mien.types import FloatArray, IntArray
@@ -81,9 +81,10 @@ def project(
         near = min(30.0, (len(chosen) - 1) / 3)
         flat, deep = (
             TSNE(n, perplexity=near, init="pca", random_state=seed).fit_transform(values)
-            if few >= n else np.zeros((len(chosen), n))
+            if few >= n
+            else np.zeros((len(chosen), n))
             for n in (2, 3)
-        )  # fmt: skip
+        )
     index = part.test[chosen]
     return Points(
         labels=recipe.data.labels,

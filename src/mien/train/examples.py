@@ -6,20 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from mien import draw, faces
-from mien.evaluate import Report
-from mien.explanation import Explanation
-from mien.models.torch_model import TorchModel
-from mien.recipe import Recipe
+from mien.models.torch.model import TorchModel
 from mien.recognizer import Recognizer
-from mien.report import Example
-from mien.report.figures import picture_url
+from mien.results import draw
+from mien.results.explanation import Explanation
+from mien.runs.evaluate import Report
+from mien.runs.model import run_card
+from mien.runs.recipe import Recipe
+from mien.runs.report import Example
+from mien.runs.report.figures import picture_url
 from mien.train.fit import Trained
 from mien.train.loader import Rows
 from mien.train.parts import Part
 from mien.train.pixels import read_cells
-from mien.train.serve import run_card
 from mien.types import FloatArray
+from mien.vision import faces
 
 SIDE = 150  # pixels, of the crop and of the evidence beside it
 

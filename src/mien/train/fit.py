@@ -19,15 +19,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file, save_file
 
 from mien.data.balance import class_weights, sample
-from mien.evaluate import Report, evaluate
+from mien.files import check_folder
 from mien.metrics import accuracy, cross_entropy, fit_temperature, probabilities
-from mien.models import create
-from mien.models.base import Spec, count
-from mien.models.svm import FeatureSVM, fit_svm
-from mien.recipe import Recipe
-from mien.report import Example, Points, write_report
-from mien.results import check_folder
-from mien.runs import read_history
+from mien.models.torch import create
+from mien.models.torch.networks.svm import FeatureSVM, fit_svm
+from mien.models.torch.spec import Spec, count
+from mien.runs.evaluate import Report, evaluate
+from mien.runs.read import read_history
+from mien.runs.recipe import Recipe
+from mien.runs.report import Example, Points, write_report
 from mien.train.descend import Where, descend
 from mien.train.embedding import penultimate, project
 from mien.train.loader import Rows, one_hot, select
@@ -150,10 +150,12 @@ def fit_part(
     finished = (folder / DONE).exists()
     lightning.seed_everything(how.seed, verbose=False)
     net, spec = create(
-        recipe.model.name, classes=classes,
+        recipe.model.name,
+        classes=classes,
         pretrained=recipe.model.pretrained and weights is None and not finished,
-        weights=None if finished else weights, **recipe.model.options,
-    )  # fmt: skip
+        weights=None if finished else weights,
+        **recipe.model.options,
+    )
     freeze(net, how, spec)
     net = net.to(memory_format=torch.channels_last)
     targets = one_hot(rows.label, classes)
@@ -165,9 +167,12 @@ def fit_part(
         facts = json.loads((folder / DONE).read_text(encoding="utf-8"))
         return Trained(module, spec, {}, facts)
     balanced = sample(
-        labels, ["train"] * len(labels), limit=recipe.data.under, factor=recipe.data.over,
+        labels,
+        ["train"] * len(labels),
+        limit=recipe.data.under,
+        factor=recipe.data.over,
         seed=how.seed,
-    )  # fmt: skip
+    )
     train_rows = part.train[balanced.rows]
     sets = {
         side: _images(rows, index, targets, spec, folder, side)

@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 from mien.data import split as splits
 from mien.data.base import EXCLUDED
 from mien.data.table import Source, image_path
-from mien.recipe import Recipe
+from mien.runs.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
 
 GROUPS = ("sex",)  # columns that tell groups of people

@@ -8,8 +8,8 @@ from typing import Final
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.recipe import Training
 from mien.registry import Registry
+from mien.runs.recipe import Training
 
 Loss = Callable[[Tensor, Tensor, Tensor, Training], Tensor]
 LOSSES: Final = Registry[Loss]("loss")

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from mien.data.augment import Augmentation, Augmenter, preset
-from mien.images import Preprocess
-from mien.models.base import Spec
-from mien.recipe import Recipe, Training
+from mien.models.torch.spec import Spec
+from mien.runs.recipe import Recipe, Training
 from mien.train.losses import LOSSES, soften
 from mien.types import InputError
+from mien.vision.geometry import Preprocess
 
 
 def rate(step: int, steps_per_epoch: int, how: Training) -> float:
@@ -79,9 +79,12 @@ def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
     learning = [p for p in net.parameters() if p.requires_grad]
     if how.optimizer == "sgd":
         return torch.optim.SGD(
-            learning, lr=how.learning_rate, momentum=how.momentum, nesterov=how.nesterov,
+            learning,
+            lr=how.learning_rate,
+            momentum=how.momentum,
+            nesterov=how.nesterov,
             weight_decay=how.weight_decay,
-        )  # fmt: skip
+        )
     kind = torch.optim.AdamW if how.optimizer == "adamw" else torch.optim.Adam
     return kind(learning, lr=how.learning_rate, weight_decay=how.weight_decay)
 

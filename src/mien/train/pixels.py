@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mien.data.table import Source, image_bytes
-from mien.images import Preprocess
-from mien.media import read_image
 from mien.types import FloatArray, IntArray
+from mien.vision.geometry import Preprocess
+from mien.vision.read import read_image
 
 DECODED_BYTES = 2_000_000_000  # images of one part of a split are kept decoded up to this size
 WORKERS = 8  # at most so many processes decode, one per core

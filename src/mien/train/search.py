@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.models.base import extra
-from mien.recipe import Recipe
+from mien.files import check_folder
+from mien.models.torch.spec import extra
 from mien.registry import choose
-from mien.results import check_folder
+from mien.runs.recipe import Recipe
 from mien.train.descend import Where
 from mien.train.fit import DONE, Run, claim, fit, fit_part, forget_copies, parts_of
 from mien.train.loader import Rows, select
@@ -107,8 +107,9 @@ def search(
     if not good:
         raise MienError(f"{folder}: all {len(done)} trials failed; the first: {done[0].error}")
     best = max(good, key=lambda trial: (trial.accuracy or 0, -trial.number))
-    run = fit(recipe.at(best.point), data, best.folder, weights=weights, where=where,
-              examples=examples)  # fmt: skip
+    run = fit(
+        recipe.at(best.point), data, best.folder, weights=weights, where=where, examples=examples
+    )
     return Search(folder, recipe, done, best, run)
 
 
@@ -124,9 +125,12 @@ def _study(recipe: Recipe, folder: Path, sampler: str, rows: Rows) -> Any:
     else:
         made = optuna.samplers.TPESampler(seed=seed)
     study = optuna.create_study(
-        storage=f"sqlite:///{(folder / 'search.sqlite3').resolve()}", study_name="search",
-        sampler=made, direction="maximize", load_if_exists=True,
-    )  # fmt: skip
+        storage=f"sqlite:///{(folder / 'search.sqlite3').resolve()}",
+        study_name="search",
+        sampler=made,
+        direction="maximize",
+        load_if_exists=True,
+    )
     known = study.user_attrs.get("split_fingerprint", rows.fingerprint)
     if known != rows.fingerprint:
         raise InputError(f"{folder}: holds a search on other images; give a new folder")
@@ -165,9 +169,14 @@ def _asked(study: Any, wanted: int) -> Iterator[Any]:
 
 
 def _tried(
-    study: Any, trial: Any, recipe: Recipe, rows: Rows, folder: Path,
-    weights: str | Path | None, where: Where,
-) -> Trial:  # fmt: skip
+    study: Any,
+    trial: Any,
+    recipe: Recipe,
+    rows: Rows,
+    folder: Path,
+    weights: str | Path | None,
+    where: Where,
+) -> Trial:
     """Train and validate one trial and write down how it went."""
     optuna = extra("optuna")
     drawn = {

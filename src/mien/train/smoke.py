@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mien.data import synthetic
 from mien.emotions import SEVEN
-from mien.models import describe
-from mien.models.tiny import TINY, shrunk
-from mien.recipe import Recipe
+from mien.models.torch import describe
+from mien.models.torch.tiny import TINY, shrunk
+from mien.runs.recipe import Recipe
 
 STEPS = 2  # batches of training
 TRIALS = 2  # of a grid
@@ -22,7 +22,7 @@ def shrink(recipe: Recipe) -> Recipe:
     Loss, optimiser, schedule, strategy, augmentation and all other options stay. Weights are
     drawn, too: pretrained ones would not fit.
 
-    >>> from mien.recipe import About, Data, Network
+    >>> from mien.runs.recipe import About, Data, Network
     >>> small = shrink(Recipe(About("t", "p"), Data(("rafdb",)), Network("gimefive-15")))
     >>> small.model.options["channels"], small.training.epochs, small.data.sets
     ((8, 8, 8, 8, 8), 1, ('synthetic',))
@@ -35,15 +35,22 @@ def shrink(recipe: Recipe) -> Recipe:
         spec = describe(recipe.model.name, classes=len(labels), **options)
         blocks = min(blocks, len(spec.stages))
     return recipe.change(
-        data={"sets": ["synthetic"], "protocol": "official", "labels": labels, "folds": 0,
-              "scheme": ""},
+        data={
+            "sets": ["synthetic"],
+            "protocol": "official",
+            "labels": labels,
+            "folds": 0,
+            "scheme": "",
+        },
         model={"pretrained": False, "options": options},
         training={
-            "batch_size": 4, "epochs": 1, "warmup_epochs": min(how.warmup_epochs, 1.0),
+            "batch_size": 4,
+            "epochs": 1,
+            "warmup_epochs": min(how.warmup_epochs, 1.0),
             "blocks": blocks,
         },
         grid={k: v for k, v in recipe.grid.items() if k not in LONG},
-    )  # fmt: skip
+    )
 
 
 def draw(folder: Path) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.report import headline
-from mien.report.figures import BLUE, INK, PALE, VERMILION, new_figure, quiet
+from mien.runs.report import headline
+from mien.runs.report.figures import BLUE, INK, PALE, VERMILION, new_figure, quiet
 from mien.train.search import Search, Trial
 
 
@@ -60,9 +60,7 @@ def short(name: str) -> str:
 
 def ranked(search: Search) -> list[Trial]:
     """The trials, best on validation first, failed ones last."""
-    return sorted(
-        search.trials, key=lambda t: (t.accuracy is None, -(t.accuracy or 0), t.number)
-    )  # fmt: skip
+    return sorted(search.trials, key=lambda t: (t.accuracy is None, -(t.accuracy or 0), t.number))
 
 
 def table(search: Search) -> tuple[list[str], list[list[str]]]:
@@ -75,10 +73,16 @@ def table(search: Search) -> tuple[list[str], list[list[str]]]:
         if t.accuracy is None:
             rows.append([str(t.number), *values, f"failed: {t.error}", "", "", ""])
             continue
-        rows.append([
-            str(t.number), *values, f"{t.accuracy:.2%}", f"{t.facts['parameters']:,}",
-            str(t.facts["epochs"]), f"{t.facts['seconds'] / 60:.1f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                str(t.number),
+                *values,
+                f"{t.accuracy:.2%}",
+                f"{t.facts['parameters']:,}",
+                str(t.facts["epochs"]),
+                f"{t.facts['seconds'] / 60:.1f}",
+            ]
+        )
     return header, rows
 
 
@@ -96,13 +100,18 @@ def markdown(search: Search) -> str:
     header, rows = table(search)
     lines = [
         f"# {search.recipe.about.title}: {len(search.trials)} of {search.recipe.points:,} "
-        f"trainings{failures}", "",
+        f"trainings{failures}",
+        "",
         f"Best on validation, trial {best.number} ({point}): {best.accuracy:.2%}. Tested once: "
-        f"{headline(search.recipe.at(best.point), search.run.report)}.", "",
-        "![Accuracy on validation images by each value](search.png)", "",
-        "| " + " | ".join(header) + " |", "|" + "---|" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows), "",
-    ]  # fmt: skip
+        f"{headline(search.recipe.at(best.point), search.run.report)}.",
+        "",
+        "![Accuracy on validation images by each value](search.png)",
+        "",
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from mien.emotions import EIGHT
-from mien.results import check_writable, whole_file
+from mien.files import check_writable, whole_file
 from mien.types import ImageArray, InputError
 from mien.video import figure
 from mien.video.annotate import Annotator
@@ -169,9 +169,13 @@ def analyse(
             sink = VideoSink(Path(output), clip)
             stack.push(closer(sink))
         results = stream(
-            frames, recognizer, options, name=name or str(source), rate=clip.fps,
+            frames,
+            recognizer,
+            options,
+            name=name or str(source),
+            rate=clip.fps,
             all_frames=output is not None,
-        )  # fmt: skip
+        )
         stack.callback(results.close)
         draw = Annotator()
         try:
@@ -190,8 +194,16 @@ def analyse(
                 if progress is not None:
                     elapsed = time.perf_counter() - started
                     left = max((clip.frames or 0) - done, 0) / done * elapsed
-                    progress(Progress(done, clip.frames, result.frame.timestamp, elapsed,
-                                      left if clip.frames else None, rows))  # fmt: skip
+                    progress(
+                        Progress(
+                            done,
+                            clip.frames,
+                            result.frame.timestamp,
+                            elapsed,
+                            left if clip.frames else None,
+                            rows,
+                        )
+                    )
                 if cancel is not None and cancel.is_set():
                     stopped = True
                     break

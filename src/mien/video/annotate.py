@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mien import draw
 from mien.emotions import COLOURS
-from mien.images import DISPLAY, invert, transform
-from mien.results import brief
+from mien.results import draw
+from mien.results.predictions import brief
 from mien.types import FloatArray, ImageArray, Prediction
 from mien.video.frames import Tracked
+from mien.vision.geometry import DISPLAY, invert, transform
 
 OPACITY = 0.55  # of the strongest evidence: the face stays in sight
 DECAY = 0.995  # per frame, of the value at which colours are full
@@ -49,8 +49,9 @@ def shade(canvas: ImageArray, matrix: FloatArray, values: FloatArray, limit: flo
     """Lay a map ``[h, w]`` over the crop that ``matrix`` cuts from the canvas, in place."""
     import cv2
 
-    corners = transform(np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]) * DISPLAY - 0.5,
-                        invert(matrix))  # fmt: skip
+    corners = transform(
+        np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]) * DISPLAY - 0.5, invert(matrix)
+    )
     size = np.array([canvas.shape[1], canvas.shape[0]])
     low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, size)
     high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, 0, size)
@@ -62,9 +63,12 @@ def shade(canvas: ImageArray, matrix: FloatArray, values: FloatArray, limit: flo
     to_cells = np.column_stack([matrix[:, :2] * cells[:, None], offset * cells - 0.5])
     width, height = (int(v) for v in high - low)
     strength = cv2.warpAffine(
-        np.clip(values / limit, -1, 1).astype(np.float32), to_cells, (width, height),
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=(0.0,),
-    )[..., None]  # fmt: skip
+        np.clip(values / limit, -1, 1).astype(np.float32),
+        to_cells,
+        (width, height),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderValue=(0.0,),
+    )[..., None]
     part = canvas[low[1] : high[1], low[0] : high[0]]
     colour = np.where(strength >= 0, draw.FOR, draw.AGAINST)
     alpha = OPACITY * np.abs(strength)

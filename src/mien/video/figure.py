@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mien import draw
 from mien.emotions import COLOURS
-from mien.results import brief
+from mien.results import draw
+from mien.results.predictions import brief
 from mien.types import FloatArray, ImageArray
 from mien.video.summary import FaceSummary, Peak
 
@@ -29,9 +29,11 @@ def clock(seconds: float) -> str:
 
 
 def timeline(
-    series: Mapping[int, FloatArray], faces: Sequence[FaceSummary], labels: Sequence[str],
+    series: Mapping[int, FloatArray],
+    faces: Sequence[FaceSummary],
+    labels: Sequence[str],
     end: float,
-) -> ImageArray:  # fmt: skip
+) -> ImageArray:
     """Stacked probabilities over time, one strip per face; white where a face is not seen.
 
     ``series`` holds ``[bins, K]`` per face over 0..``end`` seconds.

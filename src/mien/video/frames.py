@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.media import in_groups
 from mien.registry import choose
 from mien.types import FloatArray, InputError, Prediction
 from mien.video.reader import Frame, prefetch, read_frames
 from mien.video.smooth import DEFAULT, Smoother
 from mien.video.track import Tracker
+from mien.vision.stream import in_groups
 
 if TYPE_CHECKING:
-    from mien.crops import Crop
     from mien.recognizer import Recognizer
+    from mien.vision.crops import Crop
 
 OVERLAYS = ("none", "cam", "regions")
 HELD = 40_000_000  # pixels of frames that are worked on together, 120 MB

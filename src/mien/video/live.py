@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mien import draw
+from mien.results import draw
 from mien.types import ImageArray
 from mien.video.analysis import closer
 from mien.video.annotate import Annotator

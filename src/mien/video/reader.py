@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mien.media import exists
+from mien.files import exists
 from mien.types import ImageArray, InputError, MissingExtraError
 
 Item = TypeVar("Item")

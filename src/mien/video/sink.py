@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.results import check_writable
+from mien.files import check_writable
 from mien.types import ImageArray, InputError
 from mien.video.reader import Clip, need_av
 
@@ -63,8 +63,9 @@ class VideoSink:
         av = need_av()
         height, width = image.shape[:2]
         if (self.width - width, self.height - height) in ((0, 1), (1, 0), (1, 1)):
-            image = np.pad(image, ((0, self.height - height), (0, self.width - width), (0, 0)),
-                           mode="edge")  # fmt: skip
+            image = np.pad(
+                image, ((0, self.height - height), (0, self.width - width), (0, 0)), mode="edge"
+            )
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         if image.shape[:2] != (self.height, self.width):
             frame = frame.reformat(self.width, self.height)
@@ -111,8 +112,9 @@ class VideoSink:
         if name in self._out.supported_codecs:
             out = self._out.add_stream_from_template(track)
             return self._copied(av, source, track, out, start)
-        new = self._out.add_stream("libopus" if kind == ".webm" else "aac",
-                                   rate=48000 if kind == ".webm" else track.rate)  # fmt: skip
+        new = self._out.add_stream(
+            "libopus" if kind == ".webm" else "aac", rate=48000 if kind == ".webm" else track.rate
+        )
         return self._encoded(av, source, track, new, start)
 
     def _copied(self, av: Any, source: Any, track: Any, out: Any, start: float) -> Iterator[Any]:

@@ -28,8 +28,13 @@ class Peak:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields, without the picture."""
-        return {"emotion": self.emotion, "score": self.score, "face_id": self.face_id,
-                "frame": self.frame, "timestamp": self.timestamp}  # fmt: skip
+        return {
+            "emotion": self.emotion,
+            "score": self.score,
+            "face_id": self.face_id,
+            "frame": self.frame,
+            "timestamp": self.timestamp,
+        }
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,18 @@ class FaceSummary:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
         return {
-            "face_id": self.face_id, "first": self.first, "last": self.last,
-            "seconds": self.seconds, "frames": self.frames, "shares": dict(self.shares),
+            "face_id": self.face_id,
+            "first": self.first,
+            "last": self.last,
+            "seconds": self.seconds,
+            "frames": self.frames,
+            "shares": dict(self.shares),
             "means": dict(self.means),
-            "transitions": [{"from": a, "to": b, "count": n}
-                            for (a, b), n in self.transitions.items()],
+            "transitions": [
+                {"from": a, "to": b, "count": n} for (a, b), n in self.transitions.items()
+            ],
             "peaks": {name: {"score": s, "timestamp": t} for name, (s, t) in self.peaks.items()},
-        }  # fmt: skip
+        }
 
 
 @dataclass

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.results import Predictions, check_writable, file_format, require_parquet
+from mien.files import check_writable
+from mien.results.predictions import Predictions, file_format, require_parquet
 from mien.types import InputError, Prediction
 
 ROWS = 4096  # held before they are written
@@ -60,7 +61,7 @@ class TimelineWriter:
     def _flush(self) -> None:
         table = Predictions(tuple(self._rows), self.labels)
         if self.kind == "parquet":
-            from mien.results import arrow_table
+            from mien.results.predictions import arrow_table
 
             data = arrow_table(table)
             if self._file is None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.images import shrink
 from mien.types import Box, FloatArray, ImageArray, MissingExtraError
+from mien.vision.geometry import shrink
 
 PATCH = 12  # cells a side of the picture by which a face is known again
 GATE = 0.9  # cost above which two boxes are not the same face

@@ -55,10 +55,13 @@ def create_app(settings: Settings = Settings()) -> FastAPI:  # noqa: B008 - froz
             await jobs.close()
 
     app = FastAPI(
-        title="Mien", version=__version__, lifespan=lifespan,
+        title="Mien",
+        version=__version__,
+        lifespan=lifespan,
         description=" ".join(NOTICE.values()),
-        docs_url=None, redoc_url=None,  # their pages ask other hosts
-    )  # fmt: skip
+        docs_url=None,
+        redoc_url=None,  # their pages ask other hosts
+    )
     app.state.service, app.state.jobs = shared, jobs
     app.include_router(service.router)
     app.include_router(videos.router)
@@ -81,10 +84,13 @@ def _add_plain_routes(app: FastAPI, shared: Service) -> None:
         return {"status": "ok"}
 
     @app.get(
-        "/metrics", response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-                   **_few(401, 403, 421)},
-    )  # fmt: skip
+        "/metrics",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **_few(401, 403, 421),
+        },
+    )
     async def metrics() -> Response:
         """Counts and times in the text format of Prometheus."""
         return Response(shared.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -124,14 +130,18 @@ def _describe_openapi(app: FastAPI, shared: Service) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             found = get_openapi(
-                title=app.title, version=app.version, description=app.description,
+                title=app.title,
+                version=app.version,
+                description=app.description,
                 routes=app.routes,
-            )  # fmt: skip
+            )
             labels = list(shared.recognizer.labels)
             names = {
                 "method": [m["name"] for m in shared.description["methods"]],
-                "baseline": shared.description["baselines"], "target": labels, "against": labels,
-            }  # fmt: skip
+                "baseline": shared.description["baselines"],
+                "target": labels,
+                "against": labels,
+            }
             for parameter in found["paths"]["/v1/explain"]["post"]["parameters"]:
                 if known := names.get(parameter["name"]):
                     default = parameter["schema"].get("default")

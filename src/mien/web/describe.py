@@ -7,12 +7,12 @@ import math
 from typing import Any
 
 from mien import __version__
-from mien.draw import AGAINST, FOR, LOOK
 from mien.emotions import COLOURS
 from mien.explainers import BASELINES, supported
-from mien.explainers.base import METHODS
+from mien.explainers.method import METHODS
+from mien.models.card import Card
 from mien.recognizer import Recognizer
-from mien.runtime import Card
+from mien.results.draw import AGAINST, FOR, LOOK
 from mien.web.settings import Limits
 
 #: What the page and the service say of what they are for.

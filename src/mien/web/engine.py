@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.explainers.base import METHODS, read_options
-from mien.explanation import Explanation, Explanations
+from mien.explainers.method import METHODS, read_options
+from mien.models.base import BaseModel
 from mien.recognizer import Recognizer
-from mien.runtime import BaseModel
-from mien.sheets import painted
+from mien.results.explanation import Explanation, Explanations
+from mien.results.sheets import painted
+from mien.results.words import footnote
 from mien.types import FloatArray, InputError, MienError, UnknownNameError
 from mien.web.limits import Header, Refusal, read_header
 from mien.web.settings import Limits
-from mien.words import footnote
 
 if TYPE_CHECKING:
-    from mien.models.base import Spec  # which imports torch
+    from mien.models.torch.spec import Spec  # which imports torch
 
 FEW = 40_000_000  # pixels of photos that are decoded ahead, 120 MB
 
@@ -140,16 +140,22 @@ class Engine:
             options = self._options(question)
             with self._lent:
                 found = self._watched(check).explain(
-                    photo.data, face=question.face, method=question.method,
-                    target=question.target, against=question.against,
-                    baseline=question.baseline, options=options, names=[photo.name],
-                )  # fmt: skip
+                    photo.data,
+                    face=question.face,
+                    method=question.method,
+                    target=question.target,
+                    against=question.against,
+                    baseline=question.baseline,
+                    options=options,
+                    names=[photo.name],
+                )
         except Stopped:
             raise Refusal(
-                503, "too_slow",
+                503,
+                "too_slow",
                 f"the explanation was stopped after {self.limits.explain_seconds:g} s; "
                 "ask for a cheaper method, fewer parts, or one face",
-            ) from None  # fmt: skip
+            ) from None
         except MienError as error:
             raise _refused(error, photo.name) from error
         if question.png:

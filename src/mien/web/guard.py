@@ -83,10 +83,11 @@ class Guard:
         host = headers.get("host", "")
         if _address(f"//{host}")[0] not in self.settings.names:
             raise Refusal(
-                421, "wrong_host",
+                421,
+                "wrong_host",
                 "expected the address that this server was started with; "
                 "where it has other names, name them with --allow-host",
-            )  # fmt: skip
+            )
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"
         if foreign or (origin is not None and _address(origin)[1] != host.lower()):
@@ -98,9 +99,11 @@ class Guard:
         right = hmac.compare_digest(given.strip().encode(), self.settings.token.encode())
         if kind.lower() != "bearer" or not right:
             raise Refusal(
-                401, "no_token", "expected 'Authorization: Bearer TOKEN' with this server's token",
+                401,
+                "no_token",
+                "expected 'Authorization: Bearer TOKEN' with this server's token",
                 {"WWW-Authenticate": "Bearer"},
-            )  # fmt: skip
+            )
 
 
 def _address(url: str) -> tuple[str, str]:

@@ -84,8 +84,13 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """What callers see of it."""
-        return {"id": self.id, "state": self.state, "progress": round(self.progress, 4),
-                "frames": self.frames, "error": self.error}  # fmt: skip
+        return {
+            "id": self.id,
+            "state": self.state,
+            "progress": round(self.progress, 4),
+            "frames": self.frames,
+            "error": self.error,
+        }
 
 
 class Jobs:
@@ -104,10 +109,11 @@ class Jobs:
         busy = [job for job in self.jobs.values() if job.ended is None]
         if len(busy) >= self.limits.video_waiting:
             raise Refusal(
-                503, "busy",
+                503,
+                "busy",
                 f"{len(busy)} videos wait or are worked on, and no more are taken; ask again later",
                 {"Retry-After": "10"},
-            )  # fmt: skip
+            )
         if self._home is None:
             forget_the_dead()
             self._home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
@@ -132,17 +138,19 @@ class Jobs:
             raise self._too_long(clip.duration)
         if clip.width * clip.height > self.limits.video_pixels:
             raise Refusal(
-                413, "too_many_pixels",
+                413,
+                "too_many_pixels",
                 f"expected frames of at most {self.limits.video_pixels / 1e6:g} million pixels, "
                 f"got {clip.width} x {clip.height}; send a smaller one",
-            )  # fmt: skip
+            )
 
     def _too_long(self, seconds: float) -> Refusal:
         return Refusal(
-            413, "too_long",
+            413,
+            "too_long",
             f"expected at most {self.limits.video_seconds:g} s, got {seconds:.0f} s; "
             "send a part of it, or use mien video",
-        )  # fmt: skip
+        )
 
     def start(self, job: Job) -> None:
         """Work on a job as soon as those before it are done."""
@@ -217,10 +225,16 @@ class Jobs:
                 return
             job.state = "working"
             found = analyse(
-                job.upload, name="clip", recognizer=self.recognizer, options=job.options,
-                output=job.clip, timeline=job.table, on_frame=look, progress=note,
+                job.upload,
+                name="clip",
+                recognizer=self.recognizer,
+                options=job.options,
+                output=job.clip,
+                timeline=job.table,
+                on_frame=look,
+                progress=note,
                 cancel=job.cancel,
-            )  # fmt: skip
+            )
             if too_long:
                 job.state = "failed"
                 job.error = self._too_long(self.limits.video_seconds + 1).message
@@ -261,10 +275,13 @@ def _result(found: Analysis, job: Job) -> dict[str, Any]:
     shown = [face.face_id for face in found.faces[:CURVES]]
     result["labels"] = list(found.labels)
     result["curves"] = [
-        {"face_id": key, "times": [round(t, 3) for t, _ in job.curves[key]],
-         "values": [v for _, v in job.curves[key]]}
+        {
+            "face_id": key,
+            "times": [round(t, 3) for t, _ in job.curves[key]],
+            "values": [v for _, v in job.curves[key]],
+        }
         for key in shown
-    ]  # fmt: skip
+    ]
     job.curves.clear()
     return result
 

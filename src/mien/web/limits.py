@@ -61,10 +61,12 @@ class Gate:
         """A place among the accepted, or 429 for this caller, or 503 for everybody."""
         if self.callers[caller] >= self.per_caller:
             raise Refusal(
-                429, "too_many_requests",
+                429,
+                "too_many_requests",
                 f"expected at most {self.per_caller} requests at a time from one caller; "
-                "wait for an answer before asking again", {"Retry-After": "1"},
-            )  # fmt: skip
+                "wait for an answer before asking again",
+                {"Retry-After": "1"},
+            )
         if self.count >= self.accepted:
             raise self._full()
         self.count += 1
@@ -123,9 +125,11 @@ async def limited(request: Request, limit: int, seconds: float, what: str) -> As
                 chunk = await anext(stream, None)
         except TimeoutError:
             raise Refusal(
-                408, "too_slow", f"expected the whole {what} within {seconds:g} s; send it again",
+                408,
+                "too_slow",
+                f"expected the whole {what} within {seconds:g} s; send it again",
                 {"Connection": "close"},
-            ) from None  # fmt: skip
+            ) from None
         if chunk is None:
             return
         size += len(chunk)
@@ -185,14 +189,16 @@ def read_header(data: bytes, pixels: int) -> Header:
         raise _too_many(pixels) from error
     except Exception as error:  # Pillow's parsers raise many kinds
         raise Refusal(
-            422, "not_an_image",
+            422,
+            "not_an_image",
             f"expected an image ({', '.join(FORMATS)}), but the body cannot be read as one",
-        ) from error  # fmt: skip
+        ) from error
     return Header(kind, height, width) if turned else Header(kind, width, height)
 
 
 def _too_many(pixels: int) -> Refusal:
     return Refusal(
-        413, "too_many_pixels",
+        413,
+        "too_many_pixels",
         f"expected an image of at most {pixels / 1e6:g} million pixels; send a smaller one",
-    )  # fmt: skip
+    )

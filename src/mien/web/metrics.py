@@ -27,18 +27,26 @@ class Metrics:
             "mien_requests", "Requests answered.", ("route", "status"), registry=self.registry
         )
         self.seconds = Histogram(
-            "mien_request_seconds", "Time from a request's head to its answer.", ("route",),
-            buckets=SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self.batches = Histogram(
-            "mien_batch_images", "Photos answered by one call.", buckets=BATCHES,
+            "mien_request_seconds",
+            "Time from a request's head to its answer.",
+            ("route",),
+            buckets=SECONDS,
             registry=self.registry,
-        )  # fmt: skip
+        )
+        self.batches = Histogram(
+            "mien_batch_images",
+            "Photos answered by one call.",
+            buckets=BATCHES,
+            registry=self.registry,
+        )
         self.faces = Counter("mien_faces", "Faces found in photos.", registry=self.registry)
         self.explanations = Histogram(
-            "mien_explanation_seconds", "Time to explain a photo.", ("method",), buckets=SECONDS,
+            "mien_explanation_seconds",
+            "Time to explain a photo.",
+            ("method",),
+            buckets=SECONDS,
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.videos = Counter(
             "mien_videos", "Video jobs that ended.", ("outcome",), registry=self.registry
         )

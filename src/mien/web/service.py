@@ -55,9 +55,12 @@ class Service:
         self.metrics = Metrics()
         self.gate = Gate(limits.accepted, limits.per_caller, limits.held)
         self.batcher: Batcher[Photo, dict[str, Any]] = Batcher(
-            self.engine.predict, most=limits.batch, wait=limits.wait, workers=settings.threads,
+            self.engine.predict,
+            most=limits.batch,
+            wait=limits.wait,
+            workers=settings.threads,
             seen=self.metrics.batches.observe,
-        )  # fmt: skip
+        )
         self.explainers = ThreadPoolExecutor(max(1, settings.threads // 2), "mien-explain")
         self.description = describe(recognizer, limits)
         self.metrics.gauge(
@@ -97,10 +100,11 @@ def media_type(request: Request) -> str:
     if kind.startswith("image/") or kind in ("application/octet-stream", "multipart/form-data"):
         return kind
     raise Refusal(
-        415, "wrong_type",
+        415,
+        "wrong_type",
         "expected the file itself (image/jpeg, image/png, ..., application/octet-stream) or "
         f"multipart/form-data with a part named file, got {kind[:60]!r}",
-    )  # fmt: skip
+    )
 
 
 class _InMemory(MultiPartParser):
@@ -136,9 +140,11 @@ def _json(value: Any) -> bytes:
 
 
 @router.post(
-    "/predict", openapi_extra=BODY, dependencies=[Depends(known_only)],
+    "/predict",
+    openapi_extra=BODY,
+    dependencies=[Depends(known_only)],
     response_model=schemas.PredictAnswer,
-)  # fmt: skip
+)
 async def predict(request: Request) -> Response:
     """Every face in a photo, and what it expresses.
 
@@ -154,10 +160,12 @@ async def predict(request: Request) -> Response:
 
 
 @router.post(
-    "/explain", openapi_extra=BODY, dependencies=[Depends(known_only)],
+    "/explain",
+    openapi_extra=BODY,
+    dependencies=[Depends(known_only)],
     response_model=schemas.ExplainAnswer,
     responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
-)  # fmt: skip
+)
 async def explain(
     request: Request,
     method: Annotated[str, Query(description="One of /v1/models' methods.")] = "regions",

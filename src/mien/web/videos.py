@@ -42,10 +42,13 @@ def _jobs(request: Request) -> Jobs:
 
 
 @router.post(
-    "", status_code=202, openapi_extra=BODY, dependencies=[Depends(known_only)],
+    "",
+    status_code=202,
+    openapi_extra=BODY,
+    dependencies=[Depends(known_only)],
     response_model=schemas.JobAnswer,
     responses={**{code: schemas.REFUSALS[code] for code in (408, 413, 415, 503)}, 501: _LACKS},
-)  # fmt: skip
+)
 async def submit(
     request: Request,
     overlay: Annotated[
@@ -67,9 +70,10 @@ async def submit(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind.startswith("video/") and kind != "application/octet-stream":
         raise Refusal(
-            415, "wrong_type",
+            415,
+            "wrong_type",
             f"expected the file itself (video/mp4, application/octet-stream), got {kind[:60]!r}",
-        )  # fmt: skip
+        )
     try:
         options = Options(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
     except InputError as error:
@@ -115,20 +119,28 @@ async def result(request: Request, key: str) -> Response:
 
 
 @router.get(
-    "/{key}/clip.mp4", response_class=FileResponse,
-    responses={200: {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}},
-               404: _GONE, 409: _EARLY},
-)  # fmt: skip
+    "/{key}/clip.mp4",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}},
+        404: _GONE,
+        409: _EARLY,
+    },
+)
 async def clip(request: Request, key: str) -> Response:
     """The clip with its faces drawn, and its sound."""
     return FileResponse(_done(request, key).clip, media_type="video/mp4")
 
 
 @router.get(
-    "/{key}/table.csv", response_class=FileResponse,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-               404: _GONE, 409: _EARLY},
-)  # fmt: skip
+    "/{key}/table.csv",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+        404: _GONE,
+        409: _EARLY,
+    },
+)
 async def table(request: Request, key: str) -> Response:
     """One row per face and frame."""
     return FileResponse(_done(request, key).table, media_type="text/csv", filename="mien.csv")

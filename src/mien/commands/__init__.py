@@ -1,0 +1,1 @@
+"""The ``mien`` command: one file per subcommand, a thin skin over the Python interface."""

@@ -1,0 +1,381 @@
+"""The ``mien data`` commands: a thin skin over the functions of this package."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mien.commands.terminal import Seed, err, out, say
+from mien.types import InputError
+
+app = typer.Typer(
+    help="Read data sets, find their leaks, and split them honestly.", no_args_is_help=True
+)
+MOST_PAIRS = 16  # pairs of splits that the table of a check lists
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")]
+File = Annotated[Path, typer.Argument(help="A file that mien data prepare made.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-O", help="key=value; mien data show NAME lists them."),
+]
+Labels = Annotated[str, typer.Option(help="Keep these alone: six, seven, eight, or happy,sad,...")]
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int | None], None]]:
+    """A bar on a terminal's stderr; yields what takes one row, given the whole where known."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        done = 0
+
+        def advance(total: int | None) -> None:
+            nonlocal done
+            done += 1
+            if not done % 100:
+                bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def _pairs(options: Sequence[str] | None) -> dict[str, str]:
+    found = {}
+    for text in options or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--option: expected key=value, got {text!r}")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    from mien import emotions
+
+    sets = {"six": emotions.SIX, "seven": emotions.SEVEN, "eight": emotions.EIGHT}
+    if text in sets:
+        return sets[text]
+    return tuple(emotions.label(name) for name in text.split(",") if name.strip())
+
+
+def _counts(counts: Mapping[tuple[str | None, str | None], int]) -> Table:
+    """A table of counts: a row per split, a column per label, with sums."""
+    from mien.data.prepare import nested
+
+    rows = nested(counts)
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("split")
+    for name in (*names, "sum"):
+        table.add_column("no label" if name == "all" else name, justify="right")
+    for split, row in rows.items():
+        cells = [str(row.get(name, 0)) for name in names]
+        table.add_row("none" if split == "all" else split, *cells, str(sum(row.values())))
+    if len(rows) > 1:
+        sums = [sum(row.get(name, 0) for row in rows.values()) for name in names]
+        table.add_row("sum", *(str(n) for n in sums), str(sum(sums)))
+    return table
+
+
+def _write_json(path: Path, value: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@app.command("list")
+def list_sets() -> None:
+    """The data sets that Mien reads."""
+    from mien.data.readers import DATASETS, names
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("name", "what", "size"):
+        table.add_column(column)
+    for name in names():
+        card = DATASETS.get(name).card
+        table.add_row(name, card.title, card.size)
+    out.print(table)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A data set, or a file made from one.")]) -> None:
+    """A data set's card: size, labels, licence, where to ask for it, flaws; or a file's story."""
+    from mien.data.readers import DATASETS
+    from mien.data.table import Source
+
+    if name.endswith(".parquet"):
+        source = Source(Path(name))
+        about = {"file": name, "rows": source.rows, **source.about, "columns": source.names}
+        sys.stdout.write(json.dumps(about, indent=1) + "\n")
+        return
+    entry = DATASETS.get(name)
+    card = entry.card
+    say(f"{card.name}: {card.title}")
+    say(card.summary)
+    lines = {
+        "size": card.size,
+        "labels": ", ".join(card.labels) or "none",
+        "licence": card.licence,
+        "source": card.source,
+        "layout": card.layout,
+        "cite": card.citation,
+        "used by": "; ".join(card.used_by) or "-",
+        "owners' splits": ", ".join(card.splits) or "none",
+        "paper split": _scheme(card.paper),
+        "honest split": _scheme(card.honest),
+        "options": ", ".join(f"{k}={v}" for k, v in entry.options.items()) or "none",
+    }
+    for key, value in lines.items():
+        say(f"  {key}: {value}")
+    for flaw in card.flaws:
+        say(f"  flaw: {flaw}")
+    if card.counts:
+        out.print(_counts(card.counts))
+
+
+def _scheme(meant: Mapping[str, str]) -> str:
+    options = " ".join(f"{k}={v}" for k, v in meant.items() if k != "scheme")
+    return f"{meant['scheme']} {options}".strip() if meant else "by what the set holds"
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="A data set: mien data list.")],
+    source: Annotated[Path, typer.Argument(help="Its folder, file, ZIP or TAR.")],
+    output: Output,
+    option: Options = None,
+    labels: Labels = "",
+    report: Annotated[Path | None, typer.Option(help="JSON of all that was found.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where counts differ, too.")
+    ] = False,
+) -> None:
+    """Turn a data set's own files into one Parquet file, and compare with the published counts.
+
+    Images that cannot be read are listed and left out; the exit code is then 1.
+    """
+    from mien.data import prepare as preparing
+
+    with _progress(name) as advance:
+        done = preparing.prepare(
+            name, source, output, options=_pairs(option), labels=_labels(labels), advance=advance
+        )
+    if report is not None:
+        _write_json(report, done.to_dict())
+    out.print(_counts(done.counts))
+    if not done.published:
+        say("published counts: none to compare with")
+    elif done.differences:
+        say(f"published counts: {len(done.differences)} differ")
+        for difference in done.differences:
+            say(f"  {difference}")
+    else:
+        say("published counts: all met")
+    for reason, n in sorted(done.skipped.items()):
+        say(f"left out by rule: {n} ({reason})")
+    for note in done.notes:
+        say(f"note: {note}")
+    say(f"fingerprint: {done.fingerprint}")
+    say(f"{done.images} images: {done.path}")
+    for path, problem in done.errors[:20]:
+        err.print(f"error: {path}: {problem}", soft_wrap=True, highlight=False, markup=False)
+    if done.failed > 20:
+        err.print(f"... and {done.failed - 20} more; --report lists them", highlight=False)
+    if done.failed or (strict and done.differences):
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    file: File,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of the table.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
+    near: Annotated[bool, typer.Option(help="Look for near duplicates.")] = True,
+    correlation: Annotated[
+        float, typer.Option(help="Of thumbnails, from which two are near duplicates.")
+    ] = 0.98,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where splits leak.")
+    ] = False,
+) -> None:
+    """Find copies across splits, conflicting labels, blank images, subjects on both sides."""
+    from mien.data import check as checking
+    from mien.data.table import Source
+
+    total = Source(file).rows
+    with _progress("images") as advance:
+        done = 0
+
+        def tell(rows: int) -> None:
+            nonlocal done
+            for _ in range(rows - done):
+                advance(total)
+            done = rows
+
+        found = checking.check(file, near=near, correlation=correlation, advance=tell)
+    if output is not None:
+        _write_json(output, found.to_dict())
+    if as_json:
+        sys.stdout.write(json.dumps(found.to_dict(), indent=1) + "\n")
+    else:
+        _show_check(found)
+    if strict and found.leaks:
+        raise typer.Exit(1)
+
+
+def _show_check(found: Any) -> None:
+    out.print(_counts(found.counts))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("what")
+    table.add_column("number", justify="right")
+    table.add_row("images", str(found.rows))
+    table.add_row("unreadable", str(found.unreadable_count))
+    table.add_row("blank", str(found.blank_count))
+    table.add_row("different images", str(found.unique))
+    table.add_row("groups of exact copies", str(found.groups))
+    table.add_row("  with conflicting labels", str(found.conflicting))
+    _add_pairs(table, found.copies)
+    table.add_row("pairs of near duplicates", str(found.near_pairs))
+    table.add_row("  with conflicting labels", str(found.near_conflicting))
+    _add_pairs(table, found.near)
+    table.add_row("images with a copy on another side", str(found.across))
+    table.add_row("subjects", str(found.subjects) if found.subjects else "not told")
+    if len(found.shared_subjects) > MOST_PAIRS:
+        people = {person for shared in found.shared_subjects.values() for person in shared}
+        table.add_row("  on two sides", str(len(people)))
+    else:
+        for (one, other), shared in found.shared_subjects.items():
+            table.add_row(f"  in {one} and {other}", str(len(shared)))
+    out.print(table)
+    for row, problem in found.unreadable[:5]:
+        say(f"row {row}: {problem}")
+    say("verdict: " + ("the splits leak" if found.leaks else "no leak between splits found"))
+
+
+def _add_pairs(table: Table, pairs: Mapping[tuple[str, str], int]) -> None:
+    if len(pairs) > MOST_PAIRS:
+        return  # many folds: the sum over all sides is told below, the rest is in the JSON
+    for (one, other), n in sorted(pairs.items()):
+        what = f"{one} images with a copy in {other}" if one != other else f"again within {one}"
+        table.add_row(f"  {what}", str(n))
+
+
+@app.command()
+def sample(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG to write.")],
+    each: Annotated[int, typer.Option(help="Images of each label.")] = 12,
+    split: Annotated[str | None, typer.Option(help="Of this split alone.")] = None,
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 96,
+    seed: Seed = 0,
+) -> None:
+    """A contact sheet: some images of every label. Mind the licence before you pass it on."""
+    from PIL import Image
+
+    from mien.data.sheet import contact_sheet
+
+    if not output.parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder; make it first")
+    picture = contact_sheet(file, each=each, split=split, size=size, seed=seed)
+    try:
+        Image.fromarray(picture).save(output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{output}: cannot be written ({error}); end it in .png") from error
+    say(f"picture: {output}")
+
+
+@app.command()
+def split(
+    file: File,
+    output: Output,
+    scheme: Annotated[
+        str,
+        typer.Option(
+            "--scheme",
+            "-s",
+            help="honest, paper, official, train-test, deduplicated, ratio, counts, folds, "
+            "grouped, one-out.",
+        ),
+    ] = "honest",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-O", help="ratios=70,15,15 counts=780,201 folds=10 near=no"),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write the file again with a split; two runs with one fingerprint used the same split."""
+    from collections import Counter
+
+    from mien.data import split as splitting
+
+    made = splitting.make(file, scheme, seed=seed, options=_pairs(option))
+    splitting.write(file, made, output)
+    given = " ".join(f"{k}={v}" for k, v in made.options.items())
+    say(f"scheme: {made.scheme} {given} seed={made.seed}")
+    sides = Counter(made.values)
+    if made.column == "fold":
+        sizes = sorted(sides.values())
+        say(f"folds: {len(sides)} of {sizes[0]} to {sizes[-1]} images, in the column fold")
+    else:
+        say(", ".join(f"{side or 'none'} {n}" for side, n in sides.most_common()))
+    if made.excluded:
+        say(f"excluded: {made.excluded} images that are copies of images on another side")
+    say(f"fingerprint: {made.fingerprint}")
+    say(f"written: {output}")
+
+
+@app.command()
+def merge(
+    files: Annotated[list[Path], typer.Argument(help="Files that mien data prepare made.")],
+    output: Output,
+    pool: Annotated[str | None, typer.Option(help="gimefive, or a TOML file of your own.")] = None,
+    labels: Labels = "",
+) -> None:
+    """Write several files as one; --pool follows the recipe of a paper's pooled set."""
+    from mien.data import merge as merging
+
+    if pool and labels:
+        raise InputError("expected --pool or --labels, got both: a pool names its own labels")
+    recipe = merging.load_pool(pool) if pool else None
+    with _progress("images") as advance:
+        done = merging.merge(
+            files, output, pool=recipe, labels=_labels(labels), advance=lambda _: advance(None)
+        )
+    out.print(_counts(done.counts))
+    for name, sides in done.by_source.items():
+        say(f"{name}: " + ", ".join(f"{side} {n}" for side, n in sides.items()))
+    for name, difference in done.differences:
+        say(f"  differs from the paper: {name} {difference}")
+    say(f"fingerprint: {done.fingerprint}")
+    say(f"{done.images} images: {done.path}")
+
+
+@app.command()
+def synth(
+    output: Output,
+    images: Annotated[int, typer.Option(help="How many; all seven expressions in turn.")] = 700,
+    people: Annotated[int, typer.Option(help="How many different persons.")] = 40,
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    seed: Seed = 0,
+) -> None:
+    """Draw faces whose evidence is known: images with masks, to try everything with no data set."""
+    from mien.data import synthetic
+
+    with _progress("faces") as advance:
+        counts, fingerprint = synthetic.write(
+            output, images, people=people, seed=seed, size=size, advance=advance
+        )
+    out.print(_counts(counts))
+    say(f"fingerprint: {fingerprint}")
+    say(f"{images} images: {output}")

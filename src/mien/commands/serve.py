@@ -1,0 +1,116 @@
+"""``mien serve``: a thin skin over :func:`mien.web.app.create_app`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, err, out
+from mien.types import InputError, MissingExtraError
+
+GRACE = 30  # seconds in which answers that are under way are finished
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than 127.0.0.1 can be reached.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8571,
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+    detector: Detector = "auto",
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MIEN_TOKEN", help="Asked of every caller. Better set MIEN_TOKEN."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A host name by which callers may address the server.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Threads that answer photos; 0: as many as cores, at most 4.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per answer.")] = False,
+) -> None:
+    """Open the page and the service on this machine: drop a photo, see why.
+
+    Stops on Ctrl-C or SIGTERM after it has answered what it accepted.
+    """
+    from mien.web.settings import Settings
+
+    settings = Settings(
+        model=model,
+        head=head,
+        contempt=contempt,
+        detector=detector,
+        host=host,
+        port=port,
+        token=token or None,
+        hosts=tuple(allow_host or ()),
+        workers=workers,
+    )
+    try:
+        import uvicorn
+
+        from mien.web.app import create_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "mien serve needs FastAPI and uvicorn, which are not installed; "
+            "run: pip install 'mien[web]'"
+        ) from error
+    app = create_app(settings)
+    # the answers' lines are ours: uvicorn's would hold paths and queries
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    logging.getLogger("mien.web").setLevel(logging.WARNING if quiet else logging.INFO)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=30,
+        lifespan="on",
+    )
+    bound = _bound(host, port)
+    _say(settings.local, settings.token, host, bound.getsockname()[1])
+    # uvicorn raises the signal again once all is answered: that is an end like any other
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at an address; uvicorn's own would say what went wrong in a line of its own."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except OSError as error:
+        found.close()
+        raise InputError(
+            f"expected a free address, but {host}:{port} cannot be listened on "
+            f"({error.strerror or error}); give another --host or --port"
+        ) from error
+    return found
+
+
+def _say(local: bool, token: str | None, host: str, port: int) -> None:
+    """Where the page is, and who can reach it."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    # the token is shown to who started the server, and never written to a log
+    tail = f"/#token={token}" if token and out.is_terminal else "/"
+    out.print(escape(f"Mien is at http://{name}:{port}{tail}"), soft_wrap=True, highlight=False)
+    if not local:
+        text = f"listening on {host}: other machines can reach this server, unencrypted"
+        text += "" if token else ", and no token is asked of them (set MIEN_TOKEN)"
+        err.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True, highlight=False)
+    if os.name == "posix" and hasattr(os, "geteuid") and os.geteuid() == 0 and not local:
+        err.print("[yellow]warning:[/yellow] running as root; take a user of its own")

@@ -1,0 +1,38 @@
+"""Integrated gradients, by captum."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+
+from mien.explainers.grids import needs_torch, opened
+from mien.explainers.masks import baseline_pixels
+from mien.explainers.method import METHODS, Case, Evidence, needs
+from mien.types import InputError
+
+
+@METHODS.register("ig")
+@needs(needs_torch)
+def ig(case: Case, *, steps: int = 64) -> Evidence:
+    """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), in logits.
+
+    The gradients of the score along the straight line from the baseline to the crop, times the
+    way. The parts add up to ``value - base`` as far as ``steps`` points make up the integral.
+    """
+    from mien.models.torch.probe import integrated
+
+    if steps < 1:
+        raise InputError(f"expected 1 step or more, got {steps}")
+    baseline = baseline_pixels(case.pixels, case.baseline)
+    found = integrated(opened(case.model), case.pixels, baseline, case.direction, steps)
+    base, value = case.score(np.stack([baseline, case.pixels]))[:, 0]
+    values = found.sum(axis=0)
+    return Evidence(
+        values=values,
+        base=float(base),
+        value=float(value),
+        players=values.size,
+        evaluations=steps + 2,
+        options={"steps": steps, "by": f"captum {version('captum')}"},
+    )

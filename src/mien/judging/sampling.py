@@ -1,0 +1,99 @@
+"""A labelled sample of faces from a Parquet file, as the model sees them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mien.data.table import Source, image_bytes, image_path
+from mien.recognizer import Recognizer
+from mien.types import BoolArray, InputError, IntArray, Prediction
+from mien.vision.crops import Crop
+from mien.vision.read import read_image
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """One face of the sample, with its answer."""
+
+    name: str  # of its file, or its row
+    truth: str
+    crop: Crop
+    prediction: Prediction
+    mask: BoolArray | None = field(default=None, repr=False)  # [S, S], true evidence of a drawing
+
+
+def sample_faces(
+    path: str | Path,
+    recognizer: Recognizer,
+    *,
+    n: int = 200,
+    seed: int = 0,
+    split: str = "test",
+    labels: Sequence[str] | None = None,
+) -> list[Sampled]:
+    """At most ``n`` faces of a split, as many of each expression as there are, drawn by ``seed``.
+
+    Images are face crops: the recognizer's detector should be ``none``. ``labels`` narrows the
+    expressions; those that the model does not know are left out. Where a file has no column
+    ``split``, all its rows are taken. Raises InputError for a file that cannot be read and for a
+    split without faces of these expressions.
+    """
+    if n < 1:
+        raise InputError(f"expected 1 face or more, got {n}")
+    source = Source(Path(path))
+    wanted = [name for name in recognizer.labels if labels is None or name in labels]
+    rows = _chosen(source, wanted, n, seed, split)
+    found: list[Sampled] = []
+    start = 0
+    columns = [name for name in ("image", "label", "mask") if name in source.names]
+    for batch in source.batches(columns, 512):
+        inside = rows[(rows >= start) & (rows < start + len(batch))] - start
+        if len(inside):
+            part = batch.take(inside)
+            cells = (source.values(part, c) for c in ("image", "label", "mask"))
+            for row, image, truth, mask in zip(inside + start, *cells, strict=True):
+                name = image_path(image) or f"row {row}"
+                found += _seen(recognizer, name, str(truth), image, mask)
+        start += len(batch)
+    return found
+
+
+def _chosen(source: Source, wanted: Sequence[str], n: int, seed: int, split: str) -> IntArray:
+    """Rows of the sample, in the file's order."""
+    columns = [name for name in ("label", "split") if name in source.names]
+    if "label" not in columns:
+        raise InputError(f"{source.path}: expected a column 'label', got none")
+    truths: list[str | None] = []
+    sides: list[Any] = []
+    for batch in source.batches(columns, 8192):
+        truths += source.values(batch, "label")
+        sides += source.values(batch, "split")
+    inside = [side in (None, split) for side in sides]
+    order = np.random.default_rng(seed).permutation(len(truths))
+    queues = [[i for i in order if truths[i] == name and inside[i]] for name in wanted]
+    if not any(queues):
+        raise InputError(
+            f"{source.path}: expected faces of {', '.join(wanted)} in the split {split!r}, got "
+            f"none; its splits are {', '.join(sorted({str(s) for s in sides}))}"
+        )
+    turns = max(len(queue) for queue in queues)
+    dealt = [queue[k] for k in range(turns) for queue in queues if k < len(queue)]
+    return np.sort(np.array(dealt[:n]))
+
+
+def _seen(recognizer: Recognizer, name: str, truth: str, image: Any, mask: Any) -> list[Sampled]:
+    """The face of one row; none where the detector finds none."""
+    crops = recognizer.crops(read_image(image_bytes(image)))[:1]
+    answers = recognizer.answers(name, crops)
+    evidence = None if mask is None else np.asarray(Image.open(io.BytesIO(image_bytes(mask)))) > 0
+    return [
+        Sampled(name, truth, crop, answer, evidence)
+        for crop, answer in zip(crops, answers, strict=True)
+    ]

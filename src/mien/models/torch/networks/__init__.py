@@ -1,0 +1,1 @@
+"""Every network that a recipe can name, one file per family."""

@@ -1,0 +1,168 @@
+"""The thesis's convolutional baselines (section 3.3): VGG19 + linear SVM, ResNet50 + dense layers.
+
+A linear SVM decides by ``w . x + b``: fitted by scikit-learn, it becomes the last linear layer of
+a network that is explained, saved and exported like every other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien.models.torch.anatomy import with_parameters
+from mien.models.torch.networks.backbone import timm_network, timm_spec
+from mien.models.torch.spec import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NOTHING,
+    ClassMap,
+    Layer,
+    Spec,
+    extra,
+    register,
+)
+from mien.registry import choose
+from mien.types import InputError, IntArray
+from mien.vision.geometry import Preprocess
+
+PAPER: Final = "CK+48 and JAFFE thesis, section 3.3"
+VGG19: Final = (2, 2, 4, 4, 4)  # convolutions in each of the five groups
+POOLS: Final = ("average", "flatten")
+
+
+class FeatureSVM(nn.Module):
+    """VGG19's convolutions up to one of five groups, pooled, and the SVM as a linear layer.
+
+    ``features`` has VGG19's indices, so that published weights load.
+    """
+
+    def __init__(
+        self, classes: int, size: int, channels: tuple[int, ...], group: int, pool: str
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 3
+        for depth, outputs in list(zip(VGG19, channels, strict=True))[:group]:
+            for _ in range(depth):
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        average = choose("pool", pool, POOLS) == "average"
+        self.pool = nn.AdaptiveAvgPool2d(1) if average else nn.Identity()
+        self.svm = nn.Linear(inputs if average else inputs * (size >> group) ** 2, classes)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """What the SVM sees of pixels ``[N, 3, size, size]``: ``[N, features]``."""
+        return self.pool(self.features(x)).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decision values ``[N, classes]``: signed distances, not log-probabilities."""
+        return self.svm(self.embed(x))
+
+
+def fit_svm(
+    net: FeatureSVM,
+    batches: Iterable[tuple[Tensor, IntArray]],
+    *,
+    penalty: float = 1.0,
+    seed: int = 0,
+) -> FeatureSVM:
+    """Fit the SVM on frozen features by scikit-learn's ``LinearSVC``, one class against the rest.
+
+    ``batches`` are normalised pixels ``[N, 3, size, size]`` with class indices ``[N]``; features
+    are standardised, and the scale is folded into the layer. ``penalty`` is the SVM's C. The
+    network is put back into the mode it was in. InputError where a class has no image.
+    """
+    training = net.training
+    device = net.svm.weight.device
+    rows, labels = [], []
+    try:
+        net.eval()
+        with torch.no_grad():
+            for pixels, truth in batches:
+                rows.append(net.embed(pixels.to(device)).cpu().double().numpy())
+                labels.append(np.asarray(truth))
+    finally:
+        net.train(training)
+    classes = net.svm.out_features
+    y = np.concatenate(labels) if labels else np.zeros(0, dtype=np.int64)
+    if missing := sorted(set(range(classes)) - set(y.tolist())):
+        raise InputError(f"expected images of all {classes} classes, none of {missing}; add some")
+    x = np.concatenate(rows)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std[std == 0] = 1.0  # a feature that never varies says nothing
+    model = extra("sklearn.svm").LinearSVC(C=penalty, random_state=seed, max_iter=20_000)
+    model.fit((x - mean) / std, y)
+    weight, bias = model.coef_, model.intercept_
+    if classes == 2:  # scikit-learn keeps one row for two classes
+        weight, bias = np.vstack([-weight, weight]), np.concatenate([-bias, bias])
+    weight = weight / std
+    with torch.no_grad():
+        net.svm.weight.copy_(torch.from_numpy(weight))
+        net.svm.bias.copy_(torch.from_numpy(bias - weight @ mean))
+    return net
+
+
+def build_svm(
+    classes: int,
+    *,
+    size: int = 224,
+    channels: tuple[int, ...] = (64, 128, 256, 512, 512),
+    group: int = 5,
+    pool: str = "average",
+) -> tuple[nn.Module, Spec]:
+    """VGG19 features of the ``group`` 1..5 and a linear SVM; fit it by :func:`fit_svm`."""
+    if not 1 <= group <= len(VGG19) or size < 2**group:
+        raise InputError(
+            f"expected a group of 1..5 and a size of 2**group pixels or more, got {group}, {size}"
+        )
+    net = FeatureSVM(classes, size, channels, group, pool)
+    last = len(net.features) - 1
+    return net, Spec(
+        "",
+        classes,
+        PAPER,
+        Preprocess(size=size, channels=3, mean=IMAGENET_MEAN, std=IMAGENET_STD),
+        layers=(Layer(f"features.{last}"),),
+        heads=("svm",),
+        stages=with_parameters("features", net.features),
+        class_map=ClassMap(f"features.{last}", "svm") if pool == "average" else None,
+        dropped=("features", "pre_logits", "classifier", "head"),
+        repository="timm/vgg19.tv_in1k",
+        notes=("outputs are SVM decision values: calibrate them before reading probabilities",),
+    )
+
+
+def build_dense(
+    classes: int,
+    *,
+    size: int = 224,
+    hidden: tuple[int, ...] = (512, 256),
+    pool: str = "flatten",
+    dropout: float = 0.0,
+    extra: Mapping[str, Any] = NOTHING,
+) -> tuple[nn.Module, Spec]:
+    """ResNet50 whose output layer gives way to a flattening layer and three dense layers."""
+    flatten = choose("pool", pool, POOLS) == "flatten"
+    net = timm_network("resnet50.tv_in1k", classes, **extra)
+    if flatten:
+        net.global_pool = nn.Flatten(1)
+    cells = math.ceil(size / 32) ** 2 if flatten else 1  # five halvings, each rounded up
+    widths = (net.num_features * cells, *hidden)
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
+    net.fc = nn.Sequential(*layers, nn.Linear(widths[-1], classes))
+    spec = timm_spec(net, classes, paper=PAPER, size=size)
+    return net, spec
+
+
+register("vgg19-svm", build_svm, {6: 20_027_462, 7: 20_027_975})
+register("resnet50-dense", build_dense, {6: 75_021_638, 7: 75_021_895})

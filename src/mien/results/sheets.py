@@ -1,0 +1,175 @@
+"""Explanations as pictures: one method, or several side by side on one face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.emotions import COLOURS
+from mien.results import draw
+from mien.results.mosaic import mosaic
+from mien.results.predictions import brief
+from mien.results.words import density, footnote
+from mien.types import FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    from mien.results.explanation import Explanation
+
+PANEL = 264  # pixels, the side of a panel of the sheet
+
+
+def painted(explanation: Explanation) -> tuple[FloatArray, float, str]:
+    """What is laid over the crop ``[h, w]``, the value that has full colour, and the unit."""
+    e = explanation
+    if e.method == "regions":
+        shown = np.array(list(e.regions.values()))[e.labels]
+        unit = f"{e.unit} per region"
+    else:
+        shown = e.values * (e.values.size / e.players)
+        unit = f"{e.unit} per {'pixel' if e.players == e.values.size else 'cell'}"
+    return shown, max(float(np.abs(shown).max()), 1e-9), unit
+
+
+def sheets(explanations: Sequence[Explanation]) -> ImageArray:
+    """A sheet for each face, below one another: of its one method, or of all of them."""
+    faces: dict[tuple[str, int | None], list[Explanation]] = {}
+    for e in explanations:
+        faces.setdefault((e.prediction.input, e.prediction.face_id), []).append(e)
+    return draw.stack([sheet(f[0]) if len(f) == 1 else comparison(f) for f in faces.values()])
+
+
+def sheet(explanation: Explanation) -> ImageArray:
+    """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
+    e = explanation
+    p = e.prediction
+    crop = draw.enlarge(e.crop, PANEL)
+    seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
+    passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
+    hidden = "nothing hidden" if e.base is None else f"hidden parts: {e.baseline}"
+    evidence = ", ".join([e.method, passes, hidden, *_options(e)])
+    ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
+    colours = None if e.signed else dict.fromkeys(ordered, draw.LOOK)
+    panels = [
+        ("aligned face", draw.stack([crop, _note(seen)], 8)),
+        (
+            f"{e.what} for {_subject(e)}" if e.about_target else f"{e.what} of the network",
+            draw.stack([overlaid(e, PANEL), _legend(e)], 8),
+        ),
+        (
+            f"regions, {e.unit}" + (f" (sum {e.total:+.2f})" if e.efficient else ""),
+            draw.bars(ordered, PANEL, colours=colours, numbers="+.2f" if e.signed else ".2g"),
+        ),
+        ("probability of each expression", _chances(e, PANEL)),
+    ]
+    row = _row(panels)
+    width = row.shape[1]
+    notes = [_note(evidence, width), _note(footnote(e), width)]
+    parts = [draw.wrapped(e.sentence, width, 19), row]
+    if e.maps is not None:
+        parts.append(mosaic(e.maps, e.crop, width))
+    parts += [draw.wrapped(e.paragraph, width, 13), draw.stack(notes, 4)]
+    if e.warning:
+        parts.insert(1, draw.wrapped(f"Warning: {e.warning}", width, 14, draw.FOR))
+    return draw.frame(draw.stack(parts, 14), 24)
+
+
+COLUMNS = 5  # maps in a row of a comparison
+TILE = 200  # pixels, the side of each
+
+
+def comparison(explanations: Sequence[Explanation]) -> ImageArray:
+    """One face by several methods: their maps side by side, each at its own scale.
+
+    Under each map stand the regions that it puts first. Two maps differ in colour because their
+    methods ask different things, so the scale is each one's own and the numbers are written.
+    """
+    first = explanations[0]
+    p = first.prediction
+    width = COLUMNS * TILE + (COLUMNS - 1) * GAP
+    crop = draw.outlined(draw.enlarge(first.crop, TILE), first.labels)
+    face = f"face {p.face_id}, in its regions"
+    tiles = [draw.stack([_title("aligned face"), crop, _note(face, TILE)], 6)]
+    tiles += [
+        draw.stack([_title(e.method), overlaid(e, TILE), _note(_brief(e), TILE)], 6)
+        for e in explanations
+    ]
+    tiles.append(draw.stack([_title("probability of each expression"), _chances(first, TILE)], 6))
+    rows = [draw.side_by_side(tiles[i : i + COLUMNS], GAP) for i in range(0, len(tiles), COLUMNS)]
+    answer = f"{_subject(first)}: {len(explanations)} methods on one face"
+    colours = "Vermilion speaks for it, blue against; each map has its own scale."
+    if not all(e.signed for e in explanations):
+        colours += " Green says where the network looked, for no side."
+    key = draw.side_by_side(
+        [
+            _note(colours, width - PANEL - GAP),
+            draw.legend(PANEL, 1.0, "of each map's largest value", ends=_ends(first)),
+        ],
+        GAP,
+    )
+    return draw.frame(draw.stack([draw.wrapped(answer, width, 19), *rows, key], 18), 24)
+
+
+GAP = 16  # pixels between the maps of a comparison
+
+
+def _title(text: str) -> ImageArray:
+    return draw.wrapped(text, TILE, 14)
+
+
+def _brief(e: Explanation) -> str:
+    """The two regions that a map puts first, by weight or, unsigned, by density; and its cost."""
+    if e.signed:
+        parts = sorted(e.regions.items(), key=lambda item: -abs(item[1]))
+        text = ", ".join(f"{name} {value:+.2g}" for name, value in parts[:2])
+    else:
+        parts = sorted(density(e).items(), key=lambda item: -item[1])
+        text = ", ".join(f"{name} {value:.1f} x" for name, value in parts[:2])
+    passes = f"{e.evaluations:,} pass{'es' if e.evaluations > 1 else ''}"
+    return f"{text or 'nothing'}; {passes}, {e.seconds:.2f} s"
+
+
+def overlaid(e: Explanation, side: int) -> ImageArray:
+    """The map over the face, with the outlines of the regions."""
+    shown, limit, _ = painted(e)
+    picture = draw.overlay(draw.enlarge(e.crop, side), shown, limit, signed=e.signed)
+    return draw.outlined(picture, e.labels)
+
+
+def _legend(e: Explanation) -> ImageArray:
+    _, limit, unit = painted(e)
+    return draw.legend(PANEL, limit, unit, signed=e.signed, ends=_ends(e))
+
+
+def _ends(e: Explanation) -> tuple[str, str]:
+    """What blue and vermilion stand for: two expressions, where one is set against another."""
+    return ("against", "for") if e.against is None else (e.against, e.target)
+
+
+def _chances(e: Explanation, width: int) -> ImageArray:
+    texts = {name: brief(v) for name, v in e.prediction.emotions.items()}
+    return draw.bars(e.prediction.emotions, width, colours=COLOURS, texts=texts)
+
+
+def _row(panels: Sequence[tuple[str, ImageArray]]) -> ImageArray:
+    return draw.side_by_side(
+        [
+            draw.stack([draw.wrapped(title, PANEL, 13, draw.PALE), panel], 8)
+            for title, panel in panels
+        ],
+        28,
+    )
+
+
+def _options(e: Explanation) -> list[str]:
+    """What the method was told or found, where it fits into a line."""
+    return [f"{key} {value}" for key, value in e.options.items() if not isinstance(value, list)]
+
+
+def _subject(e: Explanation) -> str:
+    return e.target if e.against is None else f"{e.target} against {e.against}"
+
+
+def _note(text: str, width: int = PANEL) -> ImageArray:
+    return draw.wrapped(text, width, 12, draw.PALE)

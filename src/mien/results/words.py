@@ -1,0 +1,209 @@
+"""Explanations in words, made from their numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mien.results.predictions import brief
+
+if TYPE_CHECKING:
+    from mien.results.explanation import Explanation
+
+PLURAL = {"brows", "eyes", "cheeks"}
+
+
+def chance(p: float) -> str:
+    """A probability in words and two digits that never claims certainty.
+
+    >>> chance(0.873), chance(0.9991), chance(0.0004)
+    ('0.87', 'over 0.99', 'under 0.01')
+    """
+    return brief(p).replace(">", "over ").replace("<", "under ")
+
+
+#: What the numbers are, for people who have not read the documentation.
+FOOTNOTE = (
+    "Evidence is in logits, the model's scores before they become probabilities: how much a part "
+    "raises (+) or lowers (-) the score, compared with hiding it. It is what the model used, not "
+    "a cause, and not what the person feels."
+)
+
+
+#: The same for methods whose values are not signed logits, by what their values are.
+FOOTNOTES = {
+    "attention": (
+        "Attention says where the network looked, not what it made of it: it is the same for every "
+        "expression, and has no parts that speak against."
+    ),
+    "relevance": (
+        "Relevance follows attention and its gradients to the answer. It has no unit and no parts "
+        "that speak against: compare places, not sizes."
+    ),
+    "activation": (
+        "Activation says where a layer answers strongly, whatever for: it is the same for every "
+        "expression."
+    ),
+}
+FOOTNOTE_GRADIENTS = (
+    "Evidence comes from gradients: what a small change at a place would do to the model's score, "
+    "times what is there; nothing is hidden. It is what the model used, not a cause, and not what "
+    "the person feels."
+)
+
+
+def footnote(explanation: Explanation) -> str:
+    """What the numbers of this method are, for people who have not read the documentation."""
+    known = FOOTNOTES.get(explanation.what)
+    return known or (FOOTNOTE if explanation.base is not None else FOOTNOTE_GRADIENTS)
+
+
+SMALL = 0.005  # of the crop: a region that is smaller says nothing by its density
+
+
+def density(explanation: Explanation) -> dict[str, float]:
+    """Share of the values divided by share of the crop, for each region; 1 is neither way.
+
+    Of absolute values; regions under half a percent of the crop are left out.
+    """
+    e = explanation
+    whole = sum(abs(v) for v in e.regions.values())
+    if whole <= 0:
+        return {}
+    return {n: abs(v) / whole / e.areas[n] for n, v in e.regions.items() if e.areas[n] >= SMALL}
+
+
+def _looked(e: Explanation) -> str:
+    """The sentence for values that are shares of a whole, none of them negative."""
+    p = e.prediction
+    subject = f"{e.target}, {chance(p.emotions[e.target])}"
+    if e.against is not None:
+        subject = f"{e.target} rather than {e.against}"
+    whole = sum(e.regions.values())
+    if whole <= 0:
+        return f"{subject}: no region carries {e.what}"
+    dense = density(e)
+    first, second, *_ = sorted(dense, key=lambda name: -dense[name])
+    size, verb = ("their", "have") if first in PLURAL else ("its", "has")
+    text = (
+        f"{subject}: for {size} size the {first} {verb} most {e.what} "
+        f"({e.regions[first] / whole:.0%} on "
+        f"{e.areas[first]:.0%} of the crop, {dense[first]:.1f} times {size} share), then the "
+        f"{second} ({dense[second]:.1f} times)"
+    )
+    return text + ("" if e.about_target else "; the same for any expression")
+
+
+def describe(explanation: Explanation) -> str:
+    """One sentence: the class, its probability, and the regions that made or unmade it."""
+    e = explanation
+    if not e.signed:
+        return _looked(e)
+    p = e.prediction
+    subject = f"{e.target}, {chance(p.emotions[e.target])}"
+    if e.against is not None:
+        pair = f"{chance(p.emotions[e.target])} to {chance(p.emotions[e.against])}"
+        subject = f"{e.target} rather than {e.against}, {pair}"
+    elif e.target != p.dominant_emotion and p.score is not None:
+        subject += f" (the answer is {p.dominant_emotion}, {chance(p.score)})"
+    # what does not add up to a total has no shares of it
+    whole = e.total if e.efficient else sum(e.regions.values())
+    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
+    parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
+    leading = [(n, v) for n, v in parts if v * whole > 0]
+    opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
+    if not leading:
+        return f"{subject}: no region carries evidence; the crop is like one that is hidden"
+    name, value = leading[0]
+    of = ""
+    if e.efficient:  # a part may be larger than what is left of all of them
+        inside = abs(value) <= abs(e.total)
+        of = f" of {e.total:{digits}}" if inside else f", all parts {e.total:{digits}}"
+    if whole < 0:
+        verb = "speak" if name in PLURAL else "speaks"
+        text = f"{subject}: the {name} {verb} most against it ({value:{digits}}{of})"
+    else:
+        most = "mostly" if value >= 0.5 * whole else "first"
+        text = f"{subject}: {most} the {name} ({value:{digits}}{of})"
+    contrary = "against it" if whole >= 0 else "for it"
+    if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(whole):
+        text += f", then the {leading[1][0]} ({leading[1][1]:{digits}})"
+    if opposing and abs(opposing[0][1]) >= 0.1 * abs(whole):
+        text += f"; {contrary}: the {opposing[0][0]} ({opposing[0][1]:{digits}})"
+    return text
+
+
+def paragraph(explanation: Explanation) -> str:
+    """A few sentences for a reader who has not read the documentation, made from the numbers.
+
+    What the model answers; what made the score so; which regions work together; where the
+    evidence lies for its size; and how far to believe it.
+    """
+    e = explanation
+    told = [_answer(e)]
+    if e.signed and e.base is not None:
+        told += [_shares(e), _together(e)]
+    told += [_densest(e), _belief(e)]
+    return " ".join(text for text in told if text)
+
+
+def _answer(e: Explanation) -> str:
+    (first, p), (second, q), *_ = sorted(e.prediction.emotions.items(), key=lambda i: -i[1])
+    text = f"The model reads {first} ({chance(p)}), next {second} ({chance(q)})."
+    if e.against is not None:
+        text += f" Asked here: why {e.target} rather than {e.against}."
+    elif e.target != first:
+        text += f" Asked here: what speaks for {e.target}, which it does not answer."
+    return text
+
+
+def _shares(e: Explanation) -> str:
+    """What shows the crop, against hiding it, does to the score; and the regions' parts in it."""
+    score = f"the score of {e.target}" + (f" above {e.against}" if e.against else "")
+    verb = "raises" if e.total >= 0 else "lowers"
+    than = "the network's own bias" if "bias" in e.baseline else "hiding all of it"
+    text = f"Compared with {than}, this face "
+    amount = f"{abs(e.total):.1f}"
+    text += f"{verb} {score} by {amount} logits" if float(amount) else f"hardly moves {score}"
+    parts = sorted(e.regions.items(), key=lambda item: -abs(item[1]))
+    if not e.efficient:  # its values are no shares of that
+        least = max(0.1 * sum(abs(v) for v in e.regions.values()), 1e-9)
+        large = [f"{name} {v:+.2g}" for name, v in parts if abs(v) >= least]
+        told = f" The largest values of this method: {', '.join(large[:4])}." if large else ""
+        return f"{text}.{told}"
+    large = [f"{name} {v:+.1f}" for name, v in parts if abs(v) >= 0.1 * max(abs(e.total), 0.5)]
+    return f"{text}: {', '.join(large[:4])}." if large else f"{text}; no region does much."
+
+
+def _together(e: Explanation) -> str:
+    """The pair of regions that is worth most more, or less, together than apart."""
+    pairs = [(v, a, b) for a, row in e.interactions.items() for b, v in row.items() if a < b]
+    value, a, b = max(pairs, key=lambda pair: abs(pair[0]), default=(0.0, "", ""))
+    if abs(value) < 0.1 * max(abs(e.total), 0.5):
+        return ""
+    how = "each is worth more where the other is seen" if value > 0 else "they say partly the same"
+    return f"The {a} and the {b} interact most ({value:+.1f}): {how}."
+
+
+def _densest(e: Explanation) -> str:
+    dense = {n: d for n, d in density(e).items() if n != "background"}
+    if not dense or not e.signed:  # where values are not signed the sentence says it
+        return ""
+    name = max(dense, key=lambda n: dense[n])
+    whole = sum(abs(v) for v in e.regions.values())
+    size, verb = ("their", "weigh") if name in PLURAL else ("its", "weighs")
+    return (
+        f"For {size} size the {name} {verb} most: {abs(e.regions[name]) / whole:.0%} of the "
+        f"{e.what} on {e.areas[name]:.0%} of the crop."
+    )
+
+
+def _belief(e: Explanation) -> str:
+    """How far to believe it: what the method promises, and what lies beside the face."""
+    if e.efficient and e.check() <= 0.05:
+        text = "The parts add up to the score, so nothing is left out"
+    elif e.efficient:
+        text = f"The parts miss their total by {e.check():.0%}"
+    else:
+        text = "The parts need not add up to the score: compare places, not sizes"
+    share, area = e.background_share, e.areas.get("background", 0.0)
+    return f"{text}; {share:.0%} of the {e.what} lies on the background, {area:.0%} of the crop."

@@ -1,0 +1,1 @@
+"""Finished runs: their recipes, scores and reports, and the models that they hold."""

@@ -1,0 +1,63 @@
+"""Finished runs side by side, in the form of the papers' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mien.runs.evaluate import compare
+from mien.runs.read import read_run, read_scores
+
+COLUMNS = (
+    "run", "model", "data", "parameters", "training time", "train", "val", "test (95 %)",
+    "macro F1", "printed", "McNemar",
+)  # fmt: skip
+
+
+def comparison(folders: Sequence[str | Path]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of finished runs side by side, in the form of the papers' tables.
+
+    ``train``, ``val`` and ``test`` are accuracies; ``McNemar`` is the exact test against the first
+    run (McNemar 1947), with how many images only the first and only this one answers rightly.
+    """
+    found = [(Path(folder), read_run(folder), read_scores(folder)) for folder in folders]
+    first = found[0][2]
+    rows = []
+    for number, (folder, report, scores) in enumerate(found):
+        facts, test, printed = report["facts"], report["test"], report["about"]["expected"]
+        versus = ""
+        if number and (scores.names != first.names or scores.labels != first.labels):
+            versus = "other images"
+        elif number:
+            result = compare(first.truth, first.answer, scores.answer)
+            versus = f"p {result.p_value:.3g} ({result.only_first} to {result.only_second})"
+        accuracy = test["accuracy"]
+        rows.append(
+            [
+                str(folder),
+                facts["model"],
+                f"{accuracy['images']:,} test",
+                f"{facts['parameters']:,}",
+                clock(facts.get("training_seconds", facts["seconds"])),
+                *(
+                    f"{facts[k]:.1%}" if k in facts else ""
+                    for k in ("train_accuracy", "val_accuracy")
+                ),
+                f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
+                f"{test['macro_f1']:.3f}",
+                "" if printed is None else f"{printed:.1%}",
+                versus,
+            ]
+        )
+    return list(COLUMNS), rows
+
+
+def clock(seconds: float) -> str:
+    """A duration in words.
+
+    >>> clock(12.3), clock(754), clock(8000)
+    ('12 s', '13 min', '2.2 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

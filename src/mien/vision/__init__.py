@@ -1,0 +1,1 @@
+"""Pictures: read, found, cut to faces, and divided into regions."""

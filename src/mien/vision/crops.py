@@ -1,0 +1,126 @@
+"""Faces of many images, found, aligned and answered together: one model call for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from mien.models.base import BaseModel
+from mien.types import Face, FloatArray, ImageArray
+from mien.vision import faces
+from mien.vision.geometry import DISPLAY, align, box_matrix, cut, invert, sample, transform
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """One face as the model sees it, and what the model says of it."""
+
+    face: Face  # with landmarks in pixels of the photo
+    pixels: FloatArray  # [C, size, size] in 0..255, the network's input
+    landmarks: FloatArray  # [24, 2] in 0..1 across the crop
+    matrix: FloatArray  # [2, 3], from pixels of the photo to pixels of the crop of DISPLAY
+    photo: ImageArray = field(repr=False)  # [H, W, 3], what the crop is cut from
+    logits: FloatArray  # [K] of the model's chosen head
+    cam: FloatArray | None = None  # [K, h, w], where it was asked for
+
+    @cached_property
+    def image(self) -> ImageArray:
+        """``[192, 192, 3]``, the crop for people to look at."""
+        return cut(self.photo, self.matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """A detector, the model that answers, and the one that places landmarks."""
+
+    detector: faces.Detector
+    model: BaseModel
+    locator: BaseModel
+
+    def __call__(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
+        """Every face of every image, aligned by its eyes and mouth, left to right in each.
+
+        Landmarks come from the detector where it has them, else from the locator: once on the
+        square around the box, to align, and once on the aligned crop. Each network sees all
+        faces of all images in one call.
+        """
+        found = [(i, face) for i, image in enumerate(images) for face in self.detector(image)]
+        crops: list[list[Crop]] = [[] for _ in images]
+        if not found:
+            return crops
+        matrices = self._matrices(images, found)
+        how = self.model.card.preprocess
+        pixels = np.stack(
+            [sample(images[i], m, how) for (i, _), m in zip(found, matrices, strict=True)]
+        )
+        lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
+        own = bool(lacking) and self.locator is self.model  # then one call gives both
+        output = self.model.run(pixels, cam=cam, landmarks=own)
+        points: dict[int, FloatArray] = {}
+        if own and output.landmarks is not None:
+            points = {k: output.landmarks[k] for k in lacking}
+        elif lacking:
+            points = self._locate(images, found, matrices, lacking)
+        for k, (i, face) in enumerate(found):
+            marks = face.landmarks
+            if marks is None:
+                marks = transform(points[k] * DISPLAY - 0.5, invert(matrices[k]))
+            crops[i].append(
+                Crop(
+                    face=replace(face, landmarks=marks),
+                    pixels=pixels[k],
+                    landmarks=(transform(marks, matrices[k]) + 0.5) / DISPLAY,
+                    matrix=matrices[k],
+                    photo=images[i],
+                    logits=output.logits[k],
+                    cam=None if output.cam is None else output.cam[k],
+                )
+            )
+        return crops
+
+    def _matrices(
+        self, images: Sequence[ImageArray], found: list[tuple[int, Face]]
+    ) -> list[FloatArray]:
+        margin = self.detector.margin + self.model.card.preprocess.margin
+        rough = [box_matrix(self.detector.crop_box(face), DISPLAY, margin) for _, face in found]
+        if self.detector.name == "none":
+            return rough
+        lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
+        points = self._locate(images, found, rough, lacking)
+        known = [
+            transform(points[k] * DISPLAY - 0.5, invert(rough[k]))
+            if face.landmarks is None
+            else face.landmarks
+            for k, (_, face) in enumerate(found)
+        ]
+        return [align(marks, self.locator.template, DISPLAY) for marks in known]
+
+    def _locate(
+        self,
+        images: Sequence[ImageArray],
+        found: list[tuple[int, Face]],
+        matrices: list[FloatArray],
+        which: list[int],
+    ) -> dict[int, FloatArray]:
+        """The locator's landmarks ``[24, 2]`` in 0..1 of the chosen crops that matrices cut."""
+        if not which:
+            return {}
+        how = self.locator.card.preprocess
+        pixels = np.stack([sample(images[found[k][0]], matrices[k], how) for k in which])
+        points = self.locator.run(pixels, landmarks=True).landmarks
+        assert points is not None  # that is what made it the locator
+        return dict(zip(which, points, strict=True))
+
+
+def enlarged(face: Face, times: float) -> Face:
+    """The same face in a photo that is ``times`` as large."""
+    x, y, width, height = face.box
+    marks = face.landmarks
+    return replace(
+        face,
+        box=(x * times, y * times, width * times, height * times),
+        landmarks=None if marks is None else (marks + 0.5) * times - 0.5,
+    )

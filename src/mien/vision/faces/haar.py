@@ -1,0 +1,50 @@
+"""OpenCV's Haar cascade, the detector that needs nothing beyond the base install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from mien.types import Face, ImageArray, ModelError
+from mien.vision.faces.base import DETECTORS, Detector
+
+LONGEST = 1600  # pixels; larger images are shrunk for the search
+SMALLEST = 24  # pixels, after shrinking
+SHORTEST = 240  # pixels; smaller images are enlarged, for the cascade sees faces from 20 pixels
+
+
+@DETECTORS.register("haar")
+class Haar(Detector):
+    """OpenCV's ``alt2`` frontal cascade (Viola and Jones 2001, doi:10.1109/CVPR.2001.990517)."""
+
+    name = "haar"
+    margin = 0.02
+    longest = LONGEST
+
+    def __init__(self) -> None:
+        path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
+        if not path.is_file() or not hasattr(cv2, "CascadeClassifier"):
+            raise ModelError(
+                f"expected OpenCV 4 with its Haar cascades, got {cv2.__version__} without; "
+                'run: pip install "opencv-python-headless>=4.10,<5"'
+            )
+        self._cascade = cv2.CascadeClassifier(str(path))
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        """Upright frontal faces; the cascade gives no confidence."""
+        height, width = image.shape[:2]
+        longest = max(height, width)
+        scale = min(1.0, LONGEST / longest) if longest >= SHORTEST else SHORTEST / longest
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if scale != 1:
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            size = (max(round(width * scale), 1), max(round(height * scale), 1))
+            grey = cv2.resize(grey, size, interpolation=how)
+        found = self._cascade.detectMultiScale(
+            cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST)
+        )
+        return [
+            Face((x / scale, y / scale, w / scale, h / scale), None, self.name)
+            for x, y, w, h in (tuple(map(float, box)) for box in found)
+        ]

@@ -1,0 +1,62 @@
+"""Work on many inputs at once: read ahead in threads, and gather into groups."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+Result = TypeVar("Result")
+
+
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item], Result], readers: int, ahead: int = 4
+) -> Iterator[Result]:
+    """What ``read`` makes of each item, in order, read in threads a few items ahead.
+
+    At most ``readers + ahead`` results wait at a time, so that memory does not grow; with no
+    readers each item is read when it is asked for.
+
+    >>> list(read_ahead([1, 2, 3], lambda n: n * n, readers=2))
+    [1, 4, 9]
+    """
+    if readers < 1:
+        yield from map(read, items)
+        return
+    source = iter(items)
+    with ThreadPoolExecutor(readers) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            while True:
+                for item in islice(source, readers + ahead - len(waiting)):
+                    waiting.append(pool.submit(read, item))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def in_groups(
+    items: Iterable[Item], most: int, size: Callable[[Item], int], limit: int = 40_000_000
+) -> Iterator[list[Item]]:
+    """Lists of up to ``most`` items whose sizes (in pixels) stay near ``limit`` together.
+
+    >>> list(in_groups("abcde", 2, lambda _: 1))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    group: list[Item] = []
+    total = 0
+    for item in items:
+        group.append(item)
+        total += size(item)
+        if len(group) >= most or total >= limit:
+            yield group
+            group, total = [], 0
+    if group:
+        yield group
