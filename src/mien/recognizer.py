@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import IOBase
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mien import explainers
 from mien.emotions import SEVEN
-from mien.explainers.method import read_method, traits_of
+from mien.explainers import Query, queries
+from mien.explainers import explain as explain_face
+from mien.explainers.method import go_on
 from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
-from mien.models.weights import BUILT_IN, locate
+from mien.models.weights import locate
 from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
 from mien.results.predictions import Predictions
-from mien.types import (
-    FloatArray,
-    ImageArray,
-    InputError,
-    MienError,
-    MissingExtraError,
-    Prediction,
-)
+from mien.runs.open import open_model
+from mien.types import FloatArray, ImageArray, InputError, MienError, Prediction
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
 from mien.vision.read import Source, read_image, read_reduced
@@ -99,7 +95,7 @@ class Recognizer:
             try:
                 return _Read(*item, *read_reduced(item[1], longest, bgr=bgr))
             except Exception as error:  # one bad image must not cost the others
-                return _Read(*item, error=_said(item[0], error))
+                return _Read(*item, error=_failure(item[0], error))
 
         for group in in_groups(read_ahead(named, read, readers), batch, lambda r: r.pixels):
             yield from self._rows_of(group, bgr)
@@ -112,7 +108,7 @@ class Recognizer:
         except Exception as error:
             if len(group) > 1:
                 return [rows for item in group for rows in self._rows_of([item], bgr)]
-            return [[Prediction(group[0].name, error=_said(group[0].name, error))]]
+            return [[Prediction(group[0].name, error=_failure(group[0].name, error))]]
         found = {id(item): part for item, part in zip(good, crops, strict=True)}
         rows = []
         for item in group:
@@ -134,7 +130,7 @@ class Recognizer:
         try:
             return _Read(item.name, item.source, read_image(item.source, bgr=bgr))
         except Exception as error:
-            return _Read(item.name, item.source, error=_said(item.name, error))
+            return _Read(item.name, item.source, error=_failure(item.name, error))
 
     def predict_one(self, source: Source, *, name: str, bgr: bool = False) -> list[Prediction]:
         """Rows of one image; never raises for a bad image."""
@@ -143,22 +139,26 @@ class Recognizer:
     def explain(
         self,
         images: Source | Sequence[Source],
+        query: Query | Sequence[Query] | None = None,
         *,
         face: int | None = None,
-        method: str | Sequence[str] = "regions",
+        method: str | Sequence[str | Query] = "regions",
         target: str | None = None,
         against: str | None = None,
         baseline: str | None = None,
-        options: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
         seed: int = 0,
         bgr: bool = False,
         names: Sequence[str] = (),
         on_error: str = "raise",
+        stop: Callable[[], None] = go_on,
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
         Parameters
         ----------
+        query
+            What is asked, or several such; else it is made from the parameters that follow.
         method
             ``regions``, ``dncshap``, or another of :func:`mien.explainers.supported`; several of
             them, which may carry options (``dncshap:levels=4,contexts=owen``); or ``all`` that
@@ -175,61 +175,48 @@ class Recognizer:
             Of methods that draw at random.
         on_error
             ``raise`` (InputError for an image that cannot be read or shows no such face), or
-            ``collect``: such an image becomes a row of the result's ``errors``.
+            ``collect``: such an image, or a method that fails on one, becomes a row of the
+            result's ``errors``, and all else is done.
+        stop
+            Called before each forward pass; what it raises ends the work.
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
         choose("on_error", on_error, ("raise", "collect"))
-        ways = self._ways(method, baseline, against, options)
+        asked = query if query is not None else method
+        question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
+        if query is not None and (options or method != "regions" or any(question.values())):
+            raise InputError("expected a query, or its parts by their names; got both")
+        wanted = queries(self.model, asked, options=options, **question)
         results: list[Explanation] = []
         errors: list[Prediction] = []
         for name, source in _named(images, names):
             try:
-                results += self._explain_one(
-                    name, source, face, bgr, ways, target=target, against=against, seed=seed
-                )
+                pairs = self._faces_to_explain(name, source, face, bgr)
             except InputError as error:
                 if on_error == "raise":
                     raise
                 errors.append(Prediction(name, error=str(error)))
+                continue
+            for (crop, answer), one in product(pairs, wanted):
+                try:
+                    results.append(explain_face(self.model, crop, answer, one, stop=stop))
+                except MienError as error:
+                    if on_error == "raise":
+                        raise
+                    errors.append(Prediction(name, error=f"{name}: {one.method}: {error}"))
         return Explanations(tuple(results), tuple(errors))
 
-    def _ways(
-        self,
-        method: str | Sequence[str],
-        baseline: str | None,
-        against: str | None,
-        options: dict[str, Any] | None,
-    ) -> list[dict[str, Any]]:
-        """Each method that was asked for, with its options and its baseline."""
-        if isinstance(method, str) and method != "all":
-            name, own = read_method(method)
-            return [{"method": name, "baseline": baseline, "options": own | (options or {})}]
-        if options:
-            raise InputError(
-                f"expected options for one method, got {', '.join(options)} for several; "
-                "write them behind a method, as in 'dncshap:levels=4'"
-            )
-        names = explainers.every_method(self.model, against) if method == "all" else list(method)
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"expected one method or more, each once, got {names}")
-        ways = []
-        for text in names:
-            name, own = read_method(text)
-            takes = baseline if traits_of(name).baseline else None
-            ways.append({"method": name, "baseline": takes, "options": own})
-        return ways
-
-    def _explain_one(
-        self,
-        name: str,
-        source: Source,
-        face: int | None,
-        bgr: bool,
-        ways: Sequence[dict[str, Any]],
-        **how: Any,
-    ) -> list[Explanation]:
-        crops = self.crops(read_image(source, bgr=bgr))
+    def _faces_to_explain(
+        self, name: str, source: Source, face: int | None, bgr: bool
+    ) -> list[tuple[Crop, Prediction]]:
+        """The faces of an image with their answers; InputError where there is none to explain."""
+        try:
+            crops = self.crops(read_image(source, bgr=bgr))
+        except MienError:
+            raise
+        except Exception as error:  # a lazy or closed image fails while it is read
+            raise InputError(_failure(name, error)) from error
         if not crops:
             raise InputError(
                 f"{name}: no face found by {self.detector.name!r}; try another detector, "
@@ -240,15 +227,8 @@ class Recognizer:
                 f"{name}: expected a face in 0..{len(crops) - 1}, got {face}; "
                 "faces are numbered from left to right"
             )
-        answers = self.answers(name, crops)
-        return [
-            explainers.explain_crop(
-                self.model, crop.pixels, crop.image, answer, crop.landmarks, **way, **how
-            )
-            for crop, answer in zip(crops, answers, strict=True)
-            if face in (None, answer.face_id)
-            for way in ways
-        ]
+        pairs = zip(crops, self.answers(name, crops), strict=True)
+        return [(crop, answer) for crop, answer in pairs if face in (None, answer.face_id)]
 
     def crops(self, image: ImageArray) -> list[Crop]:
         """Every face of an image ``[H, W, 3] uint8``, aligned by its eyes and mouth, left to right.
@@ -296,7 +276,11 @@ class Recognizer:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments of :func:`load`: sessions and cascades cannot travel."""
         if self.arguments is None:
-            raise TypeError("only a recognizer made by mien.load can be pickled; make it there")
+            raise TypeError(
+                f"expected a recognizer of a model's name or path, got one around "
+                f"{self.model.card.name!r} in memory, which cannot be pickled; save the model, or "
+                "call mien.load in the other process"
+            )
         return _again, (self.arguments,)
 
 
@@ -315,11 +299,11 @@ class _Read:
         return 0 if self.image is None else self.image.shape[0] * self.image.shape[1]
 
 
-def _said(name: str, error: Exception) -> str:
+def _failure(name: str, error: Exception) -> str:
     if isinstance(error, MienError):
         return str(error)
     reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else ""
-    return f"{name}: cannot be worked on ({type(error).__name__}: {reason})"
+    return f"{name}: failed unexpectedly ({type(error).__name__}: {reason})"
 
 
 def _again(arguments: dict[str, Any]) -> Recognizer:
@@ -336,36 +320,6 @@ def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[
     for i, item in enumerate(items):
         is_path = isinstance(item, str | Path)
         yield names[i] if names else str(item) if is_path else f"image {i}", item
-
-
-def open_model(
-    model: str | Path | BaseModel = "mien", *, head: str | None = None, threads: int = 0
-) -> BaseModel:
-    """A model by its built-in name, its ONNX file, or the folder of a finished run.
-
-    A run is opened in torch, on a GPU where there is one, with its layers open to every
-    explanation method. A model that is open already passes as it is.
-    Raises MissingExtraError for a run without torch.
-
-    >>> open_model("mien").card.name
-    'mien'
-    """
-    if isinstance(model, BaseModel):
-        if head not in (None, model.head_name):
-            raise InputError(
-                f"expected a head for a name or a path, got {head!r} for an open model"
-            )
-        return model
-    if str(model) in BUILT_IN or not Path(model).is_dir():
-        return Model(locate(model), head, threads)
-    try:
-        from mien.runs.model import load_run
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{model}: expected torch to open a run, which is not installed; "
-            f"pip install 'mien[explain]', or take its ONNX file ({error})"
-        ) from error
-    return load_run(model, head=head)
 
 
 def load(

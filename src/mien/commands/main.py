@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien import __version__
+from mien.commands import atlas as averaging
 from mien.commands import batch as batches
 from mien.commands import explain as explaining
 from mien.commands import judge as judging
@@ -48,7 +49,7 @@ for _command in (training.train, training.recipes, training.compare, training.ex
     app.command()(_command)
 app.command()(explaining.explain)
 app.command()(judging.judge)
-app.command()(judging.atlas)
+app.command()(averaging.atlas)
 app.command()(videos.video)
 app.command()(videos.webcam)
 app.command()(batches.batch)
@@ -231,7 +232,7 @@ def show_card(
     name: Annotated[str, typer.Argument(help="A built-in name, a file, or a run.")] = "mien",
 ) -> None:
     """Print a model's card: data, protocol, scores, licence, intended use."""
-    from mien.recognizer import open_model
+    from mien.runs.open import open_model
 
     sys.stdout.write(open_model(name).card.to_json() + "\n")
 

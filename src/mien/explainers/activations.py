@@ -5,15 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
-from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.explainers.method import Case, Evidence, method
 from mien.results.mosaic import Maps
 
 SHOWN = 64  # feature maps in the picture
 
 
-@METHODS.register("activations")
-@traits(baseline=False, about_target=False)
-@needs(needs_layers)
+@method(
+    "activations",
+    rank=150,
+    needs=needs_layers,
+    baseline=False,
+    about_target=False,
+    judged=False,
+    footnote=(
+        "Activation says where a layer answers strongly, whatever for: it is the same for every "
+        "expression."
+    ),
+)
 def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
     """The mean absolute activation of a layer, and its strongest feature maps as pictures.
 
@@ -23,6 +32,7 @@ def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
     from mien.models.torch import probe
 
     model = opened(case.model)
+    case.stop()
     name = chosen_layers(model, layer, max(branch, 0))[0]
     (seen,), score = probe.activations(model, case.pixels, case.direction, [name])
     strength = np.abs(seen.values).mean(axis=(1, 2))

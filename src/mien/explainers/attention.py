@@ -9,18 +9,25 @@ leaves the rest as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from mien.explainers.grids import needs_attention, opened, spread
-from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.explainers.method import Case, Evidence, method
 from mien.results.mosaic import Maps
 from mien.types import FloatArray, InputError, IntArray, ModelError
 
 if TYPE_CHECKING:
     from mien.models.torch.probe import Weights  # which imports torch
     from mien.models.torch.spec import Attention, Spec
+
+
+#: What the numbers of attention alone are.
+LOOKED: Final = (
+    "Attention says where the network looked, not what it made of it: it is the same for every "
+    "expression, and has no parts that speak against."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +140,14 @@ def relevance_matrix(found: list[Weights], branches: list[Branch]) -> FloatArray
     return total
 
 
-@METHODS.register("attention")
-@traits(baseline=False, about_target=False)
-@needs(needs_attention)
+@method(
+    "attention",
+    rank=120,
+    needs=needs_attention,
+    baseline=False,
+    about_target=False,
+    footnote=LOOKED,
+)
 def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) -> Evidence:
     """Attention of the tokens that the answer is read from to each patch, in one layer.
 
@@ -143,7 +155,7 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
     the mean of all heads. Before a class token joins (ConViT) it is the mean over all patches.
     ``branch`` keeps to layers that look at that branch's patches.
     """
-    seen, read, branches, score = _look(case)
+    seen, read, branches, score = _read(case)
     if branch >= 0:
         grid = _branch(branches, branch).grid
         seen = [one for one in seen if one.layer.grid == grid]
@@ -178,39 +190,52 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
     )
 
 
-@METHODS.register("rollout")
-@traits(baseline=False, about_target=False)
-@needs(needs_attention)
+@method(
+    "rollout",
+    rank=130,
+    needs=needs_attention,
+    baseline=False,
+    about_target=False,
+    footnote=LOOKED,
+)
 def rollout(case: Case, *, branch: int = -1) -> Evidence:
     """Attention rollout (Abnar and Zuidema 2020): attention followed back through all layers.
 
     Of two branches both are followed at once; the map adds them up, or shows one ``branch``.
     """
-    seen, read, branches, score = _look(case)
+    seen, read, branches, score = _read(case)
     total = rollout_matrix(seen, branches)[read].mean(axis=0)
     return _through(
         case, total, branches, branch, score, what="attention", unit="share of attention"
     )
 
 
-@METHODS.register("gradrollout")
-@traits(baseline=False)
-@needs(needs_attention)
+@method(
+    "gradrollout",
+    rank=140,
+    needs=needs_attention,
+    baseline=False,
+    footnote=(
+        "Relevance follows attention and its gradients to the answer. It has no unit and no parts "
+        "that speak against: compare places, not sizes."
+    ),
+)
 def gradrollout(case: Case, *, branch: int = -1) -> Evidence:
     """Attention times gradient through all layers (Chefer et al. 2021), for the target.
 
     Of two branches both are followed at once; the map adds them up, or shows one ``branch``.
     """
-    seen, read, branches, score = _look(case)
+    seen, read, branches, score = _read(case)
     total = relevance_matrix(seen, branches)[read].mean(axis=0)
     return _through(case, total, branches, branch, score, what="relevance", unit="relevance")
 
 
-def _look(case: Case) -> tuple[list[Weights], IntArray, list[Branch], float]:
+def _read(case: Case) -> tuple[list[Weights], IntArray, list[Branch], float]:
     from mien.models.torch import probe
 
     model = opened(case.model)
     branches = branches_of(model.spec)
+    case.stop()
     seen, score = probe.attention(model, case.pixels, case.direction)
     read = readout(seen, branches)
     if not read.size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mien.explainers.grids import spread
-from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.explainers.method import Case, Evidence, method
 from mien.models.base import BaseModel
 
 
@@ -14,15 +14,14 @@ def needs_map(model: BaseModel) -> str:
     return "" if model.head.cam else "it does not end in average pooling and one linear layer"
 
 
-@METHODS.register("cam")
-@traits(baseline=False)
-@needs(needs_map)
+@method("cam", rank=70, needs=needs_map, baseline=False)
 def cam(case: Case) -> Evidence:
     """The class activation map (Zhou et al. 2016, arXiv:1512.04150), one forward pass.
 
     The network averages its last feature map and applies one linear layer, so the logit is the
     map's mean plus the bias: each cell's part of the logit is known exactly. The base is the bias.
     """
+    case.stop()
     output = case.model.run(case.pixels[None], cam=True)
     assert output.cam is not None  # run() raises where the model has none
     grid = np.tensordot(case.direction, output.cam[0].astype(np.float64), axes=1)

@@ -8,12 +8,11 @@ import numpy as np
 
 from mien.explainers.grids import needs_torch, opened
 from mien.explainers.masks import baseline_pixels
-from mien.explainers.method import METHODS, Case, Evidence, needs
+from mien.explainers.method import Case, Evidence, method
 from mien.types import InputError
 
 
-@METHODS.register("ig")
-@needs(needs_torch)
+@method("ig", rank=110, needs=needs_torch)
 def ig(case: Case, *, steps: int = 64) -> Evidence:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), in logits.
 

@@ -7,17 +7,23 @@ against the target, and in a stretch to 0..1, which hides how much there is: dra
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
-from mien.explainers.method import METHODS, Case, Evidence, needs, traits
+from mien.explainers.method import Case, Evidence, method
 from mien.types import FloatArray, InputError
 
+#: What the numbers of methods that hide nothing are.
+GRADIENTS: Final = (
+    "Evidence comes from gradients: what a small change at a place would do to the model's score, "
+    "times what is there; nothing is hidden. It is what the model used, not a cause, and not what "
+    "the person feels."
+)
 
-@METHODS.register("gradcam")
-@traits(baseline=False)
-@needs(needs_layers)
+
+@method("gradcam", rank=80, needs=needs_layers, baseline=False, footnote=GRADIENTS)
 def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), in logits.
 
@@ -28,9 +34,7 @@ def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     return _evidence(case, layer, branch, gradcam_map)
 
 
-@METHODS.register("gradcam++")
-@traits(baseline=False)
-@needs(needs_layers)
+@method("gradcam++", rank=90, needs=needs_layers, baseline=False, footnote=GRADIENTS)
 def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): places weighted by gradients.
 
@@ -40,9 +44,7 @@ def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     return _evidence(case, layer, branch, gradcam_plus_map, unit="no unit")
 
 
-@METHODS.register("layercam")
-@traits(baseline=False)
-@needs(needs_layers)
+@method("layercam", rank=100, needs=needs_layers, baseline=False, footnote=GRADIENTS)
 def layercam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943): weighted place by place.
 
@@ -82,6 +84,7 @@ def _evidence(
     from mien.models.torch.probe import activations
 
     model = opened(case.model)
+    case.stop()
     names = chosen_layers(model, layer, branch)
     found, score = activations(model, case.pixels, case.direction, names)
     for seen in found:

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from mien.explainers.masks import CHUNK, baseline_pixels, evaluate_masks
-from mien.explainers.method import METHODS, Case, Evidence
+from mien.explainers.method import Case, Evidence, method
 from mien.types import BoolArray, FloatArray, InputError
 
 
-@METHODS.register("occlusion")
+@method("occlusion", rank=50)
 def occlusion(case: Case, *, window: int = 0, stride: int = 0) -> Evidence:
     """How far the score falls where a square window is hidden (Zeiler and Fergus 2014).
 
     Section 4.2 of arXiv:1311.2901. Each pixel holds the mean fall over the windows that cover
     it, per pixel of a window, so that a part's sum compares with other methods'. ``window`` and
     ``stride`` are in pixels; 0 means a quarter of the side, and a quarter of the window. What
-    several parts say only together is not
-    seen: the values need not add up.
+    several parts say only together is not seen: the values need not add up.
     """
     size = case.pixels.shape[1]
     window = window or max(size // 4, 1)
@@ -57,7 +56,7 @@ def _windows(size: int, window: int, stride: int) -> BoolArray:
     return found
 
 
-@METHODS.register("rise")
+@method("rise", rank=60, budget={"samples": 256}, tiny={"samples": 800})
 def rise(case: Case, *, samples: int = 1000, grid: int = 8, shown: float = 0.5) -> Evidence:
     """Mean score with a pixel shown less that with it hidden, over random masks (RISE).
 

@@ -6,11 +6,12 @@ from typing import Final
 
 import numpy as np
 
+from mien import extras
 from mien.explainers.designs import tree_grid
 from mien.explainers.grids import cells
 from mien.explainers.method import Case
 from mien.registry import choose
-from mien.types import InputError, IntArray, MissingExtraError
+from mien.types import InputError, IntArray
 
 SEGMENTS: Final = ("grid", "slic", "patches", "regions")
 
@@ -57,13 +58,7 @@ def tree_players(case: Case, levels: int, snap: bool) -> IntArray:
 
 
 def _superpixels(case: Case, parts: int) -> IntArray:
-    try:
-        from skimage.segmentation import slic
-    except ImportError as error:
-        raise MissingExtraError(
-            "superpixels need scikit-image, which is not installed; "
-            "run: pip install 'mien[explain]'"
-        ) from error
+    slic = extras.need("skimage.segmentation", "explain", "cutting into superpixels").slic
     image = case.pixels.transpose(1, 2, 0).astype(np.float64) / 255
     grey = image.shape[2] == 1
     return np.asarray(

@@ -1,4 +1,4 @@
-"""Methods that hide parts of the crop: exact Shapley values over facial regions, and DnCShap."""
+"""Shapley values: exact ones over the facial regions, and DnCShap over halves of halves."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from mien.explainers.designs import dncshap_design, exact_design, interactions
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
-from mien.explainers.method import METHODS, Case, Evidence
+from mien.explainers.method import Case, Evidence, method
 from mien.explainers.segments import tree_players
 from mien.vision.regions import REGIONS
 
 
-@METHODS.register("regions")
+@method("regions", rank=0)
 def regions(case: Case) -> Evidence:
     """Exact Shapley values over the facial regions, with their pairwise interactions.
 
@@ -22,9 +22,8 @@ def regions(case: Case) -> Evidence:
     players = np.searchsorted(present, case.regions)
     design = exact_design(len(present))
     baseline = baseline_pixels(case.pixels, case.baseline)
-    scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)[
-        :, 0
-    ]
+    scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)
+    scores = scores[:, 0]
     matrix = np.zeros((len(REGIONS), len(REGIONS)))
     matrix[np.ix_(present, present)] = interactions(scores, len(present))
     return Evidence(
@@ -34,10 +33,16 @@ def regions(case: Case) -> Evidence:
         players=len(present),
         evaluations=len(scores),
         interactions=matrix,
+        regional=True,
     )
 
 
-@METHODS.register("dncshap")
+@method(
+    "dncshap",
+    rank=10,
+    variants={"printed": {"contexts": "printed"}},
+    most={"levels": 8},
+)
 def dncshap(case: Case, *, levels: int = 6, contexts: str = "both", snap: bool = False) -> Evidence:
     """DnCShap over ``2^levels`` rectangles; ``contexts`` both, absent, present, owen or printed.
 
@@ -50,9 +55,8 @@ def dncshap(case: Case, *, levels: int = 6, contexts: str = "both", snap: bool =
     players = tree_players(case, levels, snap)
     design = dncshap_design(levels, contexts)
     baseline = baseline_pixels(case.pixels, case.baseline)
-    scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)[
-        :, 0
-    ]
+    scores = evaluate_coalitions(case.score, case.pixels, baseline, players, design.coalitions)
+    scores = scores[:, 0]
     full, empty = design.coalitions.all(axis=1), ~design.coalitions.any(axis=1)
     return Evidence(
         values=paint(design.solve(scores), players),

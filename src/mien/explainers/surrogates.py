@@ -6,21 +6,20 @@ coalition shown and the rest at the baseline, exactly as for the methods that ar
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from mien import extras
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
-from mien.explainers.method import METHODS, Case, Evidence, needs
+from mien.explainers.method import Case, Evidence, method
 from mien.explainers.segments import segments, tree_players
 from mien.models.base import BaseModel
-from mien.types import BoolArray, FloatArray, InputError, IntArray, MissingExtraError
+from mien.types import BoolArray, FloatArray, InputError, IntArray
 
 KERNEL_WIDTH = 0.25  # of LIME's distances, as its authors' code has it for images
 
@@ -50,31 +49,23 @@ class Game:
         return float(base), float(value)
 
 
-def _missing(package: str) -> Any:
+def needs_package(package: str) -> Callable[[BaseModel], str]:
+    """Why a method that is another package's work cannot explain any model, "" where it can."""
+
     def reason(_model: BaseModel) -> str:
-        try:
-            found = importlib.util.find_spec(package)
-        except ModuleNotFoundError:
-            found = None
-        return "" if found else f"it needs {package}: pip install 'mien[explain]'"
+        found = extras.present(package)
+        return "" if found else f"it needs {package}: {extras.install('explain')}"
 
     return reason
 
 
-def _imported(package: str) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a package says to its own authors at import
-            return importlib.import_module(package)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"expected the package {package!r}, which is not installed; "
-            "run: pip install 'mien[explain]'"
-        ) from error
-
-
-@METHODS.register("lime")
-@needs(_missing("captum"))
+@method(
+    "lime",
+    rank=40,
+    needs=needs_package("captum"),
+    budget={"samples": 256},
+    tiny={"samples": 90, "parts": 4},
+)
 def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8) -> Evidence:
     """LIME (Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938): a local linear surrogate.
 
@@ -82,8 +73,8 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
     nearness to the whole crop. ``segment`` is grid, slic, patches or regions; ``parts`` across.
     The weights need not add up to the score.
     """
-    attr = _imported("captum.attr")
-    linear = _imported("captum._utils.models.linear_model")
+    attr = extras.need("captum.attr", "explain", "this method")
+    linear = extras.need("captum._utils.models.linear_model", "explain", "this method")
     if samples < 10:
         raise InputError(f"expected 10 samples or more, got {samples}")
     game = Game(case, segments(case, segment, parts))
@@ -97,8 +88,13 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
     return _evidence(game, values, case.seed, options, efficient=False)
 
 
-@METHODS.register("kernelshap")
-@needs(_missing("captum"))
+@method(
+    "kernelshap",
+    rank=30,
+    needs=needs_package("captum"),
+    budget={"samples": 256},
+    tiny={"samples": 90, "parts": 4},
+)
 def kernelshap(
     case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8
 ) -> Evidence:
@@ -107,7 +103,7 @@ def kernelshap(
     Coalitions are sampled by the Shapley kernel; nobody and everybody carry a weight so large
     that the values add up, but for rounding. ``segment`` and ``parts`` as for ``lime``.
     """
-    attr = _imported("captum.attr")
+    attr = extras.need("captum.attr", "explain", "this method")
     game = Game(case, segments(case, segment, parts))
     if samples < game.count + 2:
         raise InputError(
@@ -152,8 +148,14 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
     return np.asarray(found[0].detach().numpy(), dtype=np.float64)
 
 
-@METHODS.register("shap")
-@needs(_missing("shap"))
+@method(
+    "shap",
+    rank=20,
+    needs=needs_package("shap"),
+    budget={"evaluations": 256},
+    tiny={"levels": 4, "evaluations": 172},
+    most={"levels": 8},
+)
 def partition(
     case: Case, *, levels: int = 6, evaluations: int = 500, snap: bool = False
 ) -> Evidence:
@@ -192,7 +194,7 @@ def partition_values(game: Any, evaluations: int, fixed_context: int | None = No
     ``fixed_context`` 0 hides the rest while a part is split, 1 shows it, None does all of both.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")  # its progress bar is not ours
-    shap = _imported("shap")
+    shap = extras.need("shap", "explain", "this method")
 
     class Masker(shap.maskers.Masker):  # type: ignore[misc, name-defined]  # imported just above
         """Hands the coalition itself to the game."""

@@ -1,38 +1,32 @@
-"""Where a model looks for each expression: mean maps on the registered face, and contact sheets."""
+"""Where a model looks for each expression: mean maps on the registered face."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 
-from mien.explainers import explain_crop
-from mien.files import whole_file
-from mien.judging.judge import Entry, entries_for
+from mien.explainers import explain
+from mien.judging.rows import recorded, rows_for
 from mien.judging.sampling import Sampled
 from mien.metrics import bootstrap_interval
 from mien.recognizer import Recognizer
-from mien.results import draw
+from mien.results.evidence import Query
 from mien.results.explanation import Explanation
-from mien.results.sheets import overlaid, painted
+from mien.results.sheets import painted
 from mien.types import FloatArray, ImageArray, InputError, IntArray
 from mien.vision.regions import REGIONS, region_labels
 
 SIZE: Final = 96  # pixels, the side of a registered map
-TILE: Final = 144  # the side of a map in the picture
-GAP: Final = 12
-ROW: Final = 7  # faces in a row of a contact sheet
+SHOWN: Final = 28  # faces of each expression on its contact sheet
 #: Points of the crop's rim, which stay where they are.
 RIM: Final = np.array([(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)])
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
+class MeanMap:
     """The mean map of one method over the faces that were rightly given one expression."""
 
     values: FloatArray = field(repr=False)  # [SIZE, SIZE], on the registered face
@@ -48,9 +42,9 @@ class Atlas:
 
     model: str
     seed: int
-    entries: tuple[Entry, ...]
+    rows: dict[str, Query]
     counts: dict[str, tuple[int, int]]  # expression -> faces that show it, of them answered so
-    means: dict[str, dict[str, Mean]]  # row -> expression
+    means: dict[str, dict[str, MeanMap]]  # row -> expression
     face: ImageArray = field(repr=False)  # [SIZE, SIZE, 3], the mean of the registered faces
     labels: IntArray = field(repr=False)  # [SIZE, SIZE], regions of the registered face
     examples: dict[str, list[tuple[str, list[Explanation]]]] = field(repr=False)
@@ -97,7 +91,7 @@ def atlas(
     faces: Sequence[Sampled],
     *,
     methods: Sequence[str] = ("regions",),
-    shown: int = 4 * ROW,
+    shown: int = SHOWN,
     seed: int = 0,
     on_face: Callable[[], None] = lambda: None,
 ) -> Atlas:
@@ -117,56 +111,42 @@ def atlas(
     Only faces whose answer is right are averaged: what a model sees in a sad face that it calls
     neutral says nothing about sadness. Raises InputError where no answer is right.
     """
-    rows = entries_for(recognizer, methods)
+    rows = rows_for(recognizer.model, methods)
     right = [f for f in faces if f.prediction.dominant_emotion == f.truth]
     if not right:
         raise InputError(f"expected faces that the model answers rightly, got none of {len(faces)}")
     layout = np.mean([f.crop.landmarks for f in right], axis=0)
-    sums: dict[tuple[str, str], FloatArray] = {}
-    parts: dict[tuple[str, str], list[list[float]]] = {}
-    kinds: dict[str, tuple[str, bool]] = {}
+    sums = {row: {label: Sum() for label in recognizer.labels} for row in rows}
     mean_face = np.zeros((SIZE, SIZE, 3))
     examples: dict[str, list[tuple[str, list[Explanation]]]] = {}
     for face in faces:
         answered = face.prediction.dominant_emotion == face.truth
         kept = examples.setdefault(face.truth, [])
+        found: list[Explanation] = []
         if answered or len(kept) < shown:
-            found = [_explained(recognizer, face, row, seed) for row in rows]
-            if len(kept) < shown:
-                kept.append((face.name, found))
+            found = [
+                explain(recognizer.model, face.crop, face.prediction, replace(query, seed=seed))
+                for query in rows.values()
+            ]
+        if len(kept) < shown:
+            kept.append((face.name, found))
         if answered:
             places = registration(face.crop.landmarks, layout, SIZE)
             mean_face += warped(face.crop.image.astype(np.float64), places) / len(right)
             for row, e in zip(rows, found, strict=True):
-                values, _, unit = painted(e)
-                key = (row.name, face.truth)
-                sums[key] = sums.get(key, np.zeros((SIZE, SIZE))) + warped(values, places)
-                parts.setdefault(key, []).append(list(e.regions.values()))
-                kinds[row.name] = (unit, e.signed)
+                sums[row][face.truth].add(e, places)
         on_face()
     truths = [label for label in recognizer.labels if label in examples]
     return Atlas(
         model=recognizer.model.identity,
         seed=seed,
-        entries=rows,
+        rows=rows,
         counts={
-            label: (
-                sum(f.truth == label for f in faces),
-                sum(f.truth == label for f in right),
-            )
+            label: (sum(f.truth == label for f in faces), sum(f.truth == label for f in right))
             for label in truths
         },
         means={
-            row.name: {
-                label: Mean(
-                    sums[row.name, label] / len(parts[row.name, label]),
-                    len(parts[row.name, label]),
-                    *kinds[row.name],
-                    _intervals(np.array(parts[row.name, label]), seed),
-                )
-                for label in truths
-                if (row.name, label) in sums
-            }
+            row: {label: sums[row][label].mean(seed) for label in truths if sums[row][label].parts}
             for row in rows
         },
         face=np.clip(mean_face, 0, 255).astype(np.uint8),
@@ -175,18 +155,27 @@ def atlas(
     )
 
 
-def _explained(recognizer: Recognizer, face: Sampled, row: Entry, seed: int) -> Explanation:
-    crop = face.crop
-    return explain_crop(
-        recognizer.model,
-        crop.pixels,
-        crop.image,
-        face.prediction,
-        crop.landmarks,
-        method=row.method,
-        options=dict(row.options),
-        seed=seed,
-    )
+@dataclass(eq=False)
+class Sum:
+    """The maps of one method for one expression, added up on the registered face."""
+
+    values: FloatArray = field(default_factory=lambda: np.zeros((SIZE, SIZE)))
+    parts: list[list[float]] = field(default_factory=list)  # values of the regions, by face
+    unit: str = ""
+    signed: bool = True
+
+    def add(self, e: Explanation, places: FloatArray) -> None:
+        """Add one map, warped to ``places``."""
+        shown, _, self.unit = painted(e)
+        self.signed = e.signed
+        self.values = self.values + warped(shown, places)
+        self.parts.append(list(e.regions.values()))
+
+    def mean(self, seed: int) -> MeanMap:
+        """Their mean, with intervals of the regions' values."""
+        count = len(self.parts)
+        regions = _intervals(np.array(self.parts), seed)
+        return MeanMap(self.values / count, count, self.unit, self.signed, regions)
 
 
 def _intervals(values: FloatArray, seed: int) -> dict[str, tuple[float, float, float]]:
@@ -197,109 +186,12 @@ def _intervals(values: FloatArray, seed: int) -> dict[str, tuple[float, float, f
     }
 
 
-def picture(found: Atlas) -> ImageArray:
-    """All mean maps: a row for each method, a column for each expression."""
-    names = list(found.counts)
-    face = draw.enlarge(found.face, TILE)
-    heads = [
-        draw.stack(
-            [
-                draw.wrapped(name, TILE, 15),
-                draw.wrapped(f"{right} of {seen} answered so", TILE, 12, draw.PALE),
-            ]
-        )
-        for name, (seen, right) in found.counts.items()
-    ]
-    width = len(names) * TILE + (len(names) - 1) * GAP
-    rows = [draw.side_by_side([_tile(head) for head in heads], GAP)]
-    for entry in found.entries:
-        means = found.means[entry.name]
-        some = next(iter(means.values()))
-        title = f"{entry.name}: regions with the largest mean {some.unit.split(' per ')[0]} below"
-        tiles = []
-        for name in names:
-            if name not in means:
-                tiles.append(_tile(draw.wrapped("no face answered so", TILE, 12, draw.PALE)))
-                continue
-            mean = means[name]
-            limit = float(np.abs(mean.values).max())
-            over = draw.overlay(face, mean.values, limit, signed=mean.signed)
-            tiles.append(
-                draw.stack(
-                    [
-                        draw.outlined(over, found.labels),
-                        draw.wrapped(first(mean), TILE, 12, draw.PALE),
-                    ],
-                    4,
-                )
-            )
-        rows += [
-            draw.wrapped(title, width, 14),
-            draw.side_by_side([_tile(tile) for tile in tiles], GAP),
-        ]
-    said = (
-        f"Mean maps over the faces that {found.model.split(' ')[0]} answers rightly, on their mean "
-        "face, each at its own scale"
-    )
-    rows.append(draw.legend(2 * TILE, 1.0, "of each map's largest value"))
-    return draw.frame(draw.stack([draw.wrapped(said, width, 17), *rows], 12), 24)
-
-
-def _tile(part: ImageArray) -> ImageArray:
-    """A part as wide as a tile, whatever stands in it."""
-    return np.pad(part, ((0, 0), (0, TILE - part.shape[1]), (0, 0)), constant_values=255)
-
-
-def first(mean: Mean) -> str:
-    """The two regions with the largest mean values, in words."""
-    parts = sorted(mean.regions.items(), key=lambda item: -abs(item[1][0]))
-    return ", ".join(
-        f"{name} {value:{'+.2g' if mean.signed else '.2g'}}" for name, (value, _, _) in parts[:2]
-    )
-
-
-def contact_sheet(found: Atlas, expression: str) -> ImageArray:
-    """The faces of one expression with their maps: a row of faces, below it a row per method."""
-    shown = found.examples[expression]
-    side = TILE
-    width = ROW * side + (ROW - 1) * GAP
-    seen, right = found.counts[expression]
-    title = f"{expression}: {len(shown)} of {seen} faces; {right} of all are answered so"
-    blocks = [draw.wrapped(title, width, 19)]
-    for start in range(0, len(shown), ROW):
-        part = shown[start : start + ROW]
-        faces = [
-            draw.stack(
-                [
-                    draw.enlarge(explained[0].crop, side),
-                    draw.wrapped(
-                        explained[0].target,
-                        side,
-                        12,
-                        draw.INK if explained[0].target == expression else draw.FOR,
-                    ),
-                ],
-                4,
-            )
-            for _, explained in part
-        ]
-        blocks.append(draw.side_by_side(faces, GAP))
-        for i, entry in enumerate(found.entries):
-            blocks += [
-                draw.wrapped(
-                    f"{entry.name}, for the answer; each map at its own scale", width, 12, draw.PALE
-                ),
-                draw.side_by_side([overlaid(explained[i], side) for _, explained in part], GAP),
-            ]
-    return draw.frame(draw.stack(blocks, 8), 24)
-
-
 def to_dict(found: Atlas) -> dict[str, Any]:
     """JSON-ready record: counts, mean values of the regions with intervals, mean maps."""
     return {
         "model": found.model,
         "seed": found.seed,
-        "methods": {e.name: {"method": e.method, **e.options} for e in found.entries},
+        "methods": recorded(found.rows),
         "counts": {n: {"faces": a, "answered so": b} for n, (a, b) in found.counts.items()},
         "means": {
             row: {
@@ -317,21 +209,3 @@ def to_dict(found: Atlas) -> dict[str, Any]:
             for row, table in found.means.items()
         },
     }
-
-
-def write(found: Atlas, folder: Path) -> list[Path]:
-    """``atlas.png``, ``atlas.json`` and a contact sheet per expression, in a folder that exists.
-
-    The pictures show the faces of the data set: they are as private as it is.
-    """
-    pictures = {"atlas": picture(found)}
-    pictures |= {name: contact_sheet(found, name) for name in found.counts}
-    written = []
-    for name, image in pictures.items():
-        written.append(folder / f"{name}.png")
-        with whole_file(written[-1]) as part:
-            Image.fromarray(image).save(part, format="PNG")
-    written.insert(1, folder / "atlas.json")
-    with whole_file(written[1]) as part:
-        part.write_text(json.dumps(to_dict(found)) + "\n", encoding="utf-8")
-    return written

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
-from mien.explainers import explain_crop
+from mien.explainers import explain
 from mien.explainers.masks import baseline_pixels, evaluate_masks
 from mien.judging import measures
 from mien.judging.action_units import Expected
 from mien.judging.sampling import Sampled
 from mien.metrics import probabilities
 from mien.models.base import BaseModel
+from mien.results.evidence import Query
 from mien.results.explanation import Explanation
 from mien.types import BoolArray, FloatArray
 from mien.vision.regions import REGIONS
@@ -45,26 +46,14 @@ class Bench:
         return self.model.labels.index(str(self.face.prediction.dominant_emotion))
 
     def explain(
-        self,
-        method: str,
-        options: dict[str, Any],
-        *,
-        model: BaseModel | None = None,
-        noise: FloatArray | None = None,
+        self, query: Query, *, model: BaseModel | None = None, noise: FloatArray | None = None
     ) -> Explanation:
         """The method's explanation of the answer, by another model or with noise where asked."""
         crop = self.face.crop
-        pixels = crop.pixels if noise is None else np.clip(crop.pixels + noise, 0, 255)
-        return explain_crop(
-            model or self.model,
-            pixels.astype(np.float32),
-            crop.image,
-            self.face.prediction,
-            crop.landmarks,
-            method=method,
-            options=options,
-            seed=self.seed,
-        )
+        if noise is not None:
+            crop = replace(crop, pixels=np.clip(crop.pixels + noise, 0, 255).astype(np.float32))
+        asked = replace(query, seed=self.seed)
+        return explain(model or self.model, crop, self.face.prediction, asked)
 
 
 def bench(model: BaseModel, face: Sampled, seed: int) -> Bench:
@@ -111,7 +100,7 @@ def curves(place: Bench, values: FloatArray) -> Numbers:
 def measured(
     place: Bench,
     result: Explanation,
-    options: Mapping[str, Any],
+    query: Query,
     *,
     exact: Explanation,
     shap: Explanation | None,
@@ -158,7 +147,7 @@ def measured(
         found["chance"] = float(near.mean())
         found["edges"] = measures.pointing(measures.edges(place.face.crop.pixels), near)
     if randomised is not None:
-        found |= _shaken(place, result, dict(options), randomised)
+        found |= _shaken(place, result, query, randomised)
     return found
 
 
@@ -184,9 +173,7 @@ def _fitted(mask: BoolArray, size: int) -> BoolArray:
     return found
 
 
-def _shaken(
-    place: Bench, result: Explanation, options: dict[str, Any], randomised: BaseModel
-) -> Numbers:
+def _shaken(place: Bench, result: Explanation, query: Query, randomised: BaseModel) -> Numbers:
     """Sensitivity to noise, and likeness to the map of a network that has learnt nothing.
 
     Max-sensitivity (Yeh et al. 2019, definition 2.2) from one draw of uniform noise; the
@@ -196,14 +183,14 @@ def _shaken(
     values = np.asarray(result.values, dtype=np.float64)
     shape = place.face.crop.pixels.shape
     noise = np.random.default_rng(place.seed).uniform(-NOISE, NOISE, shape)
-    moved = np.asarray(place.explain(result.method, options, noise=noise).values)
-    untaught = place.explain(result.method, options, model=randomised)
+    moved = np.asarray(place.explain(query, noise=noise).values)
+    shuffled = np.asarray(place.explain(query, model=randomised).values)
     found = {
         "sensitivity": float(np.linalg.norm(moved - values))
         / max(float(np.linalg.norm(values)), 1e-12),
-        "randomised": abs(measures.rank_correlation(values, np.asarray(untaught.values))),
+        "randomised": abs(measures.rank_correlation(values, shuffled)),
     }
     if place.face.mask is not None and place.face.mask.any():
         near = measures.widened(_fitted(place.face.mask, values.shape[0]), TOLERANCE)
-        found["pointing, randomised"] = measures.pointing(np.asarray(untaught.values), near)
+        found["pointing, randomised"] = measures.pointing(shuffled, near)
     return found

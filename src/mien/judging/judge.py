@@ -5,44 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from mien.explainers import explain_crop, supported
-from mien.explainers.method import check_supported, checked_options, in_order, read_method
+from mien.explainers import explain
 from mien.judging.action_units import Expected, expected_regions
-from mien.judging.faces import Numbers, bench, measured
+from mien.judging.faces import Bench, Numbers, bench, measured
 from mien.judging.measures import permutation_p
 from mien.judging.randomised import randomised
+from mien.judging.rows import recorded, rows_for
 from mien.judging.sampling import Sampled
 from mien.metrics import bootstrap_interval
+from mien.models.base import BaseModel
 from mien.recognizer import Recognizer
+from mien.results.evidence import Query
 from mien.types import FloatArray, InputError
 
-#: About as many forward passes for each method that needs many: what 256 coalitions cost.
-BUDGET: Final[dict[str, dict[str, Any]]] = {
-    "shap": {"evaluations": 256}, "kernelshap": {"samples": 256}, "lime": {"samples": 256},
-    "rise": {"samples": 256},
-}  # fmt: skip
-#: Rows of the table beside the methods themselves: the paper's algorithm beside its repair.
-VARIANTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "dncshap, printed": ("dncshap", {"contexts": "printed"}),
-}
-
 
 @dataclass(frozen=True)
-class Entry:
-    """One row of the table: a method with its options."""
-
-    name: str
-    method: str
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over faces with its 95 % bootstrap interval."""
+class Estimate:
+    """A mean over faces with its 95 % bootstrap interval (seconds: median, least and most)."""
 
     value: float
     low: float
@@ -57,37 +40,12 @@ class Verdict:
     model: str
     faces: int
     seed: int
-    entries: tuple[Entry, ...]
-    table: dict[str, dict[str, Mean]]  # row -> measure -> mean over all faces
-    classes: dict[str, dict[str, dict[str, Mean]]]  # expression answered -> row -> measure
+    rows: dict[str, Query]
+    table: dict[str, dict[str, Estimate]]  # row -> measure -> mean over all faces
+    classes: dict[str, dict[str, dict[str, Estimate]]]  # expression answered -> row -> measure
     action_units: dict[str, dict[str, float]]  # row -> lift, its interval, p, faces
     expected: Expected
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-def entries_for(recognizer: Recognizer, methods: Sequence[str] | None = None) -> tuple[Entry, ...]:
-    """Rows of the table: the methods named, or all that the model supports, and variants.
-
-    A name may carry options, as in ``dncshap:levels=4,contexts=owen``. Raises UnknownNameError
-    and InputError for names and options that do not exist.
-    """
-    if methods is None:
-        names = [*supported(recognizer.model), *VARIANTS]
-        # what stands for an attribution method here needs to be about the answer
-        methods = [name for name in names if name != "activations"]
-    found = []
-    for text in methods:
-        if text in VARIANTS:
-            method, options = VARIANTS[text]
-        else:
-            method, given = read_method(text)
-            options = {**BUDGET.get(method, {}), **given}
-        check_supported(method, recognizer.model)
-        found.append(Entry(text, method, checked_options(method, dict(options))))
-    if len({entry.name for entry in found}) < len(found):
-        raise InputError(f"expected each method once, got {', '.join(methods)}")
-    by_name = {entry.name: entry for entry in found}
-    return tuple(by_name[name] for name in in_order(by_name))
 
 
 def judge(
@@ -107,7 +65,8 @@ def judge(
     faces
         Of :func:`mien.judging.sampling.sample_faces`.
     methods
-        Rows of the table, as :func:`entries_for` takes them; all that work where None.
+        Rows of the table, as :func:`mien.judging.rows.rows_for` takes them; all that work where
+        None.
     expected
         Regions in which each expression should show; the table of action units where None.
     shaken
@@ -120,55 +79,55 @@ def judge(
     """
     if not faces:
         raise InputError("expected at least one face to judge on, got none")
-    rows = entries_for(recognizer, methods)
+    rows = rows_for(recognizer.model, methods)
     expected = expected_regions() if expected is None else expected
     _warm(recognizer, faces[0], rows)
-    numbers: dict[str, list[Numbers]] = {row.name: [] for row in rows}
+    numbers: dict[str, list[Numbers]] = {row: [] for row in rows}
     shaken_faces = _spread(len(faces), shaken)
     for i, face in enumerate(faces):
-        place = bench(recognizer.model, face, seed + i)
-        exact = place.explain("regions", {})
-        results = {row.name: place.explain(row.method, dict(row.options)) for row in rows}
-        shap = next((results[row.name] for row in rows if row.method == "shap"), None)
         # a shuffle of its own for each face: one shuffled network may well prefer the mouth
-        untaught = randomised(recognizer.model, seed + i) if i in shaken_faces else None
-        for row in rows:
-            numbers[row.name].append(
-                measured(
-                    place,
-                    results[row.name],
-                    row.options,
-                    exact=exact,
-                    shap=shap,
-                    expected=expected,
-                    randomised=untaught,
-                )
-            )
+        other = randomised(recognizer.model, seed + i) if i in shaken_faces else None
+        place = bench(recognizer.model, face, seed + i)
+        for row, found in _face(place, rows, expected, other).items():
+            numbers[row].append(found)
         on_face(i + 1, len(faces))
     answers = [str(face.prediction.dominant_emotion) for face in faces]
+    right = [a == face.truth for a, face in zip(answers, faces, strict=True)]
     return Verdict(
         model=recognizer.model.identity,
         faces=len(faces),
         seed=seed,
-        entries=rows,
-        table={name: means(found, seed) for name, found in numbers.items()},
+        rows=rows,
+        table={row: means(found, seed) for row, found in numbers.items()},
         classes={
             label: {
-                name: means([n for n, a in zip(found, answers, strict=True) if a == label], seed)
-                for name, found in numbers.items()
+                row: means([n for n, a in zip(found, answers, strict=True) if a == label], seed)
+                for row, found in numbers.items()
             }
             for label in recognizer.labels
             if label in answers
         },
         action_units={
-            name: _action_units(found, answers, expected, seed) for name, found in numbers.items()
+            row: _action_units(found, answers, expected, seed) for row, found in numbers.items()
         },
         expected=dict(expected),
-        facts={
-            "right": float(np.mean([a == f.truth for a, f in zip(answers, faces, strict=True)])),
-            "shaken": len(shaken_faces),
-        },
+        facts={"right": float(np.mean(right)), "shaken": len(shaken_faces)},
     )
+
+
+def _face(
+    place: Bench, rows: Mapping[str, Query], expected: Expected, other: BaseModel | None
+) -> dict[str, Numbers]:
+    """All numbers of every row on one face; ``other`` is the network with its weights shuffled."""
+    exact = place.explain(Query())
+    results = {row: place.explain(query) for row, query in rows.items()}
+    shap = next((results[row] for row, query in rows.items() if query.method == "shap"), None)
+    return {
+        row: measured(
+            place, results[row], query, exact=exact, shap=shap, expected=expected, randomised=other
+        )
+        for row, query in rows.items()
+    }
 
 
 def _spread(count: int, wanted: int) -> set[int]:
@@ -176,23 +135,14 @@ def _spread(count: int, wanted: int) -> set[int]:
     return set(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist())
 
 
-def _warm(recognizer: Recognizer, face: Sampled, rows: Sequence[Entry]) -> None:
+def _warm(recognizer: Recognizer, face: Sampled, rows: Mapping[str, Query]) -> None:
     """Run each method once, so that loading a library is not measured."""
-    crop = face.crop
-    for row in rows:
-        explain_crop(
-            recognizer.model,
-            crop.pixels,
-            crop.image,
-            face.prediction,
-            crop.landmarks,
-            method=row.method,
-            options=dict(row.options),
-        )
+    for query in rows.values():
+        explain(recognizer.model, face.crop, face.prediction, query)
 
 
-def means(found: Sequence[Numbers], seed: int) -> dict[str, Mean]:
-    """Mean of each measure over the faces that have it; the median for seconds."""
+def means(found: Sequence[Numbers], seed: int) -> dict[str, Estimate]:
+    """Estimate of each measure over the faces that have it; the median for seconds."""
     if not found:
         return {}
     table = {}
@@ -206,7 +156,7 @@ def means(found: Sequence[Numbers], seed: int) -> dict[str, Mean]:
             if name == "seconds"
             else bootstrap_interval(values, draws=500, seed=seed)
         )
-        table[name] = Mean(centre, low, high, len(values))
+        table[name] = Estimate(centre, low, high, len(values))
     return table
 
 
@@ -228,7 +178,7 @@ def _action_units(
 def to_dict(verdict: Verdict) -> dict[str, Any]:
     """JSON-ready record of a verdict."""
 
-    def plain(table: Mapping[str, Mapping[str, Mean]]) -> dict[str, Any]:
+    def plain(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
         return {
             row: {
                 name: {
@@ -247,7 +197,7 @@ def to_dict(verdict: Verdict) -> dict[str, Any]:
         "faces": verdict.faces,
         "seed": verdict.seed,
         "facts": dict(verdict.facts),
-        "methods": {e.name: {"method": e.method, **e.options} for e in verdict.entries},
+        "methods": recorded(verdict.rows),
         "all": plain(verdict.table),
         "per expression": {label: plain(table) for label, table in verdict.classes.items()},
         "action units": verdict.action_units,

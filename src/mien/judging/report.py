@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping
 from html import escape
@@ -11,10 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
-from mien.files import whole_file
-from mien.judging.judge import Mean, Verdict, to_dict
+from mien.files import write_whole
+from mien.judging.judge import Estimate, Verdict, to_dict
 from mien.results import draw
 from mien.types import ImageArray
 
@@ -68,21 +65,14 @@ MEANING: Final[dict[str, str]] = {
 
 def write(verdict: Verdict, folder: Path) -> list[Path]:
     """Write ``judge.json``, ``.md``, ``.html`` and ``.png`` into a folder that exists."""
-    picture = figure(verdict)
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
-    texts = {
+    picture = draw.png(figure(verdict))
+    contents: dict[str, str | bytes] = {
         "judge.json": json.dumps(to_dict(verdict), indent=1) + "\n",
         "judge.md": markdown(verdict),
-        "judge.html": html(verdict, buffer.getvalue()),
+        "judge.html": html(verdict, picture),
+        "judge.png": picture,
     }
-    written = [folder / name for name in (*texts, "judge.png")]
-    for name, text in texts.items():
-        with whole_file(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
-    with whole_file(folder / "judge.png") as part:
-        part.write_bytes(buffer.getvalue())
-    return written
+    return [write_whole(folder / name, content) for name, content in contents.items()]
 
 
 def columns(verdict: Verdict) -> dict[str, tuple[str, str]]:
@@ -91,10 +81,10 @@ def columns(verdict: Verdict) -> dict[str, tuple[str, str]]:
     return {title: column for title, column in MAIN.items() if column[0] in measured}
 
 
-def cell(mean: Mean | None, form: str, *, interval: bool = False) -> str:
+def cell(mean: Estimate | None, form: str, *, interval: bool = False) -> str:
     """A number of the table, "-" where it was not measured.
 
-    >>> cell(Mean(0.5, 0.4, 0.6, 9), ".2f", interval=True)
+    >>> cell(Estimate(0.5, 0.4, 0.6, 9), ".2f", interval=True)
     '0.50 (0.40 to 0.60)'
     """
     if mean is None:
@@ -103,7 +93,7 @@ def cell(mean: Mean | None, form: str, *, interval: bool = False) -> str:
     return f"{text} ({mean.low:{form}} to {mean.high:{form}})" if interval else text
 
 
-def rows(verdict: Verdict, table: Mapping[str, Mapping[str, Mean]]) -> list[list[str]]:
+def rows(verdict: Verdict, table: Mapping[str, Mapping[str, Estimate]]) -> list[list[str]]:
     """Cells of the main table: a heading, then a row per method."""
     shown = columns(verdict)
     body = [
@@ -172,7 +162,7 @@ def _sections(verdict: Verdict) -> list[tuple[str, str, list[list[str]]]]:
 
 def headline(verdict: Verdict) -> str:
     """One sentence: on what, and which methods lead where."""
-    count = len(verdict.entries)
+    count = len(verdict.rows)
     text = f"{count} method{'s' if count > 1 else ''} on {verdict.faces} faces"
     if count == 1:
         return text + "."
@@ -239,8 +229,7 @@ td:first-child,th:first-child{text-align:left}tr:first-child th{color:#707680}
 def html(verdict: Verdict, picture: bytes) -> str:
     """The report as one self-contained page."""
     parts = [f"<h1>Which explanation to trust</h1><p>{escape(headline(verdict))}</p>"]
-    address = base64.b64encode(picture).decode()
-    parts += [f'<p><img alt="{escape(headline(verdict))}" src="data:image/png;base64,{address}">']
+    parts += [f'<p><img alt="{escape(headline(verdict))}" src="{draw.data_url(picture)}">']
     right = verdict.facts.get("right", 0)
     parts += [
         f"<p>Model: {escape(verdict.model)}. It answers {right:.0%} of these faces rightly; "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
@@ -25,6 +27,27 @@ LOOK: Colour = (0, 158, 115)  # bluish green of the same palette: neither for no
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own scalable font in one size, in pixels."""
     return ImageFont.load_default(size)
+
+
+def png(picture: ImageArray) -> bytes:
+    """A picture ``[H, W, 3] uint8`` as a PNG file.
+
+    >>> png(np.zeros((2, 2, 3), np.uint8))[1:4]
+    b'PNG'
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def data_url(picture: ImageArray | bytes) -> str:
+    """A picture, or the PNG file that it is, as an address that holds it, for HTML.
+
+    >>> data_url(b"")
+    'data:image/png;base64,'
+    """
+    content = picture if isinstance(picture, bytes) else png(picture)
+    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def overlay(

@@ -2,111 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from mien.files import check_writable, whole_file
-from mien.results.mosaic import Maps
-from mien.results.predictions import Results
+from mien.files import check_writable, write_whole
+from mien.results.attribution import Attribution
+from mien.results.draw import data_url, png
+from mien.results.evidence import Evidence, Query
+from mien.results.predictions import Results, read_prediction
 from mien.results.sheets import sheets
 from mien.results.words import describe, paragraph
-from mien.types import FloatArray, ImageArray, InputError, IntArray, Prediction
+from mien.types import FloatArray, ImageArray, InputError, Prediction
+from mien.vision.regions import REGIONS, region_labels
+
+SIDE = 192  # pixels of the crop that a loaded explanation is drawn on where it has no face
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """Why one face got (or did not get) one answer, in signed logits.
+class Explanation(Attribution):
+    """Why one face got (or did not get) one answer, in signed logits; numbers, words, picture.
 
-    The parts in ``regions`` (for region methods) and the pixels of ``values`` are shares of
-    ``value - base``: what the model says of the crop, less what it says of the baseline.
+    Its fields and numbers are those of :class:`mien.results.attribution.Attribution`.
     """
-
-    method: str
-    target: str
-    against: str | None
-    values: FloatArray = field(
-        repr=False
-    )  # [h, w], signed; each pixel holds its part of its player's value
-    regions: dict[str, float]  # summed over each facial region
-    areas: dict[str, float]  # share of the crop that each region covers, sums to 1
-    base: float | None  # the explained score on the baseline; None where there is no such
-    value: float  # the explained score on the crop
-    baseline: str
-    seed: int | None
-    players: int  # how many parts share value - base
-    evaluations: int  # forward passes, counted in images
-    seconds: float
-    model: str  # name and SHA-256 of the model file
-    versions: dict[str, str]
-    prediction: Prediction
-    crop: ImageArray = field(repr=False)  # [H, W, 3], what the model saw, larger for display
-    labels: IntArray = field(repr=False)  # [h, w], index into ``regions`` for each pixel
-    landmarks: FloatArray = field(repr=False)  # [24, 2] in pixels of the h x w grid
-    interactions: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
-    efficient: bool = True  # whether the method promises that its parts sum to value - base
-    options: dict[str, Any] = field(default_factory=dict)
-    what: str = "evidence"  # what the values are: evidence, attention, relevance or activation
-    unit: str = "logits"
-    signed: bool = True  # whether a value can speak against the target
-    about_target: bool = True  # False where every expression would get the same map
-    maps: Maps | None = field(default=None, repr=False)  # layers, heads or features, to look at
-
-    @property
-    def total(self) -> float:
-        """``value - base``, what the parts should add up to; ``value`` where there is no base."""
-        return self.value - (self.base or 0.0)
-
-    def check(self) -> float:
-        """Efficiency gap: ``|sum(values) - total|`` relative to ``max(|total|, 1)``.
-
-        Near 0 for every method that promises efficiency; methods that promise none
-        (``dncshap`` with the printed update, ``gradcam``) report what they miss.
-        """
-        return float(abs(np.sum(self.values, dtype=np.float64) - self.total)) / max(
-            abs(self.total), 1.0
-        )
-
-    @property
-    def background_share(self) -> float:
-        """Share of the absolute evidence that lies on the background, in 0..1."""
-        parts = {name: abs(value) for name, value in self.regions.items()}
-        return parts.get("background", 0.0) / max(sum(parts.values()), 1e-12)
-
-    @property
-    def warning(self) -> str | None:
-        """A sentence where the result must be read with care, else None.
-
-        Where the background carries clearly more than its share of the area (by a tenth, and more
-        than 5 %), and where the method's parts do not add up to a total that it has.
-        """
-        if not self.efficient and self.base is not None:
-            return f"the parts of this method do not add up to its total of {self.total:+.2g}"
-        if self.efficient and self.check() > 0.05:
-            return (
-                f"the parts miss their total of {self.total:+.2g} by {self.check():.0%}; "
-                "take more steps"
-            )
-        share, area = self.background_share, self.areas.get("background", 0.0)
-        if share <= max(1.1 * area, 0.05):
-            return None
-        # a map that is the same for every expression does not say what this answer rests on
-        advice = (
-            "do not read this answer as being about the face alone"
-            if self.about_target
-            else "the network looks beside the face, too"
-        )
-        return (
-            f"the background carries {share:.0%} of the {self.what} on {area:.0%} of the crop: "
-            f"{advice}"
-        )
 
     @property
     def sentence(self) -> str:
@@ -128,12 +50,14 @@ class Explanation:
             "unit": self.unit,
             "signed": self.signed,
             "about_target": self.about_target,
+            "regional": self.evidence.regional,
             "sentence": self.sentence,
             "paragraph": self.paragraph,
             "warning": self.warning,
+            "footnote": self.footnote,
             "regions": dict(self.regions),
             "areas": dict(self.areas),
-            "interactions": {a: dict(row) for a, row in self.interactions.items()},
+            "interactions": self.interactions,
             "base": self.base,
             "value": self.value,
             "total": None if self.base is None else self.total,
@@ -151,6 +75,42 @@ class Explanation:
             "values": np.asarray(self.values, dtype=float).round(6).tolist(),
         }
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], *, crop: ImageArray | None = None) -> Explanation:
+        """The explanation that a record tells of, with the numbers as they were rounded there.
+
+        A record holds no pixels of the face: without ``crop`` ``[H, W, 3] uint8`` the pictures
+        are drawn on grey; layers, heads and features behind the map are not kept. Raises
+        InputError for a record that lacks something.
+        """
+        try:
+            values = np.asarray(record["values"], dtype=np.float64)
+            landmarks = np.asarray(record["landmarks"], dtype=np.float64)
+            return cls(
+                query=Query(
+                    record["method"],
+                    record["target"],
+                    record["against"],
+                    record["baseline"],
+                    dict(record["options"]),
+                    record["seed"] or 0,
+                ),
+                evidence=_evidence(record, values),
+                about_target=bool(record["about_target"]),
+                footnote=str(record["footnote"]),
+                prediction=read_prediction(record["prediction"]),
+                crop=_grey() if crop is None else crop,
+                labels=region_labels(landmarks, len(values)),
+                landmarks=landmarks,
+                seconds=float(record["seconds"]),
+                model=str(record["model"]),
+                versions=dict(record["versions"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"expected the record of an explanation, got one that lacks or breaks {error}"
+            ) from error
+
     def picture(self) -> ImageArray:
         """The sheet that :meth:`save` writes: crop, overlay, region bars, probabilities."""
         return sheets((self,))
@@ -160,13 +120,34 @@ class Explanation:
         return Explanations((self,)).save(path)
 
     def _repr_html_(self) -> str:
-        return f'<img alt="{escape(self.sentence)}" src="{_data_url(self.picture())}">'
+        return f'<img alt="{escape(self.sentence)}" src="{data_url(self.picture())}">'
 
 
-def _data_url(picture: ImageArray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _evidence(record: Mapping[str, Any], values: FloatArray) -> Evidence:
+    pairs = record["interactions"]
+    matrix = [[float(pairs[a][b]) for b in REGIONS] for a in REGIONS] if pairs else None
+    return Evidence(
+        values=values,
+        base=record["base"],
+        value=float(record["value"]),
+        players=int(record["players"]),
+        evaluations=int(record["evaluations"]),
+        interactions=None if matrix is None else np.array(matrix),
+        efficient=record["efficiency_gap"] is not None,
+        baseline=str(record["baseline"]),
+        seed=record["seed"],
+        options=dict(record["options"]),
+        what=str(record["what"]),
+        unit=str(record["unit"]),
+        signed=bool(record["signed"]),
+        regional=bool(record["regional"]),
+    )
+
+
+def _grey() -> ImageArray:
+    """A crop that shows no face, with enough contrast not to pass for an even one."""
+    rows = np.linspace(200, 224, SIDE, dtype=np.uint8)
+    return np.repeat(np.repeat(rows[:, None], SIDE, axis=1)[:, :, None], 3, axis=2)
 
 
 @dataclass(frozen=True)
@@ -201,12 +182,28 @@ class Explanations(Results[Explanation]):
         path, record = Path(path), record_path(path)
         for place in (path, record):
             check_writable(place)
-        picture = self.picture()
-        with whole_file(path) as part:
-            Image.fromarray(picture).save(part, format="PNG")
-        with whole_file(record) as part:
-            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_whole(path, png(self.picture()))
+        write_whole(record, json.dumps(self.to_dict(), indent=1) + "\n")
         return path, record
+
+    @classmethod
+    def load(cls, path: str | Path, *, crops: Sequence[ImageArray] = ()) -> Explanations:
+        """The explanations of a ``.mien.json`` file that :meth:`save` wrote.
+
+        ``crops`` ``[H, W, 3] uint8``, one for each record, are drawn on; a record holds no pixels
+        of the face. Raises InputError for a file that holds no records.
+        """
+        path = Path(path)
+        try:
+            records = json.loads(path.read_text(encoding="utf-8"))
+            faces = list(crops) or [None] * len(records)
+            found = [
+                Explanation.from_dict(record, crop=crop)
+                for record, crop in zip(records, faces, strict=True)
+            ]
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: expected records of mien explain ({error})") from error
+        return cls(tuple(found))
 
     def _repr_html_(self) -> str:
         return "".join(row._repr_html_() for row in self.rows)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from mien import extras
 from mien.emotions import SEVEN
 from mien.files import whole_file
 from mien.registry import choose
-from mien.types import InputError, MissingExtraError, Prediction
+from mien.types import Face, InputError, Prediction
 
 T = TypeVar("T")
 
@@ -22,6 +23,14 @@ FORMATS = ("csv", "jsonl", "json", "parquet")
 
 SUFFIX_FORMAT = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
                  ".parquet": "parquet"}  # fmt: skip
+
+
+BOX: Final = ("box_x", "box_y", "box_w", "box_h")
+#: The columns of a table beside the box and the expressions.
+PLAIN: Final = (
+    "input", "frame", "timestamp", "face_id", "face_confidence", "dominant_emotion", "score",
+    "detector", "error",
+)  # fmt: skip
 
 
 def brief(p: float) -> str:
@@ -119,17 +128,93 @@ class Predictions(Results[Prediction]):
         kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
         with whole_file(path) as part:
             if kind == "parquet":
-                table = arrow_table(self)
-                import pyarrow.parquet as pq
-
-                pq.write_table(table, part)
+                require_parquet().write_table(arrow_table(self), part)
             else:
                 # names of files need not be UTF-8: they are written as they are
                 part.write_text(self.text(kind), encoding="utf-8", errors="surrogateescape")
         return path
 
+    @classmethod
+    def load(cls, path: str | Path, kind: str | None = None) -> Predictions:
+        """The rows of a file that :meth:`save` wrote; the format is ``kind``, else the suffix's.
+
+        Numbers are as they were written; landmarks are not kept. Raises InputError for a file
+        that holds no such rows, MissingExtraError for Parquet without pyarrow.
+        """
+        path = Path(path)
+        kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
+        try:
+            records = _records(path, kind)
+            rows = tuple(read_prediction(record) for record in records)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: expected rows of predictions ({error})") from error
+        labels = list(records[0]["emotions"]) if records and kind in ("csv", "parquet") else []
+        labels = labels or [n for row in rows for n in row.emotions]
+        return cls(rows, tuple(dict.fromkeys(labels)) or SEVEN)
+
     def _repr_html_(self) -> str:
         return _html_table(self.table())
+
+
+def read_prediction(record: Mapping[str, Any]) -> Prediction:
+    """The prediction that a record of :meth:`Prediction.to_dict` tells of.
+
+    Raises KeyError, TypeError or ValueError for a record that lacks or breaks a field.
+
+    >>> read_prediction(Prediction("a.jpg", error="not an image").to_dict()).error
+    'not an image'
+    """
+    box = record["box"]
+    x, y, width, height = (float(v) for v in box) if box else (0.0,) * 4
+    detector = record["detector"]
+    place = (x, y, width, height) if box else None
+    confidence = _number(record["face_confidence"])
+    return Prediction(
+        input=str(record["input"]),
+        face_id=_whole(record["face_id"]),
+        box=place,
+        face_confidence=confidence,
+        emotions={str(k): float(v) for k, v in record["emotions"].items() if v not in (None, "")},
+        dominant_emotion=record["dominant_emotion"] or None,
+        score=_number(record["score"]),
+        frame=_whole(record["frame"]),
+        timestamp=_number(record["timestamp"]),
+        error=record["error"] or None,
+        face=Face(place, confidence, str(detector)) if detector and place else None,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value in (None, "") else float(value)
+
+
+def _whole(value: Any) -> int | None:
+    return None if value in (None, "") else int(value)
+
+
+def _records(path: Path, kind: str) -> list[dict[str, Any]]:
+    """Records such as :meth:`Prediction.to_dict` gives, from any of the formats."""
+    if kind in ("json", "jsonl"):
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        lines = [line for line in text.splitlines() if line.strip()]
+        found = json.loads(text) if kind == "json" else [json.loads(line) for line in lines]
+        return list(found)
+    if kind == "parquet":
+        rows = require_parquet().read_table(path).to_pylist()
+    else:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.DictReader(file))
+    return [_nested(row) for row in rows]
+
+
+def _nested(row: dict[str, Any]) -> dict[str, Any]:
+    """A flat row of a table as a record: the box in one field, expressions in another."""
+    box = [row[name] for name in BOX]
+    return {
+        **{name: row[name] for name in PLAIN},
+        "box": None if box[0] in (None, "") else box,
+        "emotions": {k: v for k, v in row.items() if k not in PLAIN and k not in BOX},
+    }
 
 
 def file_format(path: Path) -> str:
@@ -148,7 +233,7 @@ def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
     emotions = flat.pop("emotions")
     at = list(flat).index("face_confidence")
     items = list(flat.items())
-    numbers = list(zip(("box_x", "box_y", "box_w", "box_h"), box, strict=True))
+    numbers = list(zip(BOX, box, strict=True))
     return dict(
         items[:at]
         + numbers
@@ -158,21 +243,14 @@ def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
     )
 
 
-def require_parquet() -> None:
-    """Raise MissingExtraError where pyarrow is not installed."""
-    try:
-        import pyarrow.parquet  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed; run: pip install 'mien[parquet]'"
-        ) from error
+def require_parquet() -> Any:
+    """The module pyarrow.parquet; MissingExtraError where pyarrow is not installed."""
+    return extras.need("pyarrow.parquet", "parquet", "Parquet")
 
 
 def arrow_table(predictions: Predictions) -> Any:
     """The rows as an Arrow table, with the same columns and kinds whatever the rows hold."""
-    require_parquet()
-    import pyarrow as pa
-
+    pa = extras.need("pyarrow", "parquet", "Parquet")
     texts, whole = {"input", "dominant_emotion", "detector", "error"}, {"frame", "face_id"}
     kinds = {
         n: pa.string() if n in texts else pa.int64() if n in whole else pa.float64()

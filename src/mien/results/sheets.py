@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.emotions import COLOURS
 from mien.results import draw
+from mien.results.attribution import Attribution
 from mien.results.mosaic import mosaic
 from mien.results.predictions import brief
-from mien.results.words import density, footnote
+from mien.results.words import density, describe, paragraph
 from mien.types import FloatArray, ImageArray
-
-if TYPE_CHECKING:
-    from mien.results.explanation import Explanation
 
 PANEL = 264  # pixels, the side of a panel of the sheet
 
 
-def painted(explanation: Explanation) -> tuple[FloatArray, float, str]:
+def painted(explanation: Attribution) -> tuple[FloatArray, float, str]:
     """What is laid over the crop ``[h, w]``, the value that has full colour, and the unit."""
     e = explanation
-    if e.method == "regions":
+    if e.evidence.regional:
         shown = np.array(list(e.regions.values()))[e.labels]
         unit = f"{e.unit} per region"
     else:
         shown = e.values * (e.values.size / e.players)
         unit = f"{e.unit} per {'pixel' if e.players == e.values.size else 'cell'}"
+    if e.empty:  # rounding must not be stretched to full colour
+        shown = np.zeros_like(shown)
     return shown, max(float(np.abs(shown).max()), 1e-9), unit
 
 
-def sheets(explanations: Sequence[Explanation]) -> ImageArray:
+def sheets(explanations: Sequence[Attribution]) -> ImageArray:
     """A sheet for each face, below one another: of its one method, or of all of them."""
-    faces: dict[tuple[str, int | None], list[Explanation]] = {}
+    faces: dict[tuple[str, int | None], list[Attribution]] = {}
     for e in explanations:
         faces.setdefault((e.prediction.input, e.prediction.face_id), []).append(e)
     return draw.stack([sheet(f[0]) if len(f) == 1 else comparison(f) for f in faces.values()])
 
 
-def sheet(explanation: Explanation) -> ImageArray:
+def sheet(explanation: Attribution) -> ImageArray:
     """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
     e = explanation
     p = e.prediction
@@ -65,11 +64,11 @@ def sheet(explanation: Explanation) -> ImageArray:
     ]
     row = _row(panels)
     width = row.shape[1]
-    notes = [_note(evidence, width), _note(footnote(e), width)]
-    parts = [draw.wrapped(e.sentence, width, 19), row]
+    notes = [_note(evidence, width), _note(e.footnote, width)]
+    parts = [draw.wrapped(describe(e), width, 19), row]
     if e.maps is not None:
         parts.append(mosaic(e.maps, e.crop, width))
-    parts += [draw.wrapped(e.paragraph, width, 13), draw.stack(notes, 4)]
+    parts += [draw.wrapped(paragraph(e), width, 13), draw.stack(notes, 4)]
     if e.warning:
         parts.insert(1, draw.wrapped(f"Warning: {e.warning}", width, 14, draw.FOR))
     return draw.frame(draw.stack(parts, 14), 24)
@@ -79,7 +78,7 @@ COLUMNS = 5  # maps in a row of a comparison
 TILE = 200  # pixels, the side of each
 
 
-def comparison(explanations: Sequence[Explanation]) -> ImageArray:
+def comparison(explanations: Sequence[Attribution]) -> ImageArray:
     """One face by several methods: their maps side by side, each at its own scale.
 
     Under each map stand the regions that it puts first. Two maps differ in colour because their
@@ -118,7 +117,7 @@ def _title(text: str) -> ImageArray:
     return draw.wrapped(text, TILE, 14)
 
 
-def _brief(e: Explanation) -> str:
+def _brief(e: Attribution) -> str:
     """The two regions that a map puts first, by weight or, unsigned, by density; and its cost."""
     if e.signed:
         parts = sorted(e.regions.items(), key=lambda item: -abs(item[1]))
@@ -130,24 +129,24 @@ def _brief(e: Explanation) -> str:
     return f"{text or 'nothing'}; {passes}, {e.seconds:.2f} s"
 
 
-def overlaid(e: Explanation, side: int) -> ImageArray:
+def overlaid(e: Attribution, side: int) -> ImageArray:
     """The map over the face, with the outlines of the regions."""
     shown, limit, _ = painted(e)
     picture = draw.overlay(draw.enlarge(e.crop, side), shown, limit, signed=e.signed)
     return draw.outlined(picture, e.labels)
 
 
-def _legend(e: Explanation) -> ImageArray:
+def _legend(e: Attribution) -> ImageArray:
     _, limit, unit = painted(e)
     return draw.legend(PANEL, limit, unit, signed=e.signed, ends=_ends(e))
 
 
-def _ends(e: Explanation) -> tuple[str, str]:
+def _ends(e: Attribution) -> tuple[str, str]:
     """What blue and vermilion stand for: two expressions, where one is set against another."""
     return ("against", "for") if e.against is None else (e.against, e.target)
 
 
-def _chances(e: Explanation, width: int) -> ImageArray:
+def _chances(e: Attribution, width: int) -> ImageArray:
     texts = {name: brief(v) for name, v in e.prediction.emotions.items()}
     return draw.bars(e.prediction.emotions, width, colours=COLOURS, texts=texts)
 
@@ -162,12 +161,12 @@ def _row(panels: Sequence[tuple[str, ImageArray]]) -> ImageArray:
     )
 
 
-def _options(e: Explanation) -> list[str]:
+def _options(e: Attribution) -> list[str]:
     """What the method was told or found, where it fits into a line."""
     return [f"{key} {value}" for key, value in e.options.items() if not isinstance(value, list)]
 
 
-def _subject(e: Explanation) -> str:
+def _subject(e: Attribution) -> str:
     return e.target if e.against is None else f"{e.target} against {e.against}"
 
 

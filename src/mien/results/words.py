@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
+from mien.results.attribution import Attribution
 from mien.results.predictions import brief
-
-if TYPE_CHECKING:
-    from mien.results.explanation import Explanation
 
 PLURAL = {"brows", "eyes", "cheeks"}
 
@@ -21,46 +19,18 @@ def chance(p: float) -> str:
     return brief(p).replace(">", "over ").replace("<", "under ")
 
 
-#: What the numbers are, for people who have not read the documentation.
-FOOTNOTE = (
+#: What the numbers of most methods are, for people who have not read the documentation.
+HIDING: Final = (
     "Evidence is in logits, the model's scores before they become probabilities: how much a part "
     "raises (+) or lowers (-) the score, compared with hiding it. It is what the model used, not "
     "a cause, and not what the person feels."
 )
 
 
-#: The same for methods whose values are not signed logits, by what their values are.
-FOOTNOTES = {
-    "attention": (
-        "Attention says where the network looked, not what it made of it: it is the same for every "
-        "expression, and has no parts that speak against."
-    ),
-    "relevance": (
-        "Relevance follows attention and its gradients to the answer. It has no unit and no parts "
-        "that speak against: compare places, not sizes."
-    ),
-    "activation": (
-        "Activation says where a layer answers strongly, whatever for: it is the same for every "
-        "expression."
-    ),
-}
-FOOTNOTE_GRADIENTS = (
-    "Evidence comes from gradients: what a small change at a place would do to the model's score, "
-    "times what is there; nothing is hidden. It is what the model used, not a cause, and not what "
-    "the person feels."
-)
-
-
-def footnote(explanation: Explanation) -> str:
-    """What the numbers of this method are, for people who have not read the documentation."""
-    known = FOOTNOTES.get(explanation.what)
-    return known or (FOOTNOTE if explanation.base is not None else FOOTNOTE_GRADIENTS)
-
-
 SMALL = 0.005  # of the crop: a region that is smaller says nothing by its density
 
 
-def density(explanation: Explanation) -> dict[str, float]:
+def density(explanation: Attribution) -> dict[str, float]:
     """Share of the values divided by share of the crop, for each region; 1 is neither way.
 
     Of absolute values; regions under half a percent of the crop are left out.
@@ -72,14 +42,14 @@ def density(explanation: Explanation) -> dict[str, float]:
     return {n: abs(v) / whole / e.areas[n] for n, v in e.regions.items() if e.areas[n] >= SMALL}
 
 
-def _looked(e: Explanation) -> str:
+def _shares_of_a_whole(e: Attribution) -> str:
     """The sentence for values that are shares of a whole, none of them negative."""
     p = e.prediction
     subject = f"{e.target}, {chance(p.emotions[e.target])}"
     if e.against is not None:
         subject = f"{e.target} rather than {e.against}"
     whole = sum(e.regions.values())
-    if whole <= 0:
+    if whole <= 0 or e.empty:
         return f"{subject}: no region carries {e.what}"
     dense = density(e)
     first, second, *_ = sorted(dense, key=lambda name: -dense[name])
@@ -93,11 +63,11 @@ def _looked(e: Explanation) -> str:
     return text + ("" if e.about_target else "; the same for any expression")
 
 
-def describe(explanation: Explanation) -> str:
+def describe(explanation: Attribution) -> str:
     """One sentence: the class, its probability, and the regions that made or unmade it."""
     e = explanation
     if not e.signed:
-        return _looked(e)
+        return _shares_of_a_whole(e)
     p = e.prediction
     subject = f"{e.target}, {chance(p.emotions[e.target])}"
     if e.against is not None:
@@ -111,7 +81,7 @@ def describe(explanation: Explanation) -> str:
     parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
     leading = [(n, v) for n, v in parts if v * whole > 0]
     opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
-    if not leading:
+    if not leading or e.empty:
         return f"{subject}: no region carries evidence; the crop is like one that is hidden"
     name, value = leading[0]
     of = ""
@@ -132,21 +102,24 @@ def describe(explanation: Explanation) -> str:
     return text
 
 
-def paragraph(explanation: Explanation) -> str:
+def paragraph(explanation: Attribution) -> str:
     """A few sentences for a reader who has not read the documentation, made from the numbers.
 
     What the model answers; what made the score so; which regions work together; where the
     evidence lies for its size; and how far to believe it.
     """
     e = explanation
-    told = [_answer(e)]
+    sentences = [_answer(e)]
+    if e.empty:
+        sentences.append(f"No region carries {e.what}: the crop shows nothing that changes it.")
+        return " ".join(sentences)
     if e.signed and e.base is not None:
-        told += [_shares(e), _together(e)]
-    told += [_densest(e), _belief(e)]
-    return " ".join(text for text in told if text)
+        sentences += [_shares(e), _together(e)]
+    sentences += [_densest(e), _belief(e)]
+    return " ".join(text for text in sentences if text)
 
 
-def _answer(e: Explanation) -> str:
+def _answer(e: Attribution) -> str:
     (first, p), (second, q), *_ = sorted(e.prediction.emotions.items(), key=lambda i: -i[1])
     text = f"The model reads {first} ({chance(p)}), next {second} ({chance(q)})."
     if e.against is not None:
@@ -156,7 +129,7 @@ def _answer(e: Explanation) -> str:
     return text
 
 
-def _shares(e: Explanation) -> str:
+def _shares(e: Attribution) -> str:
     """What shows the crop, against hiding it, does to the score; and the regions' parts in it."""
     score = f"the score of {e.target}" + (f" above {e.against}" if e.against else "")
     verb = "raises" if e.total >= 0 else "lowers"
@@ -168,13 +141,13 @@ def _shares(e: Explanation) -> str:
     if not e.efficient:  # its values are no shares of that
         least = max(0.1 * sum(abs(v) for v in e.regions.values()), 1e-9)
         large = [f"{name} {v:+.2g}" for name, v in parts if abs(v) >= least]
-        told = f" The largest values of this method: {', '.join(large[:4])}." if large else ""
-        return f"{text}.{told}"
+        values = f" The largest values of this method: {', '.join(large[:4])}." if large else ""
+        return f"{text}.{values}"
     large = [f"{name} {v:+.1f}" for name, v in parts if abs(v) >= 0.1 * max(abs(e.total), 0.5)]
     return f"{text}: {', '.join(large[:4])}." if large else f"{text}; no region does much."
 
 
-def _together(e: Explanation) -> str:
+def _together(e: Attribution) -> str:
     """The pair of regions that is worth most more, or less, together than apart."""
     pairs = [(v, a, b) for a, row in e.interactions.items() for b, v in row.items() if a < b]
     value, a, b = max(pairs, key=lambda pair: abs(pair[0]), default=(0.0, "", ""))
@@ -184,7 +157,7 @@ def _together(e: Explanation) -> str:
     return f"The {a} and the {b} interact most ({value:+.1f}): {how}."
 
 
-def _densest(e: Explanation) -> str:
+def _densest(e: Attribution) -> str:
     dense = {n: d for n, d in density(e).items() if n != "background"}
     if not dense or not e.signed:  # where values are not signed the sentence says it
         return ""
@@ -197,7 +170,7 @@ def _densest(e: Explanation) -> str:
     )
 
 
-def _belief(e: Explanation) -> str:
+def _belief(e: Attribution) -> str:
     """How far to believe it: what the method promises, and what lies beside the face."""
     if e.efficient and e.check() <= 0.05:
         text = "The parts add up to the score, so nothing is left out"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.explainers import explain
 from mien.registry import choose
 from mien.types import FloatArray, InputError, Prediction
 from mien.video.reader import Frame, prefetch, read_frames
@@ -164,11 +165,7 @@ class Follower:
         key = self._keys.get(row.face_id)
         old = key is None or row.timestamp - key[0] >= self.options.key_seconds
         if key is None or old or key[1] != row.dominant_emotion:
-            from mien.explainers import explain_crop
-
-            values = explain_crop(
-                self.recognizer.model, crop.pixels, crop.image, row, crop.landmarks
-            ).values
+            values = explain(self.recognizer.model, crop, row).values
             key = (row.timestamp, row.dominant_emotion, values)
             self._keys[row.face_id] = key
         return key[2]

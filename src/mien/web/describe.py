@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any
 
 from mien import __version__
 from mien.emotions import COLOURS
-from mien.explainers import BASELINES, supported
-from mien.explainers.method import METHODS
+from mien.explainers import BASELINES, METHODS, supported
 from mien.models.card import Card
 from mien.recognizer import Recognizer
 from mien.results.draw import AGAINST, FOR, LOOK
@@ -30,22 +28,18 @@ NOTICE = {
 
 def methods(recognizer: Recognizer) -> list[dict[str, Any]]:
     """The methods that can explain this model, with their options and defaults."""
-    found = []
-    for name in supported(recognizer.model):
-        method = METHODS.get(name)
-        parameters = inspect.signature(method, eval_str=True).parameters.values()
-        found.append(
-            {
-                "name": name,
-                "summary": (inspect.getdoc(method) or "").split("\n\n")[0].replace("\n", " "),
-                "options": [
-                    {"name": p.name, "type": p.annotation.__name__, "default": p.default}
-                    for p in parameters
-                    if p.kind is p.KEYWORD_ONLY
-                ],
-            }
-        )
-    return found
+    found = [METHODS.get(name) for name in supported(recognizer.model)]
+    return [
+        {
+            "name": method.name,
+            "summary": method.summary,
+            "options": [
+                {"name": option.name, "type": option.kind.__name__, "default": option.default}
+                for option in method.options.values()
+            ],
+        }
+        for method in found
+    ]
 
 
 def describe(recognizer: Recognizer, limits: Limits) -> dict[str, Any]:

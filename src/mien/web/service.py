@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mien.recognizer import Recognizer
+from mien.results import evidence
 from mien.web import schemas
 from mien.web.batching import Batcher
 from mien.web.describe import describe
@@ -192,9 +193,8 @@ async def explain(
     """Why a face was answered so: which parts of it speak for the target, and which against."""
     service = _service(request)
     async with service.photo(request) as photo:
-        question = Question(
-            photo, face, method, target, against, baseline, tuple(option), view, format == "png"
-        )
+        query = evidence.Query(method, target, against, baseline)
+        question = Question(photo, query, face, tuple(option), view, format == "png")
         began = time.perf_counter()
         work = asyncio.get_running_loop().run_in_executor(
             service.explainers, lambda: _explained(service, question)

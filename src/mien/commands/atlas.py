@@ -1,0 +1,53 @@
+"""``mien atlas``: explanations of many faces, averaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.commands.terminal import HeadName, Seed, progress, say
+
+
+def atlas(
+    model: Annotated[str, typer.Argument(help="A built-in name, an ONNX file or a run's folder.")],
+    data: Annotated[Path, typer.Argument(help="A Parquet file that mien data wrote.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the pictures and the numbers.")
+    ] = Path("atlas"),
+    n: Annotated[int, typer.Option("-n", help="Faces, as many of each expression.")] = 210,
+    split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="regions (the default), dncshap, cam, ...; or all."),
+    ] = None,
+    detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
+    head: HeadName = None,
+    seed: Seed = 0,
+) -> None:
+    """Show where a model looks for each expression: mean maps and contact sheets of a data set.
+
+    Each face is warped onto the mean face by its landmarks, and the maps of the faces that are
+    answered rightly are averaged. The pictures show faces of the data set.
+    """
+    from mien.files import check_folder
+    from mien.judging import atlas as work
+    from mien.judging.atlas_pictures import first, write
+    from mien.judging.sampling import sample_faces
+    from mien.recognizer import load
+
+    check_folder(output)
+    recognizer = load(model, detector=detector, head=head)
+    faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
+    output.mkdir(parents=True, exist_ok=True)
+    with progress(len(faces), "faces") as advance:
+        found = work.atlas(
+            recognizer, faces, methods=methods or ["regions"], seed=seed, on_face=advance
+        )
+    for name, (seen, right) in found.counts.items():
+        mean = next(iter(found.means.values())).get(name)
+        where = "" if mean is None else f"; {first(mean)}"
+        say(f"{name}: {right} of {seen} answered so{where}")
+    for path in write(found, output):
+        say(str(path))

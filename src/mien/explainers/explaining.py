@@ -1,0 +1,176 @@
+"""One face, one query, one explanation; and what is asked in words as queries."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from mien import __version__
+from mien.emotions import label
+from mien.explainers.masks import BASELINES
+from mien.explainers.method import METHODS, Case, go_on, names, read_query
+from mien.models.base import BaseModel
+from mien.registry import choose
+from mien.results.evidence import Query
+from mien.results.explanation import Explanation
+from mien.types import InputError, ModelError, Prediction
+from mien.vision.crops import Crop
+from mien.vision.regions import region_labels
+
+
+def explain(
+    model: BaseModel,
+    crop: Crop,
+    prediction: Prediction,
+    query: Query | None = None,
+    *,
+    stop: Callable[[], None] = go_on,
+) -> Explanation:
+    """Explain the answer for one crop, or the expression that the query names.
+
+    Parameters
+    ----------
+    crop
+        The face as the model sees it, with its landmarks.
+    prediction
+        The answer for this crop; its dominant expression is the target unless one is given.
+    query
+        What is asked; the Shapley values of the facial regions where None.
+    stop
+        Called before each forward pass; what it raises ends the work.
+
+    Raises UnknownNameError for a name that does not exist, InputError for a pair that cannot be
+    explained, ModelError for a result that is not finite.
+    """
+    asked = resolved(query or Query(), model, prediction)
+    method = METHODS.get(asked.method)
+    started = time.perf_counter()
+    size = crop.pixels.shape[1]
+    points = crop.landmarks * size - 0.5
+    labels = region_labels(points, size)
+    direction = np.zeros(len(model.labels))
+    direction[model.labels.index(str(asked.target))] = 1.0
+    if asked.against is not None:
+        direction[model.labels.index(asked.against)] = -1.0
+    case = Case(model, crop.pixels, labels, direction, str(asked.baseline), asked.seed, stop)
+    stop()
+    evidence = method.run(case, **method.checked(asked.options))
+    if not np.isfinite(evidence.values).all():
+        raise ModelError(
+            f"the method {method.name!r} gave values that are not finite for "
+            f"{model.card.name}; check its weights, or take another method"
+        )
+    return Explanation(
+        query=asked,
+        evidence=evidence,
+        about_target=method.about_target,
+        footnote=method.footnote,
+        prediction=prediction,
+        crop=crop.image,
+        labels=labels,
+        landmarks=points,
+        seconds=time.perf_counter() - started,
+        model=model.identity,
+        versions=_versions(model),
+    )
+
+
+def resolved(query: Query, model: BaseModel, prediction: Prediction) -> Query:
+    """The query with its target, its rival and its baseline filled in and checked.
+
+    Raises as :func:`explain`.
+    """
+    METHODS.get(query.method).check(model, query)
+    baseline = choose("baseline", query.baseline or "mean", BASELINES)
+    labels = tuple(prediction.emotions)
+    if "contempt" in (query.target, query.against) and "contempt" not in labels:
+        raise InputError(
+            "contempt is not among the answers; ask for it with contempt=True (--contempt)"
+        )
+    target = label(query.target or prediction.dominant_emotion or "", labels)
+    against = None if query.against is None else label(query.against, labels)
+    if against == target:
+        raise InputError(f"expected two different expressions, got {target!r} against itself")
+    return replace(query, target=target, against=against, baseline=baseline)
+
+
+def supported(model: BaseModel, against: str | None = None) -> list[str]:
+    """Names of the methods that can answer about a model, as tables list them.
+
+    Methods that give every expression the same map are left out of a question of one ``against``
+    another.
+
+    >>> from mien.models.onnx import Model
+    >>> from mien.models.weights import locate
+    >>> supported(Model(locate("mien")))[0]
+    'regions'
+    """
+    return [n for n in names(model) if against is None or METHODS.get(n).about_target]
+
+
+def queries(
+    model: BaseModel,
+    methods: str | Query | Sequence[str | Query],
+    *,
+    options: Mapping[str, Any] | None = None,
+    **question: Any,
+) -> tuple[Query, ...]:
+    """What is asked in words, as queries: one per method.
+
+    Parameters
+    ----------
+    methods
+        One method or several, which may carry options (``dncshap:levels=4,contexts=owen``); or
+        ``all`` that can answer for this model; or queries, which stay as they are.
+    options
+        Of the one method that is named, as values.
+    question
+        Fields of :class:`Query`: target, against, baseline, seed. A baseline goes to those of
+        several methods that take one.
+
+    Raises UnknownNameError for a method or option that does not exist, InputError for options of
+    several methods, a method named twice, or a baseline for a single method that takes none.
+
+    >>> from mien.models.onnx import Model
+    >>> from mien.models.weights import locate
+    >>> [q.method for q in queries(Model(locate("mien")), ["cam", "dncshap:levels=4"], seed=3)]
+    ['cam', 'dncshap']
+    """
+    like = Query(**question)
+    if isinstance(methods, Query):
+        return (methods,)
+    if isinstance(methods, str) and methods != "all":
+        found = read_query(methods, like)
+        return (
+            replace(found, baseline=like.baseline, options={**found.options, **(options or {})}),
+        )
+    if options:
+        raise InputError(
+            f"expected options for one method, got {', '.join(options)} for several; "
+            "write them behind a method, as in 'dncshap:levels=4'"
+        )
+    texts = supported(model, like.against) if methods == "all" else list(methods)
+    if not texts or len({str(text) for text in texts}) < len(texts):
+        raise InputError(f"expected one method or more, each once, got {texts}")
+    if len(texts) > 1 and "all" in texts:
+        raise InputError("expected 'all' alone, or methods by their names")
+    if texts == ["all"]:
+        texts = supported(model, like.against)
+    return tuple(t if isinstance(t, Query) else read_query(t, like) for t in texts)
+
+
+def _versions(model: BaseModel) -> dict[str, str]:
+    inside = {} if model.net is None else {"torch": version("torch")}
+    return inside | {
+        "mien": __version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
