@@ -11,7 +11,7 @@ import mien
 from mien import explainers
 from mien.explainers.designs import all_coalitions, dncshap_design
 from mien.explainers.masks import BASELINES, baseline_pixels, evaluate_coalitions, paint
-from mien.explainers.method import METHODS, Case
+from mien.explainers.method import METHODS, Case, method
 from mien.explainers.segments import segments
 from mien.explainers.surrogates import partition_values
 from mien.models.onnx import Model
@@ -23,10 +23,7 @@ from mien.vision.regions import REGIONS
 ALL = explainers.supported(Model(locate("mien")))
 
 #: Smaller work for methods that need hundreds of passes.
-LESS: dict[str, dict[str, Any]] = {
-    "lime": {"samples": 90, "parts": 4}, "kernelshap": {"samples": 90, "parts": 4},
-    "rise": {"samples": 800}, "shap": {"levels": 4, "evaluations": 172},
-}  # fmt: skip
+LESS: dict[str, dict[str, Any]] = {name: dict(METHODS.get(name).tiny) for name in ALL}
 NOT_LINEAR = {"shap"}  # opens the parts with the largest values first, so it depends on them
 
 
@@ -251,7 +248,7 @@ def test_wrong_questions_are_refused(crops_only: mien.Recognizer, face_crop: Ima
         ask(baseline="grey")
     with pytest.raises(InputError, match="against itself"):
         ask(target="happy", against="happiness")
-    with pytest.raises(InputError, match="expected int for the option 'levels'"):
+    with pytest.raises(InputError, match="expected a whole number for the option 'levels'"):
         ask(method="dncshap", options={"levels": "six"})
     with pytest.raises(InputError, match="10 samples or more, got 0"):
         ask(method="lime", options={"samples": 0})
@@ -264,7 +261,7 @@ def test_a_new_method_is_one_function(
 ) -> None:
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
 
-    @METHODS.register("nothing")
+    @method("nothing")
     def nothing(case: Case) -> explainers.Evidence:
         return explainers.Evidence(np.zeros(case.regions.shape), 0.0, 0.0, 1, 0)
 
@@ -321,7 +318,7 @@ def test_what_does_not_matter_gets_nothing(name: str) -> None:
         "lime": {"samples": 400},
         "kernelshap": {"samples": 400},
     }.get(name, {})
-    values = METHODS.get(name)(case, **options).values
+    values = METHODS.get(name).run(case, **options).values
     inside = np.zeros((48, 48), dtype=bool)
     inside[12:24, 24:36] = True
     assert values[inside].mean() > 6 * np.abs(values[~inside]).mean()

@@ -20,6 +20,7 @@ from mien.types import ImageArray, InputError, UnknownNameError
 from mien.vision import faces
 from mien.vision.landmarks import eye_distance
 from tests.conftest import PORTRAIT
+from tests.explaining import changed
 
 
 def test_the_portrait_is_happy_and_the_row_is_complete(recognizer: mien.Recognizer) -> None:
@@ -161,7 +162,7 @@ def test_the_sentence_names_the_class_its_score_and_the_main_regions(
 def test_a_background_that_carries_too_much_is_warned_of(recognizer: mien.Recognizer) -> None:
     e = recognizer.explain(PORTRAIT)[0]
     assert e.warning is None
-    loud = replace(e, regions={**e.regions, "background": 50.0})
+    loud = changed(e, {**e.regions, "background": 50.0}, value=e.value + 50.0)
     assert loud.warning is not None
     assert "background carries" in loud.warning
     assert "about the face alone" in loud.warning

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -15,10 +14,11 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.explainers import every_method, supported
+from mien.explainers import queries, supported
 from mien.results import draw
 from mien.types import ImageArray, InputError, UnknownNameError
 from tests.conftest import PORTRAIT
+from tests.explaining import changed
 from tests.test_cli import one_line
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -52,8 +52,8 @@ def test_their_picture_is_one_sheet_for_the_face(
 
 def test_all_is_every_method_that_can_answer_the_question(crops_only: mien.Recognizer) -> None:
     model = crops_only.model
-    assert every_method(model) == supported(model)
-    assert every_method(model, "sad") == supported(model)  # all of its methods have a target
+    assert [q.method for q in queries(model, "all")] == supported(model)
+    assert supported(model, "sad") == supported(model)  # all of its methods have a target
 
 
 def test_a_network_that_looks_the_same_for_all_is_left_out_of_a_contrast() -> None:
@@ -64,7 +64,7 @@ def test_a_network_that_looks_the_same_for_all_is_left_out_of_a_contrast() -> No
 
     net, spec = create("vit-small", classes=6, **TINY["vit-small"])
     model = TorchModel(net, spec, ("happy", "surprise", "sad", "angry", "disgust", "fear"))
-    left_out = set(every_method(model)) - set(every_method(model, "sad"))
+    left_out = set(supported(model)) - set(supported(model, "sad"))
     assert left_out == {"attention", "rollout", "activations"}
 
 
@@ -83,7 +83,7 @@ def test_a_baseline_goes_to_the_methods_that_take_one(
         ({"method": ["cam", "cam"]}, InputError, "each once"),
         ({"method": []}, InputError, "one method or more"),
         ({"method": ["cam", "dncshap:level=3"]}, UnknownNameError, "did you mean 'levels'"),
-        ({"method": ["cam", "dncshap:levels=x"]}, InputError, "expected int"),
+        ({"method": ["cam", "dncshap:levels=x"]}, InputError, "expected a whole number"),
         ({"method": SEVERAL, "options": {"levels": 3}}, InputError, "for one method"),
     ],
 )
@@ -135,21 +135,14 @@ def test_sentences_stay_true_where_little_is_left(
 ) -> None:
     e = crops_only.explain(face_crop)[0]
     few = {"eyes": 0.3, "mouth": -0.27, "nose": -0.01}
-    even = replace(
-        e,
-        regions=few,
-        areas={"eyes": 0.1, "mouth": 0.4, "nose": 0.5},
-        base=0.0,
-        value=0.02,
-        interactions={},
-    )
+    even = changed(e, few, base=0.0, value=0.02, interactions=None)
     assert "mostly the eyes (+0.3, all parts +0.02)" in even.sentence
     assert "this face hardly moves the score of happy: eyes +0.3, mouth -0.3." in even.paragraph
     assert "For their size the eyes weigh most" in even.paragraph
-    still = replace(even, regions={"eyes": 0.02, "mouth": 0.0, "nose": 0.0})
+    still = changed(even, {"eyes": 0.02})
     assert "mostly the eyes (+0.02 of +0.02)" in still.sentence
     assert "hardly moves the score of happy; no region does much." in still.paragraph
-    looked = replace(even, regions={"eyes": 0.5, "mouth": 0.3, "nose": 0.1}, signed=False)
+    looked = changed(even, {"eyes": 0.5, "mouth": 0.3, "nose": 0.1}, signed=False)
     assert "for their size the eyes have most evidence" in looked.sentence
 
 
@@ -187,7 +180,7 @@ def test_the_command_compares_methods(run: Run, tmp_path: Path) -> None:
         assert image.size[0] >= 1000
     for args, text in (
         (("-m", "all", "-m", "cam"), "'all' alone"),
-        (("-m", "regions", "-m", "cam", "--levels", "3"), "-m dncshap:levels=4"),
+        (("-m", "regions", "-m", "cam", "--option", "levels=3"), "-m dncshap:levels=4"),
         (("-m", "all", "--option", "levels=3"), "-m dncshap:levels=4"),
     ):
         failed = run("explain", str(photo), *args)

@@ -15,6 +15,7 @@ import mien
 from mien.judging import judge as j
 from mien.judging import report
 from mien.judging.randomised import randomised
+from mien.judging.rows import rows_for
 from mien.judging.sampling import Sampled, sample_faces
 from mien.models.onnx import Model
 from mien.models.weights import locate
@@ -136,25 +137,25 @@ def test_the_report_is_whole_and_says_what_its_columns_mean(
         assert title in report.MEANING
     page = (tmp_path / "judge.html").read_text(encoding="utf-8")
     assert "http" not in page.replace("http-equiv", "")  # nothing is asked of another host
-    assert all(e.name in page for e in verdict.entries)
+    assert all(row in page for row in verdict.rows)
     record = json.loads((tmp_path / "judge.json").read_text(encoding="utf-8"))
     assert record["faces"] == 3
-    assert set(record["all"]) == {e.name for e in verdict.entries}
+    assert set(record["all"]) == set(verdict.rows)
 
 
 def test_wrong_calls_are_refused(crops_only: mien.Recognizer) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'dncshap'"):
-        j.entries_for(crops_only, ["dncshp"])
+        rows_for(crops_only.model, ["dncshp"])
     with pytest.raises(InputError, match="gradcam"):
-        j.entries_for(crops_only, ["gradcam"])
+        rows_for(crops_only.model, ["gradcam"])
     with pytest.raises(InputError, match="each method once"):
-        j.entries_for(crops_only, ["cam", "cam"])
+        rows_for(crops_only.model, ["cam", "cam"])
     with pytest.raises(InputError, match="at least one face"):
         j.judge(crops_only, [])
 
 
 def test_all_methods_and_the_printed_variant_are_rows(crops_only: mien.Recognizer) -> None:
-    names = [e.name for e in j.entries_for(crops_only)]
+    names = list(rows_for(crops_only.model))
     assert "dncshap, printed" in names
     assert set(names) >= set(mien.explainers.supported(Model(locate("mien")))) - {"activations"}
 
@@ -171,18 +172,18 @@ def test_the_command_judges_and_refuses_in_one_line(
 
 
 def test_a_headline_names_no_leader_where_the_table_shows_none(verdict: j.Verdict) -> None:
-    def told(gap: float, infidelity: float, names: Sequence[str]) -> str:
+    def headline(gap: float, infidelity: float, names: Sequence[str]) -> str:
         table = {
             name: {
-                key: j.Mean(value * (1 + 1e-5 * i), 0, 1, 3)
+                key: j.Estimate(value * (1 + 1e-5 * i), 0, 1, 3)
                 for key, value in (("gap", gap), ("infidelity", infidelity))
             }
             for i, name in enumerate(names)
         }
-        entries = verdict.entries[: len(names)]
-        return report.headline(replace(verdict, table=table, entries=entries))
+        rows = dict(list(verdict.rows.items())[: len(names)])
+        return report.headline(replace(verdict, table=table, rows=rows))
 
-    alike = told(0.2, 0.3, ["regions", "cam"])
+    alike = headline(0.2, 0.3, ["regions", "cam"])
     assert "no method orders the pixels" in alike
     assert "none foretells better" in alike
-    assert told(0.2, 0.3, ["cam"]) == "1 method on 3 faces."
+    assert headline(0.2, 0.3, ["cam"]) == "1 method on 3 faces."

@@ -16,7 +16,8 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 pytest.importorskip("captum", reason="captum is not installed: make test does without it")
 
 import mien  # noqa: E402 - after the check for torch
-from mien.explainers import explain_crop, names, supported  # noqa: E402
+from mien.explainers import Query, explain, names, supported  # noqa: E402
+from mien.explainers import method as registering  # noqa: E402
 from mien.explainers.attention import (  # noqa: E402
     branches_of,
     readout,
@@ -30,7 +31,7 @@ from mien.explainers.gradient_cam import (  # noqa: E402
     layercam_map,
 )
 from mien.explainers.grids import cells, needs_torch, spread  # noqa: E402
-from mien.explainers.method import METHODS, Case, needs, read_options, why_not  # noqa: E402
+from mien.explainers.method import METHODS, Case, read_query  # noqa: E402
 from mien.models.onnx import Model  # noqa: E402
 from mien.models.torch import create, probe  # noqa: E402
 from mien.models.torch.model import TorchModel  # noqa: E402
@@ -45,11 +46,12 @@ from mien.types import (  # noqa: E402
     UnknownNameError,
 )
 from mien.vision.regions import REGIONS  # noqa: E402
+from tests.explaining import changed, crop_of  # noqa: E402
 from tests.models.runs import tiny_model  # noqa: E402
 
 NETS = ("gimefive-15", "resnet18", "vit-b16", "convit-b", "crossvit-b")
 #: Methods that look inside; those that only ask for answers are tested on the built-in file.
-INSIDE = [name for name in names() if why_not(name, Model(locate("mien")))]
+INSIDE = [name for name in names() if METHODS.get(name).needs(Model(locate("mien")))]
 CURVED = {"gradcam++", "layercam", "gradrollout"}  # a difference of two targets is another map
 MODELS = {name: tiny_model(name) for name in NETS}
 WHERE = {
@@ -162,7 +164,7 @@ def test_the_picture_and_the_sentence_say_what_the_values_are(
     assert e.about_target or "the same for any expression" in e.sentence
     assert e.signed or e.what in e.sentence
     if e.maps is not None:
-        plain = replace(e, maps=None)
+        plain = changed(e, maps=None)
         assert picture.shape[0] > plain.picture().shape[0] + 40
 
 
@@ -219,7 +221,7 @@ def explain_inside(model: TorchModel, crop: ImageArray, method: str) -> None:
     """The method alone, without the pass that gives the answer."""
     pixels = model.pixels(crop)
     regions = np.zeros(pixels.shape[1:], dtype=int)
-    METHODS.get(method)(Case(model, pixels, regions, towards(0), "mean"))
+    METHODS.get(method).run(Case(model, pixels, regions, towards(0), "mean"))
 
 
 # Grad-CAM and its kin
@@ -591,14 +593,13 @@ def explain_checked(recognizer: mien.Recognizer, crop: ImageArray) -> None:
     happy = dict.fromkeys(recognizer.labels, 1 / 7)
     answer = Prediction("crop", 0, emotions=happy, dominant_emotion="happy", score=1 / 7)
     model = recognizer.model
-    explain_crop(model, model.pixels(crop), crop, answer, model.template, method="gradcam")
+    explain(model, crop_of(model, crop, model.template), answer, Query("gradcam"))
 
 
 def test_a_new_method_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
 
-    @METHODS.register("nothing")
-    @needs(needs_torch)
+    @registering("nothing", needs=needs_torch)
     def nothing(_: Any) -> Any:
         return None
 
@@ -607,16 +608,16 @@ def test_a_new_method_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_options_are_read_as_the_methods_types() -> None:
-    assert read_options("attention", ["layer=3", "head = -1"]) == {"layer": 3, "head": -1}
-    assert read_options("gradcam", ["layer=blocks.1"]) == {"layer": "blocks.1"}
+    assert read_query("attention:layer=3,head = -1").options == {"layer": 3, "head": -1}
+    assert read_query("gradcam:layer=blocks.1").options == {"layer": "blocks.1"}
     with pytest.raises(InputError, match="key=value"):
-        read_options("attention", ["layer"])
-    with pytest.raises(InputError, match="expected int for the option 'layer'"):
-        read_options("attention", ["layer=last"])
+        read_query("attention:layer")
+    with pytest.raises(InputError, match="expected a whole number for the option 'layer'"):
+        read_query("attention:layer=last")
     with pytest.raises(UnknownNameError, match="did you mean 'layer'"):
-        read_options("attention", ["layr=1"])
+        read_query("attention:layr=1")
     with pytest.raises(InputError, match="takes no options"):
-        read_options("cam", ["layer=1"])
+        read_query("cam:layer=1")
 
 
 def test_cells_keep_the_sum_where_they_do_not_divide_the_crop() -> None:

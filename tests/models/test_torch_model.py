@@ -20,8 +20,8 @@ import mien  # noqa: E402 - after the check for torch
 from mien.emotions import SEVEN  # noqa: E402
 from mien.models.torch.borrow import borrowed  # noqa: E402
 from mien.models.torch.model import TorchModel  # noqa: E402
-from mien.recognizer import open_model  # noqa: E402
 from mien.runs.model import load_run  # noqa: E402
+from mien.runs.open import open_model  # noqa: E402
 from mien.types import FloatArray, ImageArray, InputError  # noqa: E402
 from tests.conftest import PORTRAIT  # noqa: E402
 from tests.models.runs import tiny_model, write_run  # noqa: E402
