@@ -125,7 +125,7 @@ def test_threads_may_share_a_detector(name: str, portrait: ImageArray) -> None:
 
 
 def test_auto_takes_one_that_is_available_and_an_unknown_name_is_refused() -> None:
-    assert faces.create().name in faces.AUTO
+    assert faces.create().name in faces.ranked()
     with pytest.raises(UnknownNameError, match="did you mean 'haar'"):
         faces.create("har")
 

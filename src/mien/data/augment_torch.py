@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.data.augment import RADIUS, Draw
+from mien.data.augmentation import RADIUS, Draw
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mien.data.hashes import is_blank, normalised, perceptual_hash, thumbnail
-from mien.data.table import Source, image_bytes, image_path, pixel_hash
+from mien.data.table import ImageTable, image_bytes, image_path, pixel_hash
 from mien.types import InputError
 from mien.vision.read import read_image
 
@@ -36,13 +36,13 @@ def alike(
     advance: Callable[[int], object] | None = None,
 ) -> list[tuple[int, int]]:
     """Pairs of rows of near duplicates, smaller row first; of exact copies the first stands."""
-    with hashed(Source(Path(path)), True, correlation, advance) as base:
+    with hashed(ImageTable(Path(path)), True, correlation, advance) as base:
         return base.execute("SELECT a, b FROM pairs ORDER BY a, b").fetchall()
 
 
 @contextmanager
 def hashed(
-    source: Source, near: bool, correlation: float, advance: Callable[[int], object] | None
+    source: ImageTable, near: bool, correlation: float, advance: Callable[[int], object] | None
 ) -> Iterator[sqlite3.Connection]:
     """A temporary base with the hashes of all rows and, with ``near``, the verified pairs."""
     if not source.rows:
@@ -67,7 +67,10 @@ def hashed(
 
 
 def _hash_all(
-    base: sqlite3.Connection, source: Source, near: bool, advance: Callable[[int], object] | None
+    base: sqlite3.Connection,
+    source: ImageTable,
+    near: bool,
+    advance: Callable[[int], object] | None,
 ) -> None:
     side = "fold" if "fold" in source.names else "split"
     columns = [n for n in ("image", "label", side, "subject", "source") if n in source.names]
@@ -139,7 +142,7 @@ def _close(bucket: list[tuple[int, int, int, str]]) -> Iterator[tuple[int, int]]
             yield int(ids[i]), int(ids[j])
 
 
-def _verify(base: sqlite3.Connection, source: Source, correlation: float) -> None:
+def _verify(base: sqlite3.Connection, source: ImageTable, correlation: float) -> None:
     """Keep the pairs whose thumbnails correlate; only the images in pairs are decoded again."""
     base.execute("CREATE TABLE small (id INTEGER PRIMARY KEY, pixels BLOB)")
     wanted = base.cursor().execute("SELECT a FROM pairs UNION SELECT b FROM pairs ORDER BY 1")
