@@ -21,9 +21,12 @@ def blocks(language: str) -> list[str]:
 
 
 def test_python_runs() -> None:
-    assert len(blocks("python")) == 2
-    for block in blocks("python"):
-        exec(compile(block, "docs/data.md", "exec"), {})
+    assert len(blocks("python")) == 3
+    try:
+        for block in blocks("python"):
+            exec(compile(block, "docs/data.md", "exec", dont_inherit=True), {})
+    finally:
+        DATASETS.remove("dashes")
 
 
 def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mien.data.base import DATASETS
-from mien.data.conformance import CHECKS
+from mien.data.base import DATASETS, Reading
+from mien.data.conformance import CHECKS, example_is_read_whole
 from mien.data.example import noise, save_image, save_table
 from mien.data.prepare import differences, encode, prepare
 from mien.data.sets import fer2013
@@ -29,12 +33,73 @@ def column(path: Path, name: str) -> list[Any]:
     return values
 
 
+MODULE = """
+from pathlib import Path
+
+from mien.data.base import DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
+from mien.data.sources import images_below
+from mien.types import InputError
+
+def example(folder: Path) -> Example:
+    image = save_image(folder / "p1-joy.png")
+    save_image(folder / "p2-fear.png")
+    return Example(folder, {(None, "happy"): 1, (None, "fear"): 1}, frozenset({"p1", "p2"}),
+                   image=image)
+
+CARD = DataCard("dashes", "Dashes", "A test.", "2 images", ("happy", "fear"), "MIT", "nowhere",
+                "PERSON-EXPRESSION.png", "-")
+
+@dataset(CARD, example)
+def read(source: Path, *, joy: str = "happy") -> Reading:
+    files = images_below(source)
+    if not files:
+        raise InputError(f"{source}: expected files such as p1-joy.png, found none")
+    rows = []
+    for file in files:
+        person, expression = file.stem.split("-")
+        rows.append(Row(file.name, file, {"joy": joy}.get(expression, expression), subject=person))
+    return Reading(iter(rows), len(rows))
+"""
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", DATASETS.names())
 def test_every_data_set_passes(
     name: str, check: Callable[[str, Path], None], tmp_path: Path
 ) -> None:
     check(name, tmp_path)
+
+
+@pytest.fixture
+def dashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A data set of another distribution: one module, and nothing else."""
+    (tmp_path / "dashes_set.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    DATASETS.names()
+    importlib.import_module("dashes_set")
+    yield "dashes"
+    DATASETS.remove("dashes")
+    del sys.modules["dashes_set"]
+
+
+def test_a_data_set_is_added_by_one_module(dashes: str, tmp_path: Path) -> None:
+    for check in CHECKS:
+        folder = tmp_path / check.__name__
+        folder.mkdir()
+        check(dashes, folder)
+    source = example(dashes, tmp_path / "s").source
+    done = prepare(dashes, source, tmp_path / "o.parquet", options={"joy": "surprise"})
+    assert dict(done.counts) == {(None, "surprise"): 1, (None, "fear"): 1}
+
+
+def test_the_checks_see_an_example_that_is_not_read_as_stated(dashes: str, tmp_path: Path) -> None:
+    entry = DATASETS.get(dashes)
+    DATASETS.remove(dashes)
+    wrong = replace(entry, read=lambda source: Reading(islice(entry.read(source).rows, 1)))
+    DATASETS.add(dashes, wrong)
+    with pytest.raises(AssertionError, match="expected counts"):
+        example_is_read_whole(dashes, tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +135,7 @@ def test_fer2013_folders_keep_public_and_private_apart(tmp_path: Path) -> None:
 
 def test_fer2013_folders_without_usage_are_refused(tmp_path: Path) -> None:
     save_image(tmp_path / "set" / "test" / "happy" / "im1.png")
-    with pytest.raises(InputError, match="cannot be told apart"):
+    with pytest.raises(InputError, match="cannot be distinguished"):
         prepare("fer2013", tmp_path / "set", tmp_path / "out.parquet")
 
 

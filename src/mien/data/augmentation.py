@@ -60,7 +60,7 @@ class Augmentation:
             )
 
 
-#: The papers' augmentations, as far as they tell, and two of our own.
+#: The papers' augmentations, as far as they state them, and two of our own.
 PRESETS: Final[Mapping[str, Augmentation]] = {
     "none": Augmentation(),
     "flip": Augmentation(flip=0.5),

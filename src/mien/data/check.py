@@ -231,8 +231,8 @@ def _across(base: sqlite3.Connection, near: bool) -> int:
 
 def _group(rows: list[tuple[int, str, str | None, str]], correlation: float) -> Group:
     ids, paths, labels, splits = zip(*rows, strict=True)
-    told = tuple(None if split == "none" else split for split in splits)
-    return Group(ids, paths, labels, told, correlation)
+    sides = tuple(None if split == "none" else split for split in splits)
+    return Group(ids, paths, labels, sides, correlation)
 
 
 def _examples(base: sqlite3.Connection) -> Iterator[Group]:

@@ -15,7 +15,7 @@ SIDE = 48  # pixels
 
 
 def noise(seed: int, side: int = SIDE) -> ImageArray:
-    """Smooth noise ``[side, side]``, so that JPEG and thumbnails keep what tells images apart."""
+    """Smooth noise ``[side, side]``, which survives JPEG and thumbnails."""
     import cv2
 
     small = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)

@@ -251,7 +251,7 @@ def _folded(columns: Columns, tool: Any, groups: IntArray | None) -> Values:
     values: list[int | None] = [None] * len(labels)
     try:
         with warnings.catch_warnings():
-            # a class with fewer images than folds: the card tells, and nothing can be done
+            # a class with fewer images than folds: nothing can be done, and the counts show it
             warnings.simplefilter("ignore", UserWarning)
             for number, (_, rows) in enumerate(tool.split(labels, labels, groups)):
                 for row in rows:

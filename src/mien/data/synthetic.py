@@ -52,7 +52,7 @@ def face(
 ) -> SyntheticFace:
     """One face; the same for the same arguments.
 
-    ``number`` tells pictures of one person apart. Raises UnknownNameError for a label that is
+    ``number`` distinguishes pictures of one person. Raises UnknownNameError for a label that is
     not drawn, InputError for a size outside 24..512.
 
     >>> smile = face("happy", size=48)
@@ -68,7 +68,7 @@ def face(
     covered = rng.random() < 0.25
     view = scene(rng, covered)
     moved = {name: MUSCLES[name].scaled(strength) for name in SIX}
-    # asked of every expression, so that a scene does not depend on the one that is drawn
+    # checked for every expression, so that a scene does not depend on the one that is drawn
     if covered and _hidden(who, moved, view, size):
         view = replace(view, cover=None)
     if label != "neutral":

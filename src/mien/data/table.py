@@ -187,7 +187,7 @@ class ImageTable:
 
     @cached_property
     def classes(self) -> list[str] | None:
-        """Names of whole-number labels where the file tells them."""
+        """Names of whole-number labels where the file names them."""
         features = self._metadata("huggingface").get("info", {}).get("features", {})
         names = features.get("label", {}).get("names")
         return list(names) if names else None

@@ -124,7 +124,7 @@ def _folder_rows(source: Path, files: list[Path]) -> Iterator[Row]:
         name = path.relative_to(source).as_posix()
         found = _NAME.match(path.stem)
         if found is None:
-            yield Row(name, error="expected a name such as PublicTest_123.jpg, which tells Usage")
+            yield Row(name, error="expected a name such as PublicTest_123.jpg, which states Usage")
             continue
         usage = usages[found[1].lower()]
         try:
@@ -176,7 +176,7 @@ def read(source: Path) -> Reading:
     """FER2013 from ``fer2013.csv``, ``icml_face_data.csv`` or the folders of images.
 
     PublicTest becomes val and PrivateTest test. In the folder form, Usage comes from the file
-    name; where names do not tell it, InputError, since val and test would be merged.
+    name; where names do not state it, InputError, since val and test would be merged.
     """
     if source.is_file() or any(p.name.lower() in FILES for p in source.rglob("*.csv")):
         path = find_file(source, FILES, "the table of FER2013")
@@ -187,7 +187,7 @@ def read(source: Path) -> Reading:
     if not any(_NAME.match(path.stem) for path in files):
         raise InputError(
             f"{source}: expected names such as PublicTest_123.jpg, got {files[0].name!r}: without "
-            "them PublicTest and PrivateTest cannot be told apart; to read them merged: "
+            "them PublicTest and PrivateTest cannot be distinguished; to read them merged: "
             "mien data prepare folder"
         )
     return Reading(_folder_rows(source, files), len(files), COUNTS, "folders")

@@ -74,7 +74,7 @@ def _example(folder: Path) -> Example:
 
 @dataset(CARD, _example)
 def read(source: Path) -> Reading:
-    """TFEID from folders of expressions; folder and file name must agree where both tell."""
+    """TFEID from folders of expressions; folder and file name must agree where both state one."""
     files = images_below(needs_folder(source, "TFEID"))
     if not files:
         raise InputError(f"{source}: expected folders of expressions with images, got none")
