@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.data import synthetic
+from mien.data import scene, synthetic
 from mien.data.strokes import picture
 from mien.emotions import SEVEN
 from mien.types import ImageArray
@@ -60,9 +60,9 @@ def clip(path: Path, seconds: int, rate: int = 25, size: tuple[int, int] = (640,
     people = []
     for number in (3, 8):
         rng = np.random.default_rng(number)
-        view = replace(synthetic.scene(rng, False), clutter=0, noise=2)
-        who = synthetic.person(number)
-        people.append([picture(who, synthetic.MUSCLES[n], view, side)[0] for n in SEVEN])
+        view = replace(scene.scene(rng, False), clutter=0, noise=2)
+        who = scene.person(number)
+        people.append([picture(who, scene.MUSCLES[n], view, side)[0] for n in SEVEN])
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=rate)
         stream.width, stream.height = size

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.data.ferplus import majority
+from mien.data.votes import majority
 from mien.models.onnx import Model
 from mien.models.weights import BUILT_IN, locate
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mien.data import readers
-from mien.data.augment import preset
+from mien.data.augmentation import preset
+from mien.data.base import DATASETS
 from mien.runs.recipe import About, Data, Network, Recipe, Training, read_recipe
 from mien.types import InputError, UnknownNameError
 from tests.conftest import ROOT
@@ -200,13 +200,13 @@ def test_no_two_recipes_are_the_same_experiment() -> None:
 
 
 def test_its_names_exist(recipe: Recipe) -> None:
-    assert set(recipe.data.sets) <= set(readers.names())
+    assert set(recipe.data.sets) <= set(DATASETS.names())
     preset(recipe.data.augmentation)
 
 
 def test_its_classes_are_in_its_data(recipe: Recipe) -> None:
     for name in recipe.data.sets:
-        assert set(recipe.data.labels) <= set(readers.DATASETS.get(name).card.labels)
+        assert set(recipe.data.labels) <= set(DATASETS.get(name).card.labels)
 
 
 def test_the_models_of_all_recipes_exist() -> None:

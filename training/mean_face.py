@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mien.data.synthetic import face, person
+from mien.data.scene import person
+from mien.data.synthetic import face
 from mien.models.onnx import Model
 from mien.models.weights import locate
 from mien.vision.geometry import align, cut

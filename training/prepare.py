@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mien.data.ferplus import COLUMNS
+from mien.data.votes import COLUMNS
 from mien.emotions import SEVEN
 from mien.vision.faces.mesh import FaceMesh
 from mien.vision.landmarks import eye_distance, mirror

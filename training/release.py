@@ -21,7 +21,7 @@ import onnxruntime
 import torch
 
 from mien import __version__
-from mien.data.ferplus import majority, plurality, soft_targets
+from mien.data.votes import majority, plurality, soft_targets
 from mien.emotions import EIGHT, SEVEN
 from mien.metrics import (
     bootstrap_interval,

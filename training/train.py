@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.data.ferplus import majority, soft_targets
+from mien.data.votes import majority, soft_targets
 from mien.models.torch.networks.compact import CompactNet, CompactOutput
 from training.augment import augment
 from training.recipe import Recipe, Training, read_recipe
@@ -34,7 +34,7 @@ class Examples:
 
     images: Tensor  # [N, 1, 48, 48] uint8
     labels: Tensor  # [N] int64, order of SEVEN
-    votes: Tensor  # [N, 10] float32, order of mien.data.ferplus.VOTES
+    votes: Tensor  # [N, 10] float32, order of mien.data.votes.VOTES
     ferplus: Tensor  # [N, 8] float32, soft targets
     weight: Tensor  # [N] float32, share of raters who saw one of the eight
     landmarks: Tensor  # [N, 24, 2] float32 in -1..1

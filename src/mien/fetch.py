@@ -9,9 +9,8 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from mien.registry import choose
+from mien.files import write_whole
 from mien.types import ModelError
 
 
@@ -19,22 +18,17 @@ from mien.types import ModelError
 class Remote:
     """A file that Mien may fetch when the user asks for it, and only then."""
 
+    name: str  # as in ``mien models fetch NAME``
     url: str
     sha256: str
     bytes: int
     licence: str
     purpose: str
 
-
-FETCHABLE: Final = {
-    "yunet": Remote(
-        url="https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx",
-        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-        bytes=232_589,
-        licence="MIT",
-        purpose="face detector (Wu et al. 2023, doi:10.1007/s11633-023-1423-y)",
-    ),
-}
+    @property
+    def path(self) -> Path:
+        """Where the file is, or will be, in the cache folder."""
+        return cache_folder() / Path(self.url).name
 
 
 def cache_folder() -> Path:
@@ -45,11 +39,9 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "mien"
 
 
-def fetched(name: str) -> Path | None:
+def fetched(remote: Remote) -> Path | None:
     """Path of a file that ``fetch`` has brought (or the user has put there), else None."""
-    remote = FETCHABLE[choose("model to fetch", name, FETCHABLE)]
-    path = cache_folder() / Path(remote.url).name
-    return path if path.is_file() else None
+    return remote.path if remote.path.is_file() else None
 
 
 def download(url: str) -> bytes:
@@ -65,14 +57,14 @@ def download(url: str) -> bytes:
         ) from error
 
 
-def fetch(name: str, get: Callable[[str], bytes] = download) -> Path:
+def fetch(remote: Remote, get: Callable[[str], bytes] = download) -> Path:
     """Bring a file into the cache folder, check its SHA-256, and return its path.
 
     ``get`` turns a URL into bytes. A file already there is checked again. Raises ModelError where
     the network is missing or the bytes are not the expected ones; nothing is then left behind.
+    InputError where the folder cannot be written.
     """
-    remote = FETCHABLE[choose("model to fetch", name, FETCHABLE)]
-    path = cache_folder() / Path(remote.url).name
+    path = remote.path
     content = path.read_bytes() if path.is_file() else get(remote.url)
     digest = hashlib.sha256(content).hexdigest()
     if digest != remote.sha256:
@@ -83,7 +75,5 @@ def fetch(name: str, get: Callable[[str], bytes] = download) -> Path:
         )
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(content)
-        part.replace(path)
+        write_whole(path, content)
     return path

@@ -91,12 +91,21 @@ def read(what: str, known: Mapping[str, Option], texts: Sequence[str]) -> dict[s
     >>> read("'lime'", options_of(lime), ["samples=90"])
     {'samples': 90}
     """
-    found: dict[str, Any] = {}
+    return {key: _known(what, known, key).read(what, value) for key, value in pairs(texts).items()}
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Options written as ``key=value`` as names and texts; InputError for a text that is none.
+
+    >>> pairs(["samples = 90", "names=joy=happy"])
+    {'samples': '90', 'names': 'joy=happy'}
+    """
+    found = {}
     for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
+        key, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"expected an option as key=value, got {text!r}")
-        found[key] = _known(what, known, key).read(what, value)
+        found[key.strip()] = value.strip()
     return found
 
 

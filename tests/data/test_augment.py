@@ -6,18 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.data.augment import (
-    PRESETS,
-    VIEWS,
-    Augmentation,
-    Augmenter,
-    apply,
-    draw,
-    preset,
-    views,
-)
+from mien.data.augment import VIEWS, Augmenter, apply, views
+from mien.data.augmentation import PRESETS, Augmentation, draw, preset
+from mien.data.example import noise
 from mien.types import InputError, UnknownNameError
-from tests.data.trees import noise
 
 
 def batch(count: int = 6, side: int = 32, channels: int = 1) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.commands.main import app
-from mien.data.readers import names
+from mien.data.base import DATASETS
 from mien.data.split import SCHEMES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
@@ -21,9 +21,12 @@ def blocks(language: str) -> list[str]:
 
 
 def test_python_runs() -> None:
-    assert len(blocks("python")) == 2
-    for block in blocks("python"):
-        exec(compile(block, "docs/data.md", "exec"), {})
+    assert len(blocks("python")) == 3
+    try:
+        for block in blocks("python"):
+            exec(compile(block, "docs/data.md", "exec", dont_inherit=True), {})
+    finally:
+        DATASETS.remove("dashes")
 
 
 def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,5 +40,5 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_reader_and_scheme_is_in_a_table() -> None:
-    for name in (*names(), *SCHEMES.names()):
+    for name in (*DATASETS.names(), *SCHEMES.names()):
         assert f"`{name}`" in PAGE, name

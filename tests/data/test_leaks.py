@@ -19,16 +19,18 @@ from typer.testing import CliRunner
 
 from mien.commands.main import app
 from mien.data import split as splitting
+from mien.data.base import DATASETS
 from mien.data.check import check
 from mien.data.copies import alike
+from mien.data.example import noise, save_image, save_table
 from mien.data.hashes import normalised, thumbnail
-from mien.data.merge import Part, Pool, load_pool, merge
+from mien.data.merge import Member, Pool, load_pool, merge
 from mien.data.prepare import prepare
 from mien.data.sheet import contact_sheet
-from mien.data.table import Source, Writer, schema
+from mien.data.table import ImageTable, Writer, schema
 from mien.emotions import SEVEN
 from mien.types import InputError, MienError, UnknownNameError
-from tests.data import trees
+from tests.data.examples import example
 
 FER2013 = os.environ.get("MIEN_FER2013", "")
 Line = tuple[str, str, str, str, np.ndarray]  # name, label, split, subject, pixels
@@ -38,16 +40,16 @@ def listed(folder: Path, lines: Sequence[Line], kind: str = "png") -> Path:
     """A prepared file of images that a CSV lists."""
     rows = []
     for name, label, split, subject, pixels in lines:
-        trees.save(folder / f"{name}.{kind}", pixels)
+        save_image(folder / f"{name}.{kind}", pixels)
         rows.append([f"{name}.{kind}", label, split, subject])
-    table = trees.table(folder / "list.csv", ["path", "label", "split", "subject"], rows)
+    table = save_table(folder / "list.csv", ["path", "label", "split", "subject"], rows)
     return prepare("csv", table, folder / "set.parquet").path
 
 
 def people(folder: Path, number: int = 12, each: int = 5) -> Path:
     """A set of ``number`` people with ``each`` images of two expressions."""
     lines = [
-        (f"{p}_{i}", ("happy", "sad")[i % 2], "", f"p{p:02d}", trees.noise(100 * p + i, 24))
+        (f"{p}_{i}", ("happy", "sad")[i % 2], "", f"p{p:02d}", noise(100 * p + i, 24))
         for p in range(number)
         for i in range(each)
     ]
@@ -56,7 +58,7 @@ def people(folder: Path, number: int = 12, each: int = 5) -> Path:
 
 @pytest.fixture
 def leaky(tmp_path: Path) -> Path:
-    same, other = trees.noise(1), trees.noise(2)
+    same, other = noise(1), noise(2)
     almost = np.clip(other.astype(int) + 6, 0, 255).astype(np.uint8)  # brighter: near duplicate
     return listed(
         tmp_path,
@@ -66,7 +68,7 @@ def leaky(tmp_path: Path) -> Path:
             ("c", "sad", "train", "x", same),
             ("d", "fear", "train", "z", other),
             ("e", "angry", "val", "z", almost),
-            ("f", "fear", "test", "w", trees.noise(3)),
+            ("f", "fear", "test", "w", noise(3)),
             ("g", "neutral", "train", "w", np.full((48, 48), 90, np.uint8)),
         ],
     )
@@ -101,7 +103,7 @@ def test_check_reports_rows_that_cannot_be_read(leaky: Path, tmp_path: Path) -> 
 
 
 def test_check_reads_foreign_tables(tmp_path: Path) -> None:
-    tree = trees.parquet(tmp_path)
+    tree = example("parquet", tmp_path)
     found = check(tree.source)
     assert dict(found.counts) == tree.counts
     assert not found.leaks
@@ -114,7 +116,7 @@ def test_check_refuses_a_bad_correlation(leaky: Path, correlation: float) -> Non
 
 
 def test_near_duplicates_survive_jpeg_and_size(tmp_path: Path) -> None:
-    first = trees.noise(5, 96)
+    first = noise(5, 96)
     buffer = io.BytesIO()
     Image.fromarray(first).save(buffer, "JPEG", quality=60)
     recoded = np.asarray(Image.open(buffer))
@@ -123,13 +125,13 @@ def test_near_duplicates_survive_jpeg_and_size(tmp_path: Path) -> None:
         ("a", "happy", "train", "", first),
         ("b", "happy", "test", "", recoded),
         ("c", "happy", "test", "", small),
-        ("d", "happy", "test", "", trees.noise(6, 96)),
+        ("d", "happy", "test", "", noise(6, 96)),
     ]
     assert alike(listed(tmp_path, lines)) == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_correlation_is_of_thumbnails() -> None:
-    pixels = np.repeat(trees.noise(9)[:, :, None], 3, axis=2)
+    pixels = np.repeat(noise(9)[:, :, None], 3, axis=2)
     vector = normalised(thumbnail(pixels))
     assert float(vector @ vector) == pytest.approx(1, abs=1e-5)
     assert float(vector @ normalised(thumbnail(255 - pixels))) == pytest.approx(-1, abs=1e-3)
@@ -165,11 +167,9 @@ def test_random_split_leaks_people_and_check_says_so(tmp_path: Path) -> None:
 
 def test_people_who_share_an_image_stay_together(tmp_path: Path) -> None:
     lines = [
-        (f"{p}{i}", "happy", "", f"p{p}", trees.noise(9 * p + i))
-        for p in range(6)
-        for i in range(1, 4)
+        (f"{p}{i}", "happy", "", f"p{p}", noise(9 * p + i)) for p in range(6) for i in range(1, 4)
     ]
-    lines += [("x", "happy", "", "p0", trees.noise(77)), ("y", "happy", "", "p3", trees.noise(77))]
+    lines += [("x", "happy", "", "p0", noise(77)), ("y", "happy", "", "p3", noise(77))]
     path = listed(tmp_path, lines)
     values = splitting.make(path, "grouped", options={"folds": "3"}).values
     subjects = pq.read_table(path).column("subject").to_pylist()
@@ -204,7 +204,7 @@ def test_fingerprint_does_not_depend_on_order(tmp_path: Path) -> None:
     path = people(tmp_path)
     made = splitting.make(path, "ratio")
     rows = pq.read_table(path).to_pylist()[::-1]
-    with Writer(tmp_path / "turned.parquet", Source(path).file.schema_arrow) as writer:
+    with Writer(tmp_path / "turned.parquet", ImageTable(path).file.schema_arrow) as writer:
         for row in rows:
             writer.add(row)
     turned = splitting.fingerprint(tmp_path / "turned.parquet", made.values[::-1])
@@ -212,10 +212,10 @@ def test_fingerprint_does_not_depend_on_order(tmp_path: Path) -> None:
 
 
 def test_folds_empty_the_older_split(tmp_path: Path) -> None:
-    lines = [(f"{i}", SEVEN[i % 2], "train", "", trees.noise(i)) for i in range(10)]
+    lines = [(f"{i}", SEVEN[i % 2], "train", "", noise(i)) for i in range(10)]
     path = listed(tmp_path / "ten", lines)
     made = splitting.make(path, "folds", options={"folds": "5"})
-    written = Source(splitting.write(path, made, tmp_path / "folds.parquet"))
+    written = ImageTable(splitting.write(path, made, tmp_path / "folds.parquet"))
     table = pq.read_table(written.path)
     assert set(table.column("split").to_pylist()) == {None}
     assert sorted(table.column("fold").to_pylist()) == sorted([0, 1, 2, 3, 4] * 2)
@@ -243,7 +243,7 @@ def test_split_errors(scheme: str, options: dict[str, str], message: str, tmp_pa
 
 def test_split_of_a_foreign_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mien data prepare parquet"):
-        splitting.make(trees.parquet(tmp_path).source)
+        splitting.make(example("parquet", tmp_path).source)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +260,13 @@ def test_split_of_a_foreign_file_says_what_to_do(tmp_path: Path) -> None:
 def test_paper_and_honest_follow_the_card(
     name: str, scheme: str, expected: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    path = prepare(name, trees.TREES[name](tmp_path / "s").source, tmp_path / "o.parquet").path
+    path = prepare(name, example(name, tmp_path / "s").source, tmp_path / "o.parquet").path
     assert splitting.resolve(path, scheme, {}) == expected
 
 
 def test_merge_keeps_columns_and_splits(tmp_path: Path) -> None:
-    one = prepare("kdef", trees.kdef(tmp_path / "k").source, tmp_path / "k.parquet")
-    two = prepare("rafdb", trees.rafdb(tmp_path / "r").source, tmp_path / "r.parquet")
+    one = prepare("kdef", example("kdef", tmp_path / "k").source, tmp_path / "k.parquet")
+    two = prepare("rafdb", example("rafdb", tmp_path / "r").source, tmp_path / "r.parquet")
     done = merge([one.path, two.path], tmp_path / "both.parquet", labels=("happy", "angry"))
     table = pq.read_table(done.path)
     assert done.images == table.num_rows == 4
@@ -275,19 +275,19 @@ def test_merge_keeps_columns_and_splits(tmp_path: Path) -> None:
     assert splitting.load(done.path).subjects[0] == "kdef/F01"
 
 
-def pool_of(*parts: Part, each: int = 1) -> Pool:
+def pool_of(*parts: Member, each: int = 1) -> Pool:
     return Pool("tiny", ("happy", "angry"), parts, each, 0)
 
 
 def test_pool_maps_splits_and_draws_validation(tmp_path: Path) -> None:
-    tree = trees.fer2013_folders(tmp_path / "f")
+    tree = example("fer2013", tmp_path / "f", 1)
     for i in range(5):
-        trees.save(tree.source / "train" / "angry" / f"Training_{900 + i}.jpg")
+        save_image(tree.source / "train" / "angry" / f"Training_{900 + i}.jpg")
     one = prepare("fer2013", tree.source, tmp_path / "f.parquet")
-    two = prepare("kdef", trees.kdef(tmp_path / "k").source, tmp_path / "k.parquet")
+    two = prepare("kdef", example("kdef", tmp_path / "k").source, tmp_path / "k.parquet")
     parts = (
-        Part("fer2013", {"train": "train", "val": "test", "test": "test"}, {}, {"test": 3}),
-        Part("kdef", {"none": "train"}),
+        Member("fer2013", {"train": "train", "val": "test", "test": "test"}, {}, {"test": 3}),
+        Member("kdef", {"none": "train"}),
     )
     done = merge([two.path, one.path], tmp_path / "p.parquet", pool=pool_of(*parts))
     assert dict(done.counts) == {
@@ -303,13 +303,13 @@ def test_pool_maps_splits_and_draws_validation(tmp_path: Path) -> None:
 
 
 def test_pool_refuses_what_it_does_not_take(tmp_path: Path) -> None:
-    one = prepare("ckplus", trees.ckplus(tmp_path / "c").source, tmp_path / "c.parquet")
+    one = prepare("ckplus", example("ckplus", tmp_path / "c").source, tmp_path / "c.parquet")
     with pytest.raises(InputError, match="--option frames=1"):
         merge([one.path], tmp_path / "p.parquet", pool=load_pool("gimefive"))
-    pool = pool_of(Part("jaffe", {"none": "train"}))
+    pool = pool_of(Member("jaffe", {"none": "train"}))
     with pytest.raises(InputError, match="takes jaffe"):
         merge([one.path], tmp_path / "p.parquet", pool=pool)
-    pool = pool_of(Part("ckplus", {"none": "train"}), Part("jaffe", {"none": "train"}))
+    pool = pool_of(Member("ckplus", {"none": "train"}), Member("jaffe", {"none": "train"}))
     with pytest.raises(InputError, match="missing: jaffe"):
         merge([one.path], tmp_path / "p.parquet", pool=pool)
     (tmp_path / "bad.toml").write_text("name = 'x'")
@@ -336,7 +336,7 @@ def test_contact_sheet_has_a_row_per_label(leaky: Path) -> None:
 def test_hugging_face_reads_it(tmp_path: Path) -> None:
     """In a process of its own: the library and what it loads warn of their own affairs."""
     pytest.importorskip("datasets", reason="the datasets library is not installed")
-    tree = trees.ferplus(tmp_path / "set")
+    tree = example("ferplus", tmp_path / "set")
     path = prepare("ferplus", tree.source, tmp_path / "o.parquet").path
     code = (
         "import sys, json, datasets\n"
@@ -371,7 +371,7 @@ def call(*arguments: object) -> Any:
 
 
 def test_commands_from_end_to_end(tmp_path: Path) -> None:
-    tree = trees.fer2013_folders(tmp_path / "set")
+    tree = example("fer2013", tmp_path / "set", 1)
     path, report = tmp_path / "f.parquet", tmp_path / "r.json"
     done = call("prepare", "fer2013", tree.source, "-o", path, "--report", report)
     assert done.exit_code == 0, done.output
@@ -395,7 +395,7 @@ def test_commands_from_end_to_end(tmp_path: Path) -> None:
 
 def test_commands_list_and_show_every_set() -> None:
     listing = call("list").output
-    for name in trees.TREES:
+    for name in DATASETS.names():
         assert name in listing
         shown = call("show", name)
         assert shown.exit_code == 0
@@ -403,9 +403,9 @@ def test_commands_list_and_show_every_set() -> None:
 
 
 def test_bad_images_set_the_exit_code(tmp_path: Path) -> None:
-    tree = trees.ck48(tmp_path / "set")
-    assert tree.victim is not None
-    tree.victim.write_bytes(b"not an image")
+    tree = example("ck48", tmp_path / "set")
+    assert tree.image is not None
+    tree.image.write_bytes(b"not an image")
     done = call("prepare", "ck48", tree.source, "-o", tmp_path / "o.parquet")
     assert done.exit_code == 1
     assert "anger/S010_004_00000017.png" in done.output
@@ -453,7 +453,7 @@ def test_real_fer2013_comes_back_from_its_csv(tmp_path: Path) -> None:
 
 def test_frames_of_one_video_make_few_pairs(tmp_path: Path) -> None:
     """Pairs must grow with the images, not with their square; leaks are found all the same."""
-    frame, rng = trees.noise(4), np.random.default_rng(0)
+    frame, rng = noise(4), np.random.default_rng(0)
     lines = [
         (
             f"{i}",
@@ -473,7 +473,7 @@ def test_frames_of_one_video_make_few_pairs(tmp_path: Path) -> None:
 def test_grouped_ratios_are_met_by_people(tmp_path: Path) -> None:
     made = splitting.make(people(tmp_path, 20, 2), "grouped", options={"ratios": "70,15,15"})
     assert [made.values.count(side) for side in ("train", "val", "test")] == [28, 6, 6]
-    single = [(f"{p}", SEVEN[p % 7], "", f"p{p}", trees.noise(p)) for p in range(30)]
+    single = [(f"{p}", SEVEN[p % 7], "", f"p{p}", noise(p)) for p in range(30)]
     made = splitting.make(listed(tmp_path / "one", single), "grouped", options={"ratios": "4,1"})
     assert set(made.values) == {"train", "test"}
 
@@ -481,7 +481,7 @@ def test_grouped_ratios_are_met_by_people(tmp_path: Path) -> None:
 def test_base_install_says_what_is_missing(
     tmp_path: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    tree = trees.ck48(tmp_path / "set")
+    tree = example("ck48", tmp_path / "set")
     assert run("data", "show", "fer2013").returncode == 0
     for command in (
         ["prepare", "ck48", str(tree.source), "-o", str(tmp_path / "o.parquet")],

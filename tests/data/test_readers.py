@@ -1,8 +1,15 @@
+"""Every registered data set through the shared checks, and what is particular to each."""
+
 from __future__ import annotations
 
+import importlib
 import io
+import sys
 import tarfile
 import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mien.data.fer2013 import pixels
-from mien.data.ferplus import probability
+from mien.data.base import DATASETS, Reading
+from mien.data.conformance import CHECKS, example_is_read_whole
+from mien.data.example import noise, save_image, save_table
 from mien.data.prepare import differences, encode, prepare
-from mien.data.readers import DATASETS, names
-from mien.data.split import SCHEMES
-from mien.emotions import EIGHT
+from mien.data.sets import fer2013
+from mien.data.votes import probability
 from mien.types import InputError, UnknownNameError
-from tests.data import trees
-from tests.data.trees import TREES
+from tests.data.examples import example
 
 
 def column(path: Path, name: str) -> list[Any]:
@@ -27,55 +33,73 @@ def column(path: Path, name: str) -> list[Any]:
     return values
 
 
-def test_every_reader_has_a_tree() -> None:
-    assert set(TREES) == set(names())
+MODULE = """
+from pathlib import Path
+
+from mien.data.base import DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
+from mien.data.sources import images_below
+from mien.types import InputError
+
+def example(folder: Path) -> Example:
+    image = save_image(folder / "p1-joy.png")
+    save_image(folder / "p2-fear.png")
+    return Example(folder, {(None, "happy"): 1, (None, "fear"): 1}, frozenset({"p1", "p2"}),
+                   image=image)
+
+CARD = DataCard("dashes", "Dashes", "A test.", "2 images", ("happy", "fear"), "MIT", "nowhere",
+                "PERSON-EXPRESSION.png", "-")
+
+@dataset(CARD, example)
+def read(source: Path, *, joy: str = "happy") -> Reading:
+    files = images_below(source)
+    if not files:
+        raise InputError(f"{source}: expected files such as p1-joy.png, found none")
+    rows = []
+    for file in files:
+        person, expression = file.stem.split("-")
+        rows.append(Row(file.name, file, {"joy": joy}.get(expression, expression), subject=person))
+    return Reading(iter(rows), len(rows))
+"""
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
-def test_reader_finds_all_of_its_layout(name: str, tmp_path: Path) -> None:
-    tree = TREES[name](tmp_path / "set")
-    done = prepare(name, tree.source, tmp_path / "out.parquet")
-    assert dict(done.counts) == tree.counts
-    assert dict(done.skipped) == tree.skipped
-    assert done.errors == ()
-    assert set(column(done.path, "subject")) == tree.subjects
-    paths = [image["path"] for image in column(done.path, "image")]
-    assert len(set(paths)) == len(paths) == done.images
-    assert not any(Path(path).is_absolute() for path in paths)
-    assert prepare(name, tree.source, tmp_path / "again.parquet").fingerprint == done.fingerprint
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_every_data_set_passes(
+    name: str, check: Callable[[str, Path], None], tmp_path: Path
+) -> None:
+    check(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
-def test_reader_refuses_an_empty_folder(name: str, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="expected"):
-        prepare(name, tmp_path / "empty", tmp_path / "out.parquet")
-    assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
+@pytest.fixture
+def dashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A data set of another distribution: one module, and nothing else."""
+    (tmp_path / "dashes_set.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    DATASETS.names()
+    importlib.import_module("dashes_set")
+    yield "dashes"
+    DATASETS.remove("dashes")
+    del sys.modules["dashes_set"]
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
-def test_truncated_image_is_a_reported_row(name: str, tmp_path: Path) -> None:
-    tree = TREES[name](tmp_path / "set")
-    if tree.victim is None:
-        pytest.skip("this layout has no single image files")
-    content = tree.victim.read_bytes()
-    tree.victim.write_bytes(content[: len(content) // 2])
-    done = prepare(name, tree.source, tmp_path / "out.parquet")
-    assert done.failed == 1
-    assert done.errors[0][0].endswith(tree.victim.name)
-    assert done.images == sum(tree.counts.values()) - 1
+def test_a_data_set_is_added_by_one_module(dashes: str, tmp_path: Path) -> None:
+    for check in CHECKS:
+        folder = tmp_path / check.__name__
+        folder.mkdir()
+        check(dashes, folder)
+    source = example(dashes, tmp_path / "s").source
+    done = prepare(dashes, source, tmp_path / "o.parquet", options={"joy": "surprise"})
+    assert dict(done.counts) == {(None, "surprise"): 1, (None, "fear"): 1}
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
-def test_card_is_complete(name: str) -> None:
-    card = DATASETS.get(name).card
-    assert all((card.title, card.summary, card.size, card.licence, card.source, card.layout))
-    assert set(card.labels) <= set(EIGHT)
-    for meant in (card.paper, card.honest):
-        assert not meant or meant["scheme"] in SCHEMES.names()
-    for split, label in card.counts:
-        assert split in (None, "train", "val", "test")
-        assert label in (None, *EIGHT)
+def test_the_checks_see_an_example_that_is_not_read_as_stated(dashes: str, tmp_path: Path) -> None:
+    entry = DATASETS.get(dashes)
+    DATASETS.remove(dashes)
+    wrong = replace(entry, read=lambda source: Reading(islice(entry.read(source).rows, 1)))
+    DATASETS.add(dashes, wrong)
+    with pytest.raises(AssertionError, match="expected counts"):
+        example_is_read_whole(dashes, tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -101,34 +125,34 @@ def test_published_counts_sum_to_the_published_total(
     assert sum(n for (side, _), n in counts.items() if side == split) == total
 
 
-@pytest.mark.parametrize("maker", [trees.fer2013_folders])
-def test_fer2013_folders_keep_public_and_private_apart(maker: Any, tmp_path: Path) -> None:
-    tree = maker(tmp_path / "set")
-    done = prepare("fer2013", tree.source, tmp_path / "out.parquet")
-    assert dict(done.counts) == tree.counts
+def test_fer2013_folders_keep_public_and_private_apart(tmp_path: Path) -> None:
+    done = prepare(
+        "fer2013", example("fer2013", tmp_path / "set", 1).source, tmp_path / "o.parquet"
+    )
     usages = ["PrivateTest", "PublicTest", "Training", "Training"]
     assert sorted(column(done.path, "usage")) == usages
 
 
 def test_fer2013_folders_without_usage_are_refused(tmp_path: Path) -> None:
-    trees.save(tmp_path / "set" / "test" / "happy" / "im1.png")
-    with pytest.raises(InputError, match="cannot be told apart"):
+    save_image(tmp_path / "set" / "test" / "happy" / "im1.png")
+    with pytest.raises(InputError, match="cannot be distinguished"):
         prepare("fer2013", tmp_path / "set", tmp_path / "out.parquet")
 
 
 def test_fer2013_reads_kaggles_headers_with_spaces(tmp_path: Path) -> None:
-    path = trees.fer2013_csv(tmp_path / "icml_face_data.csv", ("emotion", " Usage", " pixels"))
+    path = tmp_path / "icml_face_data.csv"
+    counts = fer2013.write_table(path, ("emotion", " Usage", " pixels"))
     for source in (path, tmp_path):
         done = prepare("fer2013", source, tmp_path / "out.parquet")
-        assert dict(done.counts) == trees.FER2013
+        assert dict(done.counts) == counts
         assert done.form == "icml_face_data.csv"
 
 
 def test_fer2013_pixels_survive(tmp_path: Path) -> None:
-    tree = trees.fer2013(tmp_path / "set")
+    tree = example("fer2013", tmp_path / "set")
     done = prepare("fer2013", tree.source, tmp_path / "out.parquet")
     first = column(done.path, "image")[0]["bytes"]
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(first))), trees.noise(0))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(first))), noise(0))
 
 
 @pytest.mark.parametrize(
@@ -142,31 +166,35 @@ def test_fer2013_pixels_survive(tmp_path: Path) -> None:
 )
 def test_fer2013_bad_pixels(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        pixels(text)
+        fer2013.pixels(text)
+
+
+def spelt(seed: int) -> str:
+    return " ".join(map(str, noise(seed).ravel().tolist()))
 
 
 def test_fer2013_bad_rows_are_reported(tmp_path: Path) -> None:
     rows = [
-        [3, trees.spelt(1), "Training"],
-        [9, trees.spelt(2), "Training"],
-        [3, trees.spelt(3), "Train"],
+        [3, spelt(1), "Training"],
+        [9, spelt(2), "Training"],
+        [3, spelt(3), "Train"],
         [3, "1 2", "Training"],
-        [3, trees.spelt(4)],
+        [3, spelt(4)],
     ]
-    path = trees.table(tmp_path / "fer2013.csv", ["emotion", "pixels", "Usage"], rows)
+    path = save_table(tmp_path / "fer2013.csv", ["emotion", "pixels", "Usage"], rows)
     done = prepare("fer2013", path, tmp_path / "out.parquet")
     assert (done.images, done.failed) == (1, 4)
     assert [name for name, _ in done.errors] == [f"fer000000{i}" for i in (1, 2, 3, 4)]
 
 
 def test_fer2013_wrong_header(tmp_path: Path) -> None:
-    path = trees.table(tmp_path / "train.csv", ["emotion", "pixels"], [])
+    path = save_table(tmp_path / "train.csv", ["emotion", "pixels"], [])
     with pytest.raises(InputError, match="expected the columns emotion, pixels and Usage"):
         prepare("fer2013", path, tmp_path / "out.parquet")
 
 
 def test_ferplus_modes(tmp_path: Path) -> None:
-    tree = trees.ferplus(tmp_path / "set")
+    tree = example("ferplus", tmp_path / "set")
     kept = {}
     for mode in ("majority", "argmax", "probability"):
         done = prepare("ferplus", tree.source, tmp_path / "o.parquet", options={"mode": mode})
@@ -199,7 +227,7 @@ def test_ferplus_probability_is_microsofts(votes: list[int], target: list[float]
 
 
 def test_ferplus_refuses_tables_in_other_orders(tmp_path: Path) -> None:
-    tree = trees.ferplus(tmp_path / "set")
+    tree = example("ferplus", tmp_path / "set")
     votes = tree.source / "fer2013new.csv"
     lines = votes.read_text().splitlines()
     votes.write_text("\n".join([lines[0], *reversed(lines[1:])]))
@@ -212,7 +240,7 @@ def test_ferplus_refuses_tables_in_other_orders(tmp_path: Path) -> None:
 
 
 def test_rafdb_kaggle_form(tmp_path: Path) -> None:
-    tree = trees.rafdb_kaggle(tmp_path / "set")
+    tree = example("rafdb", tmp_path / "set", 1)
     assert dict(prepare("rafdb", tree.source, tmp_path / "o.parquet").counts) == tree.counts
     table = tree.source / "train_labels.csv"
     table.write_text("image,label\ntrain_00001_aligned.jpg,3\ngone.jpg,2\n")
@@ -224,7 +252,7 @@ def test_rafdb_kaggle_form(tmp_path: Path) -> None:
 
 
 def test_rafdb_bad_labels_and_missing_files(tmp_path: Path) -> None:
-    tree = trees.rafdb(tmp_path / "set")
+    tree = example("rafdb", tmp_path / "set")
     listing = tree.source / "basic" / "EmoLabel" / "list_patition_label.txt"
     listing.write_text("train_00001.jpg 8\ntrain_00009.jpg 1\nnonsense\ntest_0001.jpg 7\n")
     done = prepare("rafdb", tree.source, tmp_path / "o.parquet")
@@ -232,8 +260,8 @@ def test_rafdb_bad_labels_and_missing_files(tmp_path: Path) -> None:
 
 
 def test_kdef_frontal_and_columns(tmp_path: Path) -> None:
-    tree = trees.kdef(tmp_path / "set")
-    trees.save(tree.source / "KDEF_and_AKDEF" / "KDEF" / "AF01" / "AF01XXS.JPG")
+    tree = example("kdef", tmp_path / "set")
+    save_image(tree.source / "KDEF_and_AKDEF" / "KDEF" / "AF01" / "AF01XXS.JPG")
     done = prepare("kdef", tree.source, tmp_path / "o.parquet", options={"angles": "frontal"})
     assert (done.images, done.failed, dict(done.skipped)) == (2, 1, {"not frontal": 2})
     assert sorted(column(done.path, "session")) == ["A", "B"]
@@ -242,7 +270,7 @@ def test_kdef_frontal_and_columns(tmp_path: Path) -> None:
 
 
 def test_jaffe_palette_is_resolved(tmp_path: Path) -> None:
-    tree = trees.jaffe(tmp_path / "set")
+    tree = example("jaffe", tmp_path / "set")
     done = prepare("jaffe", tree.source, tmp_path / "o.parquet")
     images = {i["path"]: i["bytes"] for i in column(done.path, "image")}
     stored = Image.open(io.BytesIO(images["jaffe/YM.NE3.51.tiff"]))
@@ -252,7 +280,7 @@ def test_jaffe_palette_is_resolved(tmp_path: Path) -> None:
 
 
 def test_ckplus_frames_and_neutral(tmp_path: Path) -> None:
-    tree = trees.ckplus(tmp_path / "set")
+    tree = example("ckplus", tmp_path / "set")
     options = {"frames": "1", "neutral": "true"}
     done = prepare("ckplus", tree.source, tmp_path / "o.parquet", options=options)
     expected = {(None, "neutral"): 2, (None, "disgust"): 1, (None, "surprise"): 1}
@@ -264,31 +292,31 @@ def test_ckplus_frames_and_neutral(tmp_path: Path) -> None:
 
 
 def test_affectnet_kaggle_takes_the_tables_label(tmp_path: Path) -> None:
-    tree = trees.affectnet_kaggle(tmp_path / "set")
+    tree = example("affectnet", tmp_path / "set", 1)
     done = prepare("affectnet", tree.source, tmp_path / "o.parquet")
     assert dict(done.counts) == tree.counts
     assert sorted(column(done.path, "folder")) == ["anger", "happy"]
 
 
 def test_affectnet_seven_classes_and_hostile_tables(tmp_path: Path) -> None:
-    tree = trees.affectnet(tmp_path / "set")
+    tree = example("affectnet", tmp_path / "set")
     done = prepare("affectnet", tree.source, tmp_path / "o.parquet", options={"classes": "7"})
     assert done.images == 2
     assert dict(done.skipped) == {"contempt (classes=7)": 1, "no face": 1}
-    other = trees.affectnet_kaggle(tmp_path / "kaggle")
+    other = example("affectnet", tmp_path / "kaggle", 1)
     rows = [
         ["../../secret.jpg", "happy"],
         ["/etc/hostname", "happy"],
         ["happy/image02.jpg", "bored"],
         ["happy/image02.jpg", "happy"],
     ]
-    trees.table(other.source / "labels.csv", ["pth", "label"], rows)
+    save_table(other.source / "labels.csv", ["pth", "label"], rows)
     done = prepare("affectnet", other.source, tmp_path / "o.parquet")
     assert (done.images, done.failed) == (1, 3)
 
 
 def test_affectnet_never_unpickles(tmp_path: Path) -> None:
-    tree = trees.affectnet(tmp_path / "set")
+    tree = example("affectnet", tmp_path / "set")
     path = tree.source / "train_set" / "annotations" / "0_exp.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     done = prepare("affectnet", tree.source, tmp_path / "o.parquet")
@@ -296,7 +324,7 @@ def test_affectnet_never_unpickles(tmp_path: Path) -> None:
 
 
 def test_disfa_intensities(tmp_path: Path) -> None:
-    tree = trees.disfa(tmp_path / "set")
+    tree = example("disfa", tmp_path / "set")
     done = prepare("disfa", tree.source, tmp_path / "o.parquet", options={"every": "1"})
     assert done.images == 14
     assert column(done.path, "au12")[10] == 3
@@ -308,17 +336,17 @@ def test_disfa_intensities(tmp_path: Path) -> None:
 
 
 def test_tfeid_disagreement_is_reported(tmp_path: Path) -> None:
-    tree = trees.tfeid(tmp_path / "set")
-    trees.save(tree.source / "fear" / "f01_009_hg.jpg")
-    trees.save(tree.source / "pictures" / "noname.jpg")
+    tree = example("tfeid", tmp_path / "set")
+    save_image(tree.source / "fear" / "f01_009_hg.jpg")
+    save_image(tree.source / "pictures" / "noname.jpg")
     assert prepare("tfeid", tree.source, tmp_path / "o.parquet").failed == 2
 
 
 def test_folder_maps_names_and_subjects(tmp_path: Path) -> None:
-    trees.save(tmp_path / "set" / "joy" / "ann" / "a.png")
-    trees.save(tmp_path / "set" / "1" / "bob" / "b.png")
-    trees.save(tmp_path / "set" / "boredom" / "bob" / "c.png")
-    trees.save(tmp_path / "set" / "joy" / "ann" / "._a.png")
+    save_image(tmp_path / "set" / "joy" / "ann" / "a.png")
+    save_image(tmp_path / "set" / "1" / "bob" / "b.png")
+    save_image(tmp_path / "set" / "boredom" / "bob" / "c.png")
+    save_image(tmp_path / "set" / "joy" / "ann" / "._a.png")
     options = {"names": "joy=happy,1=surprise", "subject": "folder"}
     done = prepare("folder", tmp_path / "set", tmp_path / "o.parquet", options=options)
     assert dict(done.counts) == {(None, "happy"): 1, (None, "surprise"): 1}
@@ -327,7 +355,7 @@ def test_folder_maps_names_and_subjects(tmp_path: Path) -> None:
 
 
 def test_csv_reports_bad_lines(tmp_path: Path) -> None:
-    trees.save(tmp_path / "a.png")
+    save_image(tmp_path / "a.png")
     rows = [
         ["a.png", "happy", ""],
         ["gone.png", "happy", ""],
@@ -335,13 +363,13 @@ def test_csv_reports_bad_lines(tmp_path: Path) -> None:
         ["a.png", "sad", "holdout"],
         ["", "sad", ""],
     ]
-    path = trees.table(tmp_path / "list.csv", ["path", "label", "split"], rows)
+    path = save_table(tmp_path / "list.csv", ["path", "label", "split"], rows)
     done = prepare("csv", path, tmp_path / "o.parquet")
     assert (done.images, done.failed) == (1, 4)
 
 
 def test_parquet_numbers_need_names(tmp_path: Path) -> None:
-    tree = trees.parquet(tmp_path / "set")
+    tree = example("parquet", tmp_path / "set")
     table = pq.read_table(tree.source)
     numbers = table.set_column(1, "label", [[0, 1, 1]])
     pq.write_table(numbers, tmp_path / "numbers.parquet")
@@ -353,7 +381,7 @@ def test_parquet_numbers_need_names(tmp_path: Path) -> None:
 
 
 def test_parquet_reads_its_own_output_and_refuses_damage(tmp_path: Path) -> None:
-    tree = trees.rafdb(tmp_path / "set")
+    tree = example("rafdb", tmp_path / "set")
     first = prepare("rafdb", tree.source, tmp_path / "a.parquet")
     again = prepare("parquet", first.path, tmp_path / "b.parquet")
     assert dict(again.counts) == dict(first.counts)
@@ -364,7 +392,7 @@ def test_parquet_reads_its_own_output_and_refuses_damage(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
 def test_archive_is_read_and_leaves_nothing(suffix: str, tmp_path: Path) -> None:
-    tree = trees.ck48(tmp_path / "set")
+    tree = example("ck48", tmp_path / "set")
     path = tmp_path / f"ck{suffix}"
     files = [p for p in tree.source.rglob("*") if p.is_file()]
     if suffix == ".zip":
@@ -411,7 +439,7 @@ def test_archive_with_a_link_or_damage_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_half_is_left_when_the_reader_fails(tmp_path: Path) -> None:
-    tree = trees.ferplus(tmp_path / "set")
+    tree = example("ferplus", tmp_path / "set")
     votes = tree.source / "fer2013new.csv"
     votes.write_text("\n".join(votes.read_text().splitlines()[:-1]))
     old = tmp_path / "out.parquet"
@@ -423,14 +451,14 @@ def test_nothing_half_is_left_when_the_reader_fails(tmp_path: Path) -> None:
 
 
 def test_labels_are_kept_and_published_counts_follow(tmp_path: Path) -> None:
-    tree = trees.rafdb(tmp_path / "set")
+    tree = example("rafdb", tmp_path / "set")
     done = prepare("rafdb", tree.source, tmp_path / "o.parquet", labels=("happy",))
     assert dict(done.counts) == {("train", "happy"): 1}
     assert {(d.split, d.label) for d in done.differences} == {("train", "happy"), ("test", "happy")}
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
-    tree = trees.ckplus(tmp_path / "set")
+    tree = example("ckplus", tmp_path / "set")
     for options, message in (
         ({"frame": "1"}, "frames"),
         ({"frames": "x"}, "whole number"),
@@ -441,7 +469,7 @@ def test_options_are_checked(tmp_path: Path) -> None:
 
 
 def test_plain_files_are_stored_as_they_are(tmp_path: Path) -> None:
-    jpeg = trees.save(tmp_path / "a.jpg")
+    jpeg = save_image(tmp_path / "a.jpg")
     assert encode(jpeg)[0] == jpeg.read_bytes()
     deep = np.full((16, 16), 40000, np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
@@ -467,8 +495,8 @@ def test_differences_understand_totals() -> None:
 )
 def test_binary_rubbish_for_a_table_is_refused(name: str, file: str, tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    trees.fer2013_csv(folder / "fer2013.csv")
-    trees.save(folder / "aligned" / "a.jpg")
+    fer2013.write_table(folder / "fer2013.csv")
+    save_image(folder / "aligned" / "a.jpg")
     rubbish = bytes(np.random.default_rng(0).integers(128, 256, 5000, dtype=np.uint8))
     (folder / file).write_bytes(rubbish)
     source = folder / file if name == "csv" else folder
@@ -478,7 +506,7 @@ def test_binary_rubbish_for_a_table_is_refused(name: str, file: str, tmp_path: P
 
 
 def test_csv_reads_imagefolders_metadata(tmp_path: Path) -> None:
-    trees.save(tmp_path / "a.png")
-    path = trees.table(tmp_path / "metadata.csv", ["file_name", "label"], [["a.png", "joyful"]])
+    save_image(tmp_path / "a.png")
+    path = save_table(tmp_path / "metadata.csv", ["file_name", "label"], [["a.png", "joyful"]])
     done = prepare("csv", path, tmp_path / "o.parquet", options={"names": "joyful=happy"})
     assert dict(done.counts) == {(None, "happy"): 1}

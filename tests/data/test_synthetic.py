@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from mien.commands.main import app
 from mien.data.check import check
-from mien.data.synthetic import EVIDENCE, face, faces
+from mien.data.scene import EVIDENCE
+from mien.data.synthetic import face, faces
 from mien.emotions import SEVEN, SIX
 from mien.types import InputError, UnknownNameError
 from mien.vision.landmarks import LANDMARKS

@@ -458,9 +458,9 @@ def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path)
 
 def test_scores_are_told_apart_by_sex_where_the_data_know_it(tmp_path: Path) -> None:
     from mien.data.prepare import prepare
-    from tests.data import trees
+    from tests.data.examples import example
 
-    tree = trees.kdef(tmp_path / "kdef")
+    tree = example("kdef", tmp_path / "kdef")
     prepare("kdef", tree.source, tmp_path / "kdef.parquet")
     recipe = RECIPE.change(data={"sets": ["kdef"], "protocol": "paper", "folds": 2})
     rows = select(recipe, tmp_path / "kdef.parquet")
@@ -499,13 +499,13 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
     finished: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mien
-    from mien.data.table import Source, image_bytes
+    from mien.data.table import ImageTable, image_bytes
     from mien.runs.export import export
 
     path = export(finished, tmp_path / "drawn.onnx")
     recognizer = mien.load(path, detector="none")
     assert recognizer.labels == SEVEN
-    cells = next(iter(Source(drawn).batches(["image"]))).column("image").to_pylist()[:20]
+    cells = next(iter(ImageTable(drawn).batches(["image"]))).column("image").to_pylist()[:20]
     images = [image_bytes(cell) for cell in cells]
     answer = answers_of(finished, drawn, np.arange(20)).tolist()
     assert [row.dominant_emotion for row in recognizer.predict(images)] == [

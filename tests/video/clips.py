@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mien.data import synthetic
+from mien.data import scene
 from mien.data.strokes import picture
 from mien.types import ImageArray
 
@@ -23,8 +23,8 @@ WIDTH, HEIGHT = 400, 300
 def drawn(person: int, label: str) -> ImageArray:
     """One face, the same for the same arguments but for its expression."""
     rng = np.random.default_rng(person)
-    view = replace(synthetic.scene(rng, False), clutter=0, noise=2)
-    return picture(synthetic.person(person), synthetic.MUSCLES[label], view, SIDE)[0]
+    view = replace(scene.scene(rng, False), clutter=0, noise=2)
+    return picture(scene.person(person), scene.MUSCLES[label], view, SIDE)[0]
 
 
 def empty() -> ImageArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from mien.types import InputError
 from mien.video.reader import SUFFIXES as VIDEOS
 from mien.vision.find import OWN
 from mien.vision.find import SUFFIXES as IMAGES
+from mien.vision.stream import in_groups
 
 LISTS = (".txt", ".lst")
 COLUMNS = ("image", "path", "file", "url", "input", "file_name")  # tried in this order
@@ -55,7 +56,7 @@ def write_plan(settings: Settings, where: Place) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.parquet"
         with pq.ParquetWriter(path, schema) as writer:
-            for rows in _groups(_units(settings), GROUP):
+            for rows in in_groups(_units(settings), GROUP):
                 table = [{**asdict(u), "items": [_bytes(name) for name in u.items]} for u in rows]
                 writer.write_table(pa.Table.from_pylist(table, schema=schema), row_group_size=GROUP)
                 units += len(rows)
@@ -87,17 +88,6 @@ def _plan_group(where: str, group: int) -> list[dict[str, Any]]:
 
     with place(where).open() as file:
         return list(pq.ParquetFile(file).read_row_group(group).to_pylist())
-
-
-def _groups(units: Iterable[Unit], size: int) -> Iterator[list[Unit]]:
-    group: list[Unit] = []
-    for unit in units:
-        group.append(unit)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _units(settings: Settings) -> Iterator[Unit]:

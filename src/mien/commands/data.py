@@ -1,20 +1,25 @@
-"""The ``mien data`` commands: a thin skin over the functions of this package."""
+"""The ``mien data`` commands: a thin skin over the functions of ``mien.data``."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mien.commands.terminal import Seed, err, out, say
+from mien.commands.terminal import Seed, err, note, out, say
+from mien.files import check_writable, whole_file, write_whole
+from mien.options import pairs
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.data.check import Check
 
 app = typer.Typer(
     help="Read data sets, find their leaks, and split them honestly.", no_args_is_help=True
@@ -47,16 +52,6 @@ def _progress(what: str) -> Iterator[Callable[[int | None], None]]:
         yield advance
 
 
-def _pairs(options: Sequence[str] | None) -> dict[str, str]:
-    found = {}
-    for text in options or ():
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--option: expected key=value, got {text!r}")
-        found[key.strip()] = value.strip()
-    return found
-
-
 def _labels(text: str) -> tuple[str, ...]:
     from mien import emotions
 
@@ -86,23 +81,18 @@ def _counts(counts: Mapping[tuple[str | None, str | None], int]) -> Table:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
 @app.command("list")
 def list_sets() -> None:
     """The data sets that Mien reads."""
-    from mien.data.readers import DATASETS, names
+    from mien.data.base import DATASETS
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("name", "what", "size"):
         table.add_column(column)
-    for name in names():
+    for name in sorted(DATASETS.names()):
         card = DATASETS.get(name).card
         table.add_row(name, card.title, card.size)
     out.print(table)
@@ -111,11 +101,11 @@ def list_sets() -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A data set, or a file made from one.")]) -> None:
     """A data set's card: size, labels, licence, where to ask for it, flaws; or a file's story."""
-    from mien.data.readers import DATASETS
-    from mien.data.table import Source
+    from mien.data.base import DATASETS
+    from mien.data.table import ImageTable
 
     if name.endswith(".parquet"):
-        source = Source(Path(name))
+        source = ImageTable(Path(name))
         about = {"file": name, "rows": source.rows, **source.about, "columns": source.names}
         sys.stdout.write(json.dumps(about, indent=1) + "\n")
         return
@@ -134,7 +124,7 @@ def show(name: Annotated[str, typer.Argument(help="A data set, or a file made fr
         "owners' splits": ", ".join(card.splits) or "none",
         "paper split": _scheme(card.paper),
         "honest split": _scheme(card.honest),
-        "options": ", ".join(f"{k}={v}" for k, v in entry.options.items()) or "none",
+        "options": ", ".join(f"{k}={o.default}" for k, o in entry.options.items()) or "none",
     }
     for key, value in lines.items():
         say(f"  {key}: {value}")
@@ -169,7 +159,12 @@ def prepare(
 
     with _progress(name) as advance:
         done = preparing.prepare(
-            name, source, output, options=_pairs(option), labels=_labels(labels), advance=advance
+            name,
+            source,
+            output,
+            options=pairs(option or ()),
+            labels=_labels(labels),
+            advance=advance,
         )
     if report is not None:
         _write_json(report, done.to_dict())
@@ -184,14 +179,14 @@ def prepare(
         say("published counts: all met")
     for reason, n in sorted(done.skipped.items()):
         say(f"left out by rule: {n} ({reason})")
-    for note in done.notes:
-        say(f"note: {note}")
+    for text in done.notes:
+        say(f"note: {text}")
     say(f"fingerprint: {done.fingerprint}")
     say(f"{done.images} images: {done.path}")
     for path, problem in done.errors[:20]:
-        err.print(f"error: {path}: {problem}", soft_wrap=True, highlight=False, markup=False)
+        note(f"error: {path}: {problem}")
     if done.failed > 20:
-        err.print(f"... and {done.failed - 20} more; --report lists them", highlight=False)
+        note(f"... and {done.failed - 20} more; --report lists them")
     if done.failed or (strict and done.differences):
         raise typer.Exit(1)
 
@@ -211,19 +206,19 @@ def check(
 ) -> None:
     """Find copies across splits, conflicting labels, blank images, subjects on both sides."""
     from mien.data import check as checking
-    from mien.data.table import Source
+    from mien.data.table import ImageTable
 
-    total = Source(file).rows
+    total = ImageTable(file).rows
     with _progress("images") as advance:
         done = 0
 
-        def tell(rows: int) -> None:
+        def to_row(rows: int) -> None:
             nonlocal done
             for _ in range(rows - done):
                 advance(total)
             done = rows
 
-        found = checking.check(file, near=near, correlation=correlation, advance=tell)
+        found = checking.check(file, near=near, correlation=correlation, advance=to_row)
     if output is not None:
         _write_json(output, found.to_dict())
     if as_json:
@@ -234,7 +229,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _show_check(found: Any) -> None:
+def _show_check(found: Check) -> None:
     out.print(_counts(found.counts))
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("what")
@@ -250,7 +245,7 @@ def _show_check(found: Any) -> None:
     table.add_row("  with conflicting labels", str(found.near_conflicting))
     _add_pairs(table, found.near)
     table.add_row("images with a copy on another side", str(found.across))
-    table.add_row("subjects", str(found.subjects) if found.subjects else "not told")
+    table.add_row("subjects", str(found.subjects) if found.subjects else "not named")
     if len(found.shared_subjects) > MOST_PAIRS:
         people = {person for shared in found.shared_subjects.values() for person in shared}
         table.add_row("  on two sides", str(len(people)))
@@ -265,7 +260,7 @@ def _show_check(found: Any) -> None:
 
 def _add_pairs(table: Table, pairs: Mapping[tuple[str, str], int]) -> None:
     if len(pairs) > MOST_PAIRS:
-        return  # many folds: the sum over all sides is told below, the rest is in the JSON
+        return  # many folds: the table ends with the sum over all sides, the JSON has the rest
     for (one, other), n in sorted(pairs.items()):
         what = f"{one} images with a copy in {other}" if one != other else f"again within {one}"
         table.add_row(f"  {what}", str(n))
@@ -280,18 +275,17 @@ def sample(
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 96,
     seed: Seed = 0,
 ) -> None:
-    """A contact sheet: some images of every label. Mind the licence before you pass it on."""
+    """A contact sheet: some images of every label. Check the licence before you pass it on."""
     from PIL import Image
 
     from mien.data.sheet import contact_sheet
 
-    if not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder; make it first")
+    if output.suffix.lower() != ".png":
+        raise InputError(f"{output}: expected a name ending in .png; rename the output")
+    check_writable(output)
     picture = contact_sheet(file, each=each, split=split, size=size, seed=seed)
-    try:
-        Image.fromarray(picture).save(output)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{output}: cannot be written ({error}); end it in .png") from error
+    with whole_file(output) as part:
+        Image.fromarray(picture).save(part, "PNG")
     say(f"picture: {output}")
 
 
@@ -305,7 +299,7 @@ def split(
             "--scheme",
             "-s",
             help="honest, paper, official, train-test, deduplicated, ratio, counts, folds, "
-            "grouped, one-out.",
+            "grouped or one-out.",
         ),
     ] = "honest",
     option: Annotated[
@@ -319,7 +313,7 @@ def split(
 
     from mien.data import split as splitting
 
-    made = splitting.make(file, scheme, seed=seed, options=_pairs(option))
+    made = splitting.make(file, scheme, seed=seed, options=pairs(option or ()))
     splitting.write(file, made, output)
     given = " ".join(f"{k}={v}" for k, v in made.options.items())
     say(f"scheme: {made.scheme} {given} seed={made.seed}")

@@ -196,9 +196,10 @@ def _table(results: Any) -> Table:
 @models.command("list")
 def list_models() -> None:
     """The built-in models, with what was measured, and the files that can be fetched."""
-    from mien.fetch import FETCHABLE, fetched
+    from mien.fetch import fetched
     from mien.models.onnx import Model
     from mien.models.weights import BUILT_IN, locate
+    from mien.vision import faces
 
     for name in BUILT_IN:
         path = locate(name)
@@ -213,8 +214,8 @@ def list_models() -> None:
         ]
         out.print(f"[bold]{name}[/bold]  {path.stat().st_size / 1e6:.1f} MB  {card.summary}")
         out.print(f"  PrivateTest: {', '.join(parts) or 'not measured'}; {card.licence}")
-    for name, remote in FETCHABLE.items():
-        where = fetched(name)
+    for name, remote in faces.remotes().items():
+        where = fetched(remote)
         state = f"at {where}" if where else f"not here; run: mien models fetch {name}"
         out.print(f"[bold]{name}[/bold]  {remote.purpose}; {remote.licence}; {state}")
 
@@ -223,8 +224,11 @@ def list_models() -> None:
 def fetch_model(name: Annotated[str, typer.Argument(help="yunet")]) -> None:
     """Fetch a model file once and check its SHA-256."""
     from mien.fetch import fetch
+    from mien.registry import choose
+    from mien.vision import faces
 
-    say(f"{name}: {fetch(name)}")
+    known = faces.remotes()
+    say(f"{name}: {fetch(known[choose('model to fetch', name, known)])}")
 
 
 @models.command("card")

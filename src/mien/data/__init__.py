@@ -1,5 +1,5 @@
-"""Data sets of facial expressions: one module per source, registered by its card's name.
+"""Data sets of facial expressions: what a set is, and what is done with it.
 
-``mien.data.readers`` holds the registry, ``prepare`` writes a set as Parquet, ``check`` finds its
+``mien.data.sets`` holds them, ``prepare`` writes a set as Parquet, ``check`` finds its
 leaks, ``split`` divides it, ``balance`` and ``augment`` serve training, ``synthetic`` draws faces.
 """

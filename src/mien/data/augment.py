@@ -1,156 +1,20 @@
-"""Augmentation as data: what may happen to a training image, drawn once, applied anywhere.
-
-The random numbers are drawn with numpy, so that they do not depend on the device. They are
-applied to whole batches: of arrays with OpenCV, of tensors where they lie.
-"""
+"""Augmentation applied: to batches of arrays with OpenCV, of tensors on the device they lie on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
+from mien.data.augmentation import RADIUS, Augmentation, Draw, draw, preset
 from mien.registry import choose
 from mien.types import FloatArray, InputError
 
-RADIUS: Final = 3  # of the blur's kernel, pixels
+if TYPE_CHECKING:
+    from torch import Tensor
+
 VIEWS: Final = ("none", "flip", "ten-crop")
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What may happen to an image; 0 switches a part off.
-
-    ``flip``, ``flip_vertical``, ``blur`` and ``erase`` are chances in 0..1; ``rotation`` is in
-    degrees to either side; ``shift`` and ``scale`` are shares of the side; ``crop`` is the share
-    of the side that the smallest crop loses; ``brightness`` and ``contrast`` are factors about 1;
-    ``sigma_low`` and ``sigma_high`` bound the blur in pixels; ``erase_area`` bounds the share of
-    the image that is erased; ``mixup`` and ``cutmix`` are the Beta distribution's parameters.
-    """
-
-    flip: float = 0.0
-    flip_vertical: float = 0.0
-    rotation: float = 0.0
-    shift: float = 0.0
-    scale: float = 0.0
-    crop: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    blur: float = 0.0
-    sigma_low: float = 0.1
-    sigma_high: float = 1.0
-    erase: float = 0.0
-    erase_area: float = 0.15
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-    def __post_init__(self) -> None:
-        most = {
-            "rotation": 180.0,
-            "mixup": 10.0,
-            "cutmix": 10.0,
-            "sigma_low": 2.0,
-            "sigma_high": 2.0,
-            "scale": 0.9,
-            "crop": 0.9,
-        }
-        for part in fields(self):
-            value = getattr(self, part.name)
-            limit = most.get(part.name, 1.0)
-            if not 0 <= value <= limit:
-                raise InputError(f"{part.name}: expected 0 to {limit:g}, got {value}")
-        if not 0 < self.sigma_low <= self.sigma_high:
-            raise InputError(
-                f"expected 0 < sigma_low <= sigma_high, got {self.sigma_low}, {self.sigma_high}"
-            )
-
-
-#: The papers' augmentations, as far as they tell, and two of our own.
-PRESETS: Final[Mapping[str, Augmentation]] = {
-    "none": Augmentation(),
-    "flip": Augmentation(flip=0.5),
-    # Di Iorio, section 3.2: flips 0.5, +-15 degrees, factors up to 0.25, sigma 0.1 to 1.0;
-    # how often images are blurred is not said
-    "vit-fer2013": Augmentation(
-        flip=0.5, rotation=15, brightness=0.25, contrast=0.25, blur=0.5, sigma_low=0.1,
-        sigma_high=1.0,
-    ),
-    # the timm thesis, chapter 3: horizontal and vertical flips, rotation, changes of pixels; no
-    # amounts are given
-    "timm-thesis": Augmentation(
-        flip=0.5, flip_vertical=0.5, rotation=15, brightness=0.2, contrast=0.2
-    ),
-    # GiMeFive's preliminary report, section 4.2: random rotation and crop; no amounts are given
-    "gimefive": Augmentation(rotation=10, crop=0.1),
-    # these two say that they crop, resize and normalise, and no more
-    "vit-kdef": Augmentation(),
-    "dncshap": Augmentation(),
-    # known to work for a small network from scratch at 48 pixels
-    "small": Augmentation(flip=0.5, rotation=10, shift=0.2, scale=0.2),
-    "strong": Augmentation(
-        flip=0.5, rotation=15, shift=0.1, scale=0.15, brightness=0.25, contrast=0.25, blur=0.2,
-        erase=0.25, mixup=0.2,
-    ),
-}  # fmt: skip
-
-
-def preset(name: str) -> Augmentation:
-    """A preset by name; UnknownNameError for another.
-
-    >>> preset("vit-fer2013").rotation
-    15
-    """
-    return PRESETS[choose("augmentation", name, PRESETS)]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What happens to each of N images.
-
-    ``theta`` ``[N, 2, 3]`` takes positions of the result to positions in the image, both in
-    -1..1; ``gain`` and ``contrast`` ``[N]`` are factors; ``sigma`` ``[N]`` is 0 for no blur;
-    ``box`` ``[N, 4]`` is what is erased, in 0..1 (left, top, right, bottom); ``grey`` ``[N]`` in
-    0..1 fills it.
-    """
-
-    theta: FloatArray
-    gain: FloatArray
-    contrast: FloatArray
-    sigma: FloatArray
-    box: FloatArray
-    grey: FloatArray
-
-
-def draw(how: Augmentation, count: int, rng: np.random.Generator) -> Draw:
-    """Draw what happens to ``count`` images."""
-
-    def about(bound: float, shape: tuple[int, ...] = (count,)) -> FloatArray:
-        return rng.uniform(-bound, bound, shape)
-
-    angle = np.deg2rad(about(how.rotation))
-    zoom = 1 / (1 + about(how.scale))
-    cut = 1 - rng.uniform(0, how.crop, count)
-    zoom = zoom * cut
-    mirror = np.where(rng.random(count) < how.flip, -1.0, 1.0)
-    upset = np.where(rng.random(count) < how.flip_vertical, -1.0, 1.0)
-    cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
-    # a crop of share c may lie anywhere within 1 - c of the centre
-    shift = about(2 * how.shift, (count, 2)) + rng.uniform(-1, 1, (count, 2)) * (1 - cut)[:, None]
-    rows = [[cos * mirror, -sin * upset, shift[:, 0]], [sin * mirror, cos * upset, shift[:, 1]]]
-    theta = np.stack([np.stack(row, axis=1) for row in rows], axis=1)
-    area = rng.uniform(0.02, max(how.erase_area, 0.02), count)
-    aspect = np.exp(about(np.log(2.0)))
-    wide, high = np.sqrt(area * aspect), np.sqrt(area / aspect)
-    left, top = rng.random(count) * (1 - wide), rng.random(count) * (1 - high)
-    box = np.stack([left, top, left + wide, top + high], axis=1)
-    box[rng.random(count) >= how.erase] = 0
-    sigma = rng.uniform(how.sigma_low, how.sigma_high, count)
-    sigma[rng.random(count) >= how.blur] = 0
-    return Draw(
-        theta, 1 + about(how.brightness), 1 + about(how.contrast), sigma, box, rng.random(count)
-    )
+Batch = TypeVar("Batch", "FloatArray", "Tensor")  # [N, C, H, W], or targets [N, K]
 
 
 class Augmenter:
@@ -169,7 +33,7 @@ class Augmenter:
         self.how = preset(how) if isinstance(how, str) else how
         self._rng = None if seed is None else np.random.default_rng(seed)
 
-    def _generator(self, images: Any) -> np.random.Generator:
+    def _generator(self, images: FloatArray | Tensor) -> np.random.Generator:
         if self._rng is not None:
             return self._rng
         if isinstance(images, np.ndarray):
@@ -178,7 +42,7 @@ class Augmenter:
 
         return np.random.default_rng(int(torch.randint(2**62, ())))
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, images: Batch) -> Batch:
         """The batch augmented, as float32 of the same shape and kind."""
         _check_batch(images)
         drawn = draw(self.how, len(images), self._generator(images))
@@ -188,7 +52,7 @@ class Augmenter:
 
         return apply_tensor(images, drawn)
 
-    def mix(self, images: Any, targets: Any) -> tuple[Any, Any]:
+    def mix(self, images: Batch, targets: Batch) -> tuple[Batch, Batch]:
         """Mixup or CutMix of a batch with targets ``[N, K]``; as it is where both are off.
 
         Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899. Where both are
@@ -209,7 +73,7 @@ class Augmenter:
         return images, targets * share + targets[other] * (1 - share)
 
 
-def _check_batch(images: Any) -> None:
+def _check_batch(images: FloatArray | Tensor) -> None:
     if getattr(images, "ndim", 0) != 4:
         raise InputError(
             f"expected a batch [N, C, H, W], got {list(getattr(images, 'shape', []))}; "
@@ -217,7 +81,9 @@ def _check_batch(images: Any) -> None:
         )
 
 
-def _cut(images: Any, others: Any, share: float, rng: np.random.Generator) -> tuple[Any, float]:
+def _cut(
+    images: Batch, others: Batch, share: float, rng: np.random.Generator
+) -> tuple[Batch, float]:
     """A rectangle of ``1 - share`` of the area taken from the others, and the share that stays."""
     height, width = (int(n) for n in images.shape[2:])
     side = np.sqrt(1 - share) / 2
@@ -265,7 +131,7 @@ def apply(images: FloatArray, drawn: Draw) -> FloatArray:
     return result
 
 
-def views(images: Any, kind: str = "flip", share: float = 0.9) -> list[Any]:
+def views(images: Batch, kind: str = "flip", share: float = 0.9) -> list[Batch]:
     """The batch as test-time augmentation sees it, to average the answers over.
 
     ``none``: itself; ``flip``: itself and mirrored; ``ten-crop``: four corners and the centre of
@@ -293,5 +159,5 @@ def views(images: Any, kind: str = "flip", share: float = 0.9) -> list[Any]:
     return found + [_mirrored(view) for view in found]
 
 
-def _mirrored(images: Any) -> Any:
+def _mirrored(images: Batch) -> Batch:
     return images[..., ::-1].copy() if isinstance(images, np.ndarray) else images.flip(-1)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.data.augment import RADIUS, Draw
+from mien.data.augmentation import RADIUS, Draw
+from mien.types import FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,23 +16,25 @@ if TYPE_CHECKING:
 
 def apply(images: Tensor, drawn: Draw) -> Tensor:
     """Apply a draw to tensors ``[N, C, H, W]`` in 0..255; beyond the image its edge is repeated."""
-    import torch
     from torch.nn import functional as F
 
-    like = {"dtype": torch.float32, "device": images.device}
     x = images.float()
-    theta = torch.as_tensor(drawn.theta, **like)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    grid = F.affine_grid(_beside(x, drawn.theta), list(x.shape), align_corners=False)
     x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
     if drawn.sigma.any():
-        x = _blurred(x, torch.as_tensor(drawn.sigma, **like))
+        x = _blurred(x, _beside(x, drawn.sigma))
     column = (-1, 1, 1, 1)
-    x = x * torch.as_tensor(drawn.gain, **like).view(column)
+    x = x * _beside(x, drawn.gain).view(column)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = ((x - mean) * torch.as_tensor(drawn.contrast, **like).view(column) + mean).clamp(0, 255)
-    if drawn.box.any():
-        x = _erased(x, drawn, like)
-    return x
+    x = ((x - mean) * _beside(x, drawn.contrast).view(column) + mean).clamp(0, 255)
+    return _erased(x, drawn) if drawn.box.any() else x
+
+
+def _beside(images: Tensor, values: FloatArray) -> Tensor:
+    """Values as float32 on the images' device."""
+    import torch
+
+    return torch.as_tensor(values, dtype=torch.float32, device=images.device)
 
 
 def _blurred(images: Tensor, sigma: Tensor) -> Tensor:
@@ -53,15 +56,16 @@ def _blurred(images: Tensor, sigma: Tensor) -> Tensor:
     return flat.reshape(count, channels, height, width)
 
 
-def _erased(images: Tensor, drawn: Draw, like: dict[str, object]) -> Tensor:
+def _erased(images: Tensor, drawn: Draw) -> Tensor:
+    """Each image with its rectangle filled with grey."""
     import torch
 
     height, width = images.shape[2:]
-    sides = torch.tensor([width, height, width, height], **like)
-    left, top, right, bottom = (torch.as_tensor(drawn.box, **like) * sides).round().T[:, :, None]
-    xs, ys = torch.arange(width, **like), torch.arange(height, **like)
+    sides = images.new_tensor([width, height, width, height])
+    left, top, right, bottom = (_beside(images, drawn.box) * sides).round().T[:, :, None]
+    xs = torch.arange(width, dtype=torch.float32, device=images.device)
+    ys = torch.arange(height, dtype=torch.float32, device=images.device)
     across = (xs >= left) & (xs < right)
     down = (ys >= top) & (ys < bottom)
     inside = (down[:, :, None] & across[:, None, :])[:, None]
-    grey = 255 * torch.as_tensor(drawn.grey, **like).view(-1, 1, 1, 1)
-    return torch.where(inside, grey, images)
+    return torch.where(inside, 255 * _beside(images, drawn.grey).view(-1, 1, 1, 1), images)

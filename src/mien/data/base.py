@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from mien.registry import Registry, choose
-from mien.types import ImageArray, InputError
+from mien.options import Option, options_of, read
+from mien.registry import Registry
+from mien.types import ImageArray
 
 #: Published numbers of images by (split, label); None stands for "all of them".
 Counts = Mapping[tuple[str | None, str | None], int]
@@ -49,7 +50,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Card:
+class DataCard:
     """What somebody should know of a data set before they use it.
 
     ``splits`` names the splits that its owners made. ``paper`` and ``honest`` are schemes of
@@ -74,59 +75,63 @@ class Card:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Example:
+    """A tiny source in a data set's real layout, made of noise, and what reading it must give.
+
+    ``counts`` are the numbers of images by (split, label), ``subjects`` all subjects that occur,
+    ``skipped`` the numbers of images that the set's own rules leave out, by reason. ``image`` is
+    one of the image files, which a check may damage; None where the layout has none.
+    """
+
+    source: Path
+    counts: Counts
+    subjects: frozenset[str | None] = frozenset({None})
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    image: Path | None = None
+
+
 Read = Callable[..., Reading]
+WriteExample = Callable[[Path], Example]
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A card and its reader: ``read(source, **options)``."""
+    """A card, its reader, and functions that write tiny examples of its layouts.
 
-    card: Card
+    ``read(source, **options)`` opens a source; its keyword-only parameters are its options.
+    ``examples`` each take an empty folder; :mod:`mien.data.conformance` checks the reader on them.
+    """
+
+    card: DataCard
     read: Read
+    examples: tuple[WriteExample, ...]
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the reader takes besides the source, with its defaults."""
-        given = list(inspect.signature(self.read).parameters.values())[1:]
-        return {p.name: p.default for p in given}
-
-
-DATASETS = Registry[DataSet]("data set")
+    @cached_property
+    def options(self) -> dict[str, Option]:
+        """What the reader takes besides the source."""
+        return options_of(self.read)
 
 
-def dataset(card: Card) -> Callable[[Read], Read]:
-    """Decorator that registers a reader under its card's name."""
+DATASETS: Final = Registry[DataSet]("data set", package="mien.data.sets", group="mien.datasets")
+
+
+def dataset(card: DataCard, *examples: WriteExample) -> Callable[[Read], Read]:
+    """Decorator that registers a reader, with examples of its layouts, under its card's name."""
 
     def add(read: Read) -> Read:
-        DATASETS.register(card.name)(DataSet(card, read))
+        DATASETS.add(card.name, DataSet(card, read, examples))
         return read
 
     return add
 
 
-def checked_options(name: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """Options as text turned into what the reader of ``name`` declares.
+def read_options(
+    what: str, known: Mapping[str, Option], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Options of a reader or a scheme as their own kinds, from values or from their texts.
 
-    Raises UnknownNameError for one that it does not have, InputError for a bad value.
+    Recipes, files and the command line hold texts, Python gives values; both mean the same.
+    Raises UnknownNameError for an option that is not ``known``, InputError for a bad value.
     """
-    known = DATASETS.get(name).options
-    options: dict[str, Any] = {}
-    for key, text in given.items():
-        if not known:
-            raise InputError(f"{name}: expected no options, got {key!r}; leave it out")
-        default = known[choose(f"option of {name}", key, known)]
-        options[key] = _parsed(f"{name}: option {key}", text, default)
-    return options
-
-
-def _parsed(what: str, text: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
-            raise InputError(f"{what}: expected true or false, got {text!r}")
-        return text.lower() in ("true", "yes", "1")
-    if isinstance(default, int):
-        try:
-            return int(text)
-        except ValueError:
-            raise InputError(f"{what}: expected a whole number, got {text!r}") from None
-    return text
+    return read(what, known, [f"{key}={value}" for key, value in given.items()])

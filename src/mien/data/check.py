@@ -12,7 +12,7 @@ from typing import Any
 from mien.data.base import EXCLUDED
 from mien.data.copies import CORRELATION, hashed
 from mien.data.prepare import Cell, nested
-from mien.data.table import Source
+from mien.data.table import ImageTable
 from mien.types import InputError
 
 LISTED = 1000  # groups and pairs that a report lists; all are counted
@@ -122,7 +122,7 @@ def check(
     """
     if not 0 < correlation <= 1:
         raise InputError(f"correlation: expected above 0 and at most 1, got {correlation}")
-    source = Source(Path(path))
+    source = ImageTable(Path(path))
     with hashed(source, near, correlation, advance) as base:
         return _report(base, Path(path), source.rows, near)
 
@@ -231,8 +231,8 @@ def _across(base: sqlite3.Connection, near: bool) -> int:
 
 def _group(rows: list[tuple[int, str, str | None, str]], correlation: float) -> Group:
     ids, paths, labels, splits = zip(*rows, strict=True)
-    told = tuple(None if split == "none" else split for split in splits)
-    return Group(ids, paths, labels, told, correlation)
+    sides = tuple(None if split == "none" else split for split in splits)
+    return Group(ids, paths, labels, sides, correlation)
 
 
 def _examples(base: sqlite3.Connection) -> Iterator[Group]:

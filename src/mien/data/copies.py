@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from mien.data.hashes import is_blank, normalised, perceptual_hash, thumbnail
-from mien.data.table import Source, image_bytes, image_path, pixel_hash
+from mien.data.table import ImageTable, image_bytes, image_path, pixel_hash
 from mien.types import InputError
 from mien.vision.read import read_image
 
-BITS = 8  # perceptual hashes that differ in at most so many of 63 bits are looked at
+BITS = 8  # perceptual hashes that differ in at most so many of 63 bits are compared
 #: Shift and width of parts of the hash. Two hashes within 4 bits agree on one of the five for
 #: sure, within 6 or 8 bits mostly.
 BANDS = ((0, 13), (13, 13), (26, 13), (39, 12), (51, 12))
@@ -36,13 +36,13 @@ def alike(
     advance: Callable[[int], object] | None = None,
 ) -> list[tuple[int, int]]:
     """Pairs of rows of near duplicates, smaller row first; of exact copies the first stands."""
-    with hashed(Source(Path(path)), True, correlation, advance) as base:
+    with hashed(ImageTable(Path(path)), True, correlation, advance) as base:
         return base.execute("SELECT a, b FROM pairs ORDER BY a, b").fetchall()
 
 
 @contextmanager
 def hashed(
-    source: Source, near: bool, correlation: float, advance: Callable[[int], object] | None
+    source: ImageTable, near: bool, correlation: float, advance: Callable[[int], object] | None
 ) -> Iterator[sqlite3.Connection]:
     """A temporary base with the hashes of all rows and, with ``near``, the verified pairs."""
     if not source.rows:
@@ -54,7 +54,7 @@ def hashed(
                 "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
                 "PRAGMA temp_store=FILE;"
                 "CREATE TABLE rows (id INTEGER PRIMARY KEY, path TEXT, label TEXT, split TEXT,"
-                " subject TEXT, pixels TEXT, look INTEGER, blank INTEGER, error TEXT);"
+                " subject TEXT, pixels TEXT, phash INTEGER, blank INTEGER, error TEXT);"
             )
             _hash_all(base, source, near, advance)
             base.execute("CREATE INDEX by_pixels ON rows (pixels, split, label)")
@@ -67,7 +67,10 @@ def hashed(
 
 
 def _hash_all(
-    base: sqlite3.Connection, source: Source, near: bool, advance: Callable[[int], object] | None
+    base: sqlite3.Connection,
+    source: ImageTable,
+    near: bool,
+    advance: Callable[[int], object] | None,
 ) -> None:
     side = "fold" if "fold" in source.names else "split"
     columns = [n for n in ("image", "label", side, "subject", "source") if n in source.names]
@@ -89,10 +92,10 @@ def _hash_all(
                 records.append((*head, None, None, 0, str(error).removeprefix("bytes: ")))
                 continue
             blank = is_blank(pixels)
-            look = None
+            phash = None
             if near and not blank:
-                look = perceptual_hash(thumbnail(pixels))
-            records.append((*head, pixel_hash(pixels), look, int(blank), None))
+                phash = perceptual_hash(thumbnail(pixels))
+            records.append((*head, pixel_hash(pixels), phash, int(blank), None))
         base.execute("BEGIN")
         base.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?)", records)
         base.execute("COMMIT")
@@ -109,12 +112,12 @@ def _near_pairs(base: sqlite3.Connection) -> None:
     base.executescript(
         "CREATE TABLE pairs (a INTEGER, b INTEGER, correlation REAL, PRIMARY KEY (a, b))"
         " WITHOUT ROWID;"
-        "CREATE TABLE firsts AS SELECT MIN(id) AS id, look, split FROM rows"
-        " WHERE look IS NOT NULL GROUP BY pixels;"
+        "CREATE TABLE firsts AS SELECT MIN(id) AS id, phash, split FROM rows"
+        " WHERE phash IS NOT NULL GROUP BY pixels;"
     )
     for shift, width in BANDS:
-        part = f"(look >> {shift}) & {(1 << width) - 1}"
-        found = base.cursor().execute(f"SELECT {part}, id, look, split FROM firsts ORDER BY 1, 2")
+        part = f"(phash >> {shift}) & {(1 << width) - 1}"
+        found = base.cursor().execute(f"SELECT {part}, id, phash, split FROM firsts ORDER BY 1, 2")
         for _, members in itertools.groupby(found, key=lambda row: row[0]):
             while len(bucket := list(itertools.islice(members, BUCKET))) > 1:
                 base.executemany("INSERT OR IGNORE INTO pairs VALUES (?,?,NULL)", _close(bucket))
@@ -127,10 +130,10 @@ def _close(bucket: list[tuple[int, int, int, str]]) -> Iterator[tuple[int, int]]
     others, so that the pairs grow with the images and not with their square.
     """
     ids = np.array([row[1] for row in bucket])
-    looks = np.array([row[2] for row in bucket], dtype=np.uint64)
+    hashes = np.array([row[2] for row in bucket], dtype=np.uint64)
     sides = np.array([row[3] for row in bucket])
     for i in range(len(ids) - 1):
-        differ = np.bitwise_count(looks[i + 1 :] ^ looks[i])
+        differ = np.bitwise_count(hashes[i + 1 :] ^ hashes[i])
         close = np.flatnonzero(differ <= BITS) + i + 1
         if len(close) > PARTNERS:
             own = sides[close] == sides[i]
@@ -139,7 +142,7 @@ def _close(bucket: list[tuple[int, int, int, str]]) -> Iterator[tuple[int, int]]
             yield int(ids[i]), int(ids[j])
 
 
-def _verify(base: sqlite3.Connection, source: Source, correlation: float) -> None:
+def _verify(base: sqlite3.Connection, source: ImageTable, correlation: float) -> None:
     """Keep the pairs whose thumbnails correlate; only the images in pairs are decoded again."""
     base.execute("CREATE TABLE small (id INTEGER PRIMARY KEY, pixels BLOB)")
     wanted = base.cursor().execute("SELECT a FROM pairs UNION SELECT b FROM pairs ORDER BY 1")

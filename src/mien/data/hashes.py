@@ -1,4 +1,4 @@
-"""What tells images apart or alike: perceptual hash, blankness, thumbnails and correlation."""
+"""Measures of likeness between images: perceptual hash, blankness, thumbnails and correlation."""
 
 from __future__ import annotations
 

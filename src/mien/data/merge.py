@@ -12,18 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from mien.data.base import SPLITS
+from mien.data.base import DATASETS, SPLITS
 from mien.data.prepare import Cell, Difference, Fingerprint
-from mien.data.readers import DATASETS
 from mien.data.split import mine
-from mien.data.table import Source, Writer, schema
+from mien.data.table import ImageTable, Writer, schema
 from mien.emotions import EIGHT, label
 from mien.registry import choose
 from mien.types import InputError
 
 
 @dataclass(frozen=True)
-class Part:
+class Member:
     """One set of a pool: which of its splits become which, and how it must have been read.
 
     In ``splits``, ``none`` stands for images without a split; splits that are not named stay out.
@@ -46,7 +45,7 @@ class Pool:
 
     name: str
     labels: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Member, ...]
     validation_per_class: int = 0
     seed: int = 0
 
@@ -101,12 +100,12 @@ def load_pool(name: str | Path) -> Pool:
     return pool
 
 
-def _part(entry: Mapping[str, Any]) -> Part:
+def _part(entry: Mapping[str, Any]) -> Member:
     choose("data set", entry["set"], DATASETS.names())
     for split in entry["splits"].values():
         choose("split", split, SPLITS)
     options = {k: str(v) for k, v in entry.get("options", {}).items()}
-    return Part(entry["set"], dict(entry["splits"]), options, dict(entry.get("published", {})))
+    return Member(entry["set"], dict(entry["splits"]), options, dict(entry.get("published", {})))
 
 
 def merge(
@@ -167,7 +166,7 @@ def merge(
     )
 
 
-def _map(source: Source, pool: Pool | None) -> Mapping[str, str] | None:
+def _map(source: ImageTable, pool: Pool | None) -> Mapping[str, str] | None:
     """The map of splits of one input; None keeps them as they are."""
     if pool is None:
         return None
@@ -186,7 +185,7 @@ def _map(source: Source, pool: Pool | None) -> Mapping[str, str] | None:
     return found[0].splits
 
 
-def _check_parts(sources: Sequence[Source], pool: Pool) -> None:
+def _check_parts(sources: Sequence[ImageTable], pool: Pool) -> None:
     have = [source.about.get("set") for source in sources]
     missing = [part.set for part in pool.parts if part.set not in have]
     if missing or len(set(have)) != len(have):
@@ -205,7 +204,7 @@ def _side(maps: Mapping[str, str] | None, split: str | None) -> tuple[bool, str 
 
 
 def _rows(
-    sources: Sequence[Source], maps: Sequence[Mapping[str, str] | None], kept: tuple[str, ...]
+    sources: Sequence[ImageTable], maps: Sequence[Mapping[str, str] | None], kept: tuple[str, ...]
 ) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
     for number, (source, meant) in enumerate(zip(sources, maps, strict=True)):
         row_number = -1
@@ -219,7 +218,7 @@ def _rows(
 
 
 def _draw(
-    sources: Sequence[Source], maps: Sequence[Mapping[str, str] | None], pool: Pool
+    sources: Sequence[ImageTable], maps: Sequence[Mapping[str, str] | None], pool: Pool
 ) -> frozenset[tuple[int, int]]:
     """Rows of the training images that become val: so many of each label."""
     if not pool.validation_per_class:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.data.base import SPLITS, Counts, Row, checked_options
-from mien.data.readers import DATASETS
+from mien.data.base import DATASETS, SPLITS, Counts, DataSet, Reading, Row, read_options
 from mien.data.sources import opened
 from mien.data.table import Writer, pixel_hash, schema
 from mien.emotions import EIGHT
@@ -27,6 +26,7 @@ KEPT_ERRORS = 10_000  # more are counted, not listed: memory must not grow with 
 PLAIN = {("JPEG", "L"), ("JPEG", "RGB"), ("PNG", "L"), ("PNG", "RGB")}
 
 Cell = tuple[str | None, str | None]
+Advance = Callable[[int | None], object]
 
 
 @dataclass(frozen=True)
@@ -146,16 +146,16 @@ def prepare(
     source: str | Path,
     output: str | Path,
     *,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
     labels: Sequence[str] = (),
-    advance: Callable[[int | None], object] | None = None,
+    advance: Advance | None = None,
 ) -> Preparation:
     """Read the data set ``name`` from ``source`` and write it to the Parquet file ``output``.
 
     Parameters
     ----------
     options
-        What the reader takes, as text: ``{"mode": "probability"}`` for ferplus.
+        What the reader takes, as values or as text: ``{"mode": "probability"}`` for ferplus.
     labels
         Keep these alone; all where empty.
     advance
@@ -165,12 +165,11 @@ def prepare(
     Raises InputError where the source has not the layout of the set or no image can be used.
     """
     entry = DATASETS.get(name)
-    given = checked_options(name, options or {})
-    told = {k: str(v) for k, v in given.items()}
+    given = read_options(repr(name), entry.options, options or {})
     try:
         with opened(source) as place:
             reading = entry.read(place, **given)
-            return _write(name, reading, Path(output), told, tuple(labels), advance)
+            return _write(entry, reading, Path(output), given, tuple(labels), advance)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{source}: expected the tables of {entry.card.title} as text in UTF-8, "
@@ -179,20 +178,21 @@ def prepare(
 
 
 def _write(
-    name: str,
-    reading: Any,
+    entry: DataSet,
+    reading: Reading,
     output: Path,
-    options: Mapping[str, str],
+    options: Mapping[str, Any],
     labels: tuple[str, ...],
-    advance: Callable[[int | None], object] | None,
+    advance: Advance | None,
 ) -> Preparation:
-    card = DATASETS.get(name).card
+    card, name = entry.card, entry.card.name
     counts: Counter[Cell] = Counter()
     skipped: Counter[str] = Counter()
     errors: list[tuple[str, str]] = []
     failed = 0
     fingerprint = Fingerprint()
-    shape = schema(card.columns, {"set": name, "form": reading.form, "options": dict(options)})
+    texts = {key: str(value) for key, value in options.items()}
+    shape = schema(card.columns, {"set": name, "form": reading.form, "options": texts})
     with Writer(output, shape) as writer:
         for row in reading.rows:
             if advance is not None:
@@ -247,9 +247,8 @@ def _record(name: str, row: Row) -> tuple[dict[str, Any] | None, str]:
     try:
         data, pixels = encode(row.image)
     except InputError as error:
-        text = str(error)
-        # the path is told beside the error: do not tell it twice
-        return None, text.removeprefix("bytes: ")
+        # the path stands beside the error: do not repeat it
+        return None, str(error).removeprefix("bytes: ")
     return {
         "image": {"bytes": data, "path": row.path},
         "label": None if row.label is None else EIGHT.index(row.label),

@@ -1,4 +1,4 @@
-"""Schemes by which a set is split; each is a function of a frame and a seed.
+"""Schemes by which a set is split; each is a function of its columns and a seed.
 
 >>> SCHEMES.names()
 ['official', 'train-test', 'deduplicated', 'ratio', 'counts', 'folds', 'grouped', 'one-out']
@@ -10,20 +10,21 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from mien.data.base import EXCLUDED, SPLITS
 from mien.data.copies import alike
-from mien.registry import Registry, choose
-from mien.types import InputError, IntArray, MissingExtraError
+from mien.extras import need
+from mien.registry import Registry
+from mien.types import InputError, IntArray
 
 Values = Sequence[str | int | None]
 
 
 @dataclass(frozen=True)
-class Frame:
+class Columns:
     """The columns of a table that splits rest on, without its images; one entry per row."""
 
     path: Path
@@ -51,8 +52,8 @@ class Frame:
         return join(zip(self.subjects, self.pixels, strict=True))
 
 
-Scheme = Callable[..., Values]
-SCHEMES = Registry[Scheme]("split scheme")
+Scheme = Callable[..., Values]  # its keyword-only parameters are the scheme's options
+SCHEMES: Final = Registry[Scheme]("split scheme", group="mien.splits")
 
 
 def join(rows: Iterable[tuple[Any, ...]], pairs: Iterable[tuple[int, int]] = ()) -> IntArray:
@@ -85,13 +86,7 @@ def join(rows: Iterable[tuple[Any, ...]], pairs: Iterable[tuple[int, int]] = ())
 
 
 def _sklearn() -> Any:
-    try:
-        from sklearn import model_selection
-    except ImportError as error:
-        raise MissingExtraError(
-            "splits need scikit-learn, which is not installed; run: pip install 'mien[data]'"
-        ) from error
-    return model_selection
+    return need("sklearn.model_selection", "data", "splitting at random")
 
 
 def _numbers(text: str, what: str) -> list[float]:
@@ -109,34 +104,34 @@ def _names(parts: Sequence[Any]) -> tuple[str, ...]:
 
 
 @SCHEMES.register("official")
-def official(frame: Frame, seed: int) -> Values:  # noqa: ARG001 - every scheme takes a seed
+def official(columns: Columns, seed: int) -> Values:  # noqa: ARG001 - every scheme takes a seed
     """The split that the owners made, as the reader found it."""
-    if not any(frame.splits):
+    if not any(columns.splits):
         raise InputError(
-            f"{frame.path}: expected an official split, this set has none; use paper or honest"
+            f"{columns.path}: expected an official split, this set has none; use paper or honest"
         )
-    return list(frame.splits)
+    return list(columns.splits)
 
 
 @SCHEMES.register("train-test")
-def train_test(frame: Frame, seed: int) -> Values:
+def train_test(columns: Columns, seed: int) -> Values:
     """The owners' split in two parts: what they kept for validation is tested too.
 
     Some papers test so (GiMeFive on FER2013). Training holds its validation images out of train.
     """
-    return ["test" if value == "val" else value for value in official(frame, seed)]
+    return ["test" if value == "val" else value for value in official(columns, seed)]
 
 
 @SCHEMES.register("deduplicated")
-def deduplicated(frame: Frame, seed: int, near: str = "yes") -> Values:
+def deduplicated(columns: Columns, seed: int, *, near: bool = True) -> Values:
     """The official split without the val and test images that are copies of training images.
 
     Test images that are copies of val images go too, since models are selected on those. With
-    ``near=yes`` near duplicates count as copies.
+    ``near`` near duplicates count as copies.
     """
-    values = official(frame, seed)
-    pairs = alike(frame.path) if choose("near", near, ("yes", "no")) == "yes" else []
-    groups = join([(pixels,) for pixels in frame.pixels], pairs)
+    values = official(columns, seed)
+    pairs = alike(columns.path) if near else []
+    groups = join([(pixels,) for pixels in columns.pixels], pairs)
     taken: dict[Any, set[int]] = {name: set() for name in SPLITS}
     for group, value in zip(groups, values, strict=True):
         taken.setdefault(value, set()).add(int(group))
@@ -152,30 +147,30 @@ def deduplicated(frame: Frame, seed: int, near: str = "yes") -> Values:
 
 
 @SCHEMES.register("ratio")
-def ratio(frame: Frame, seed: int, ratios: str = "70,15,15") -> Values:
+def ratio(columns: Columns, seed: int, *, ratios: str = "70,15,15") -> Values:
     """A random split by parts such as 70,15,15, each with the same share of every class."""
     parts = _numbers(ratios, "ratios")
-    whole = len(frame.labels)
+    whole = len(columns.labels)
     sizes = [round(whole * part / sum(parts)) for part in parts[1:]]
-    return _drawn(frame, seed, [whole - sum(sizes), *sizes])
+    return _drawn(columns, seed, [whole - sum(sizes), *sizes])
 
 
 @SCHEMES.register("counts")
-def counts(frame: Frame, seed: int, counts: str = "780,201") -> Values:
+def counts(columns: Columns, seed: int, *, counts: str = "780,201") -> Values:
     """A random split into so many images, such as 780,201, with the same share of every class."""
     sizes = [int(n) for n in _numbers(counts, "counts")]
-    if sum(sizes) != len(frame.labels):
+    if sum(sizes) != len(columns.labels):
         raise InputError(
-            f"counts: expected numbers that sum to the {len(frame.labels)} images, got {counts} "
+            f"counts: expected numbers that sum to the {len(columns.labels)} images, got {counts} "
             f"= {sum(sizes)}"
         )
-    return _drawn(frame, seed, sizes)
+    return _drawn(columns, seed, sizes)
 
 
-def _drawn(frame: Frame, seed: int, sizes: list[int]) -> Values:
+def _drawn(columns: Columns, seed: int, sizes: list[int]) -> Values:
     """Train first, then val and test out of the rest."""
     tool = _sklearn()
-    labels = frame.codes()
+    labels = columns.codes()
     values: list[str | None] = ["train"] * len(labels)
     left = np.arange(len(labels))
     for name, size in list(zip(_names(sizes), sizes, strict=True))[:0:-1]:
@@ -186,40 +181,40 @@ def _drawn(frame: Frame, seed: int, sizes: list[int]) -> Values:
                 left, test_size=size, stratify=labels[left], random_state=seed
             )
         except ValueError as error:
-            raise InputError(f"{frame.path}: cannot be split into {sizes}: {error}") from error
+            raise InputError(f"{columns.path}: cannot be split into {sizes}: {error}") from error
         for row in drawn:
             values[row] = name
     return values
 
 
 @SCHEMES.register("folds")
-def folds(frame: Frame, seed: int, folds: str = "5") -> Values:
+def folds(columns: Columns, seed: int, *, folds: int = 5) -> Values:
     """Cross-validation: random folds with the same share of every class."""
     tool = _sklearn().StratifiedKFold(_count(folds), shuffle=True, random_state=seed)
-    return _folded(frame, tool, None)
+    return _folded(columns, tool, None)
 
 
 @SCHEMES.register("grouped")
-def grouped(frame: Frame, seed: int, folds: str = "", ratios: str = "") -> Values:
+def grouped(columns: Columns, seed: int, *, folds: int = 5, ratios: str = "") -> Values:
     """Nobody on two sides: folds of whole people, or parts such as 70,15,15 of them.
 
     scikit-learn's StratifiedGroupKFold keeps the classes as even as the people allow.
     """
-    groups = frame.groups()
+    groups = columns.groups()
     if not ratios:
         tool = _sklearn().StratifiedGroupKFold(
-            _count(folds or "5", groups.max() + 1), shuffle=True, random_state=seed
+            _count(folds, int(groups.max()) + 1), shuffle=True, random_state=seed
         )
-        return _folded(frame, tool, groups)
+        return _folded(columns, tool, groups)
     parts = _numbers(ratios, "ratios")
     people = int(groups.max()) + 1
     if people < len(parts):
-        raise InputError(f"{frame.path}: expected at least {len(parts)} people, got {people}")
+        raise InputError(f"{columns.path}: expected at least {len(parts)} people, got {people}")
     # so many folds that a part is close to its share: of few people, one person is a fold
-    _, sizes = np.unique(frame.codes(), return_counts=True)
+    _, sizes = np.unique(columns.codes(), return_counts=True)
     fine = max(min(people if people <= 100 else 20, int(sizes.max())), len(parts))
     tool = _sklearn().StratifiedGroupKFold(fine, shuffle=True, random_state=seed)
-    numbers = _folded(frame, tool, groups)
+    numbers = _folded(columns, tool, groups)
     each = [max(round(fine * part / sum(parts)), 1) for part in parts[1:]]
     names = [name for name, n in zip(_names(parts)[1:], each, strict=True) for _ in range(n)]
     sides: list[str | None] = []
@@ -230,37 +225,37 @@ def grouped(frame: Frame, seed: int, folds: str = "", ratios: str = "") -> Value
 
 
 @SCHEMES.register("one-out")
-def one_out(frame: Frame, seed: int) -> Values:  # noqa: ARG001 - every scheme takes a seed
+def one_out(columns: Columns, seed: int) -> Values:  # noqa: ARG001 - every scheme takes a seed
     """Leave one person (of FERG: one character) out: as many folds as people, in their order."""
-    groups = frame.groups()
+    groups = columns.groups()
     first: dict[int, str] = {}
-    for group, person in zip(groups, frame.subjects, strict=True):
+    for group, person in zip(groups, columns.subjects, strict=True):
         first[int(group)] = min(str(person), first.get(int(group), str(person)))
     order = {group: i for i, group in enumerate(sorted(first, key=lambda g: first[g]))}
     if len(order) < 2:
-        raise InputError(f"{frame.path}: expected at least two people, got {len(order)}")
+        raise InputError(f"{columns.path}: expected at least two people, got {len(order)}")
     left_out: list[int | None] = [order[int(group)] for group in groups]
     return left_out
 
 
-def _count(text: str, most: int | None = None) -> int:
-    if not text.isdigit() or int(text) < 2:
-        raise InputError(f"folds: expected a whole number from 2, got {text!r}")
-    if most is not None and int(text) > most:
-        raise InputError(f"folds: expected at most the {most} people, got {text}")
-    return int(text)
+def _count(folds: int, most: int | None = None) -> int:
+    if folds < 2:
+        raise InputError(f"folds: expected a whole number from 2, got {folds}")
+    if most is not None and folds > most:
+        raise InputError(f"folds: expected at most the {most} people, got {folds}")
+    return folds
 
 
-def _folded(frame: Frame, tool: Any, groups: IntArray | None) -> Values:
-    labels = frame.codes()
+def _folded(columns: Columns, tool: Any, groups: IntArray | None) -> Values:
+    labels = columns.codes()
     values: list[int | None] = [None] * len(labels)
     try:
         with warnings.catch_warnings():
-            # a class with fewer images than folds: the card tells, and nothing can be done
+            # a class with fewer images than folds: nothing can be done, and the counts show it
             warnings.simplefilter("ignore", UserWarning)
             for number, (_, rows) in enumerate(tool.split(labels, labels, groups)):
                 for row in rows:
                     values[row] = number
     except ValueError as error:
-        raise InputError(f"{frame.path}: cannot be split into folds: {error}") from error
+        raise InputError(f"{columns.path}: cannot be split into folds: {error}") from error
     return values

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.data.table import Source, image_bytes
+from mien.data.table import ImageTable, image_bytes
 from mien.emotions import EIGHT
 from mien.results.draw import frame, side_by_side, stack, wrapped
 from mien.types import ImageArray, InputError
@@ -16,7 +16,7 @@ from mien.vision.read import read_image
 GAP = 4
 
 
-def pick(source: Source, each: int, split: str | None, seed: int) -> dict[str, list[int]]:
+def pick(source: ImageTable, each: int, split: str | None, seed: int) -> dict[str, list[int]]:
     """Row numbers of ``each`` images of every label, drawn without reading an image."""
     rng = np.random.default_rng(seed)
     # the smallest of random keys are a fair draw from a stream of unknown length
@@ -51,7 +51,7 @@ def contact_sheet(
     """
     if each < 1 or not 16 <= size <= 512:
         raise InputError(f"expected each >= 1 and size in 16..512, got {each} and {size}")
-    source = Source(Path(path))
+    source = ImageTable(Path(path))
     chosen = pick(source, each, split, seed)
     if not chosen:
         raise InputError(f"{path}: expected images in the split {split!r}, found none")
@@ -64,7 +64,7 @@ def contact_sheet(
     return frame(stack(lines, 10), 10)
 
 
-def _tiles(source: Source, wanted: set[int], size: int) -> dict[int, ImageArray]:
+def _tiles(source: ImageTable, wanted: set[int], size: int) -> dict[int, ImageArray]:
     found: dict[int, ImageArray] = {}
     start = 0
     for group in range(source.file.metadata.num_row_groups):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.data.base import EXCLUDED
+from mien.data.base import DATASETS, EXCLUDED, read_options
 from mien.data.prepare import Fingerprint
-from mien.data.readers import DATASETS
-from mien.data.schemes import SCHEMES, Frame, Values
-from mien.data.table import Source, Writer, arrow, schema
+from mien.data.schemes import SCHEMES, Columns, Values
+from mien.data.table import ImageTable, Writer, schema
+from mien.extras import need
+from mien.options import options_of
 from mien.registry import choose
 from mien.types import InputError
 
-__all__ = ["SCHEMES", "Frame", "Split", "fingerprint", "load", "make", "mine", "resolve", "write"]
+__all__ = ["SCHEMES", "Columns", "Split", "fingerprint", "load", "make", "mine", "resolve", "write"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Split:
         }
 
 
-def load(path: str | Path) -> Frame:
+def load(path: str | Path) -> Columns:
     """Read what splits rest on from a file that ``mien data`` wrote; InputError for another's."""
     source = mine(path)
     columns: dict[str, list[Any]] = {
@@ -61,12 +61,12 @@ def load(path: str | Path) -> Frame:
         f"{origin}/{person}" if several and person is not None else person
         for origin, person in zip(columns["source"], columns["subject"], strict=True)
     ]
-    return Frame(source.path, columns["label"], columns["split"], people, columns["pixel_hash"])
+    return Columns(source.path, columns["label"], columns["split"], people, columns["pixel_hash"])
 
 
-def mine(path: str | Path) -> Source:
+def mine(path: str | Path) -> ImageTable:
     """A file that ``mien data`` wrote; InputError, with what to do, for another's."""
-    source = Source(Path(path))
+    source = ImageTable(Path(path))
     if "columns" not in source.about or "pixel_hash" not in source.names:
         raise InputError(
             f"{path}: expected a file that mien wrote; make one with: "
@@ -85,8 +85,7 @@ def resolve(
     card = DATASETS.get(name).card if name in DATASETS.names() else None
     meant = dict(getattr(card, scheme, {})) if card else {}
     if not meant and scheme == "honest":
-        frame = load(path)
-        known = all(person is not None for person in frame.subjects)
+        known = all(person is not None for person in load(path).subjects)
         meant = {"scheme": "grouped" if known else "deduplicated"}
     if not meant:
         raise InputError(
@@ -101,7 +100,7 @@ def make(
     scheme: str = "honest",
     *,
     seed: int = 0,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Split:
     """Make a split of the images in a file that ``mien data`` wrote.
 
@@ -115,12 +114,10 @@ def make(
     Two runs with one file, scheme, options and seed give one fingerprint. Raises InputError for
     a split that cannot be made, UnknownNameError for a name.
     """
-    name, given = resolve(path, scheme, options or {})
+    name, given = resolve(path, scheme, {k: str(v) for k, v in (options or {}).items()})
     maker = SCHEMES.get(name)
-    known = list(inspect.signature(maker).parameters)[2:]
-    for key in given:
-        choose(f"option of {name}", key, known)
-    values = maker(load(path), seed, **given)
+    options = read_options(f"the scheme {name!r}", options_of(maker), given)
+    values = maker(load(path), seed, **options)
     column = "fold" if any(isinstance(value, int) for value in values) else "split"
     return Split(
         name,
@@ -155,7 +152,7 @@ def write(path: str | Path, split: Split, output: str | Path) -> Path:
     Folds go to the column ``fold`` and empty the column ``split``, so that nobody takes an older
     split for theirs.
     """
-    pa, _ = arrow()
+    pa = need("pyarrow", "data", "splitting a data set")
     source = mine(path)
     columns = {k: v for k, v in source.about["columns"].items() if k != "fold"}
     if split.column == "fold":

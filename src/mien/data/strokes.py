@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from mien.data.scene import Muscles, Person, Pose, Scene
 from mien.types import FloatArray, ImageArray, IntArray
 from mien.vision.landmarks import LANDMARKS
-
-if TYPE_CHECKING:
-    from mien.data.synthetic import Muscles, Person, Scene
 
 FINE: Final = 4  # drawn so many times finer, so that edges are smooth after shrinking
 DARK: Final = (35, 25, 25)
 Colour = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Where the head looks and stands: yaw -1..1, roll in degrees, scale, shift in half widths."""
-
-    yaw: float
-    roll: float
-    scale: float
-    shift: tuple[float, float]
 
 
 class Pen:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any, Self
 import numpy as np
 
 from mien.emotions import EIGHT, label
-from mien.types import ImageArray, InputError, MissingExtraError
+from mien.extras import need
+from mien.files import cannot_write, whole_file
+from mien.types import ImageArray, InputError
 
 GROUP_ROWS, GROUP_BYTES = 1000, 16_000_000  # a row group: what is held in memory at once
 KINDS = {"string": "string", "int": "int64", "float": "float32", "bool": "bool"}
@@ -23,16 +25,8 @@ FIXED = {"label": "label", "split": "string", "subject": "string", "source": "st
          "pixel_hash": "string"}  # fmt: skip
 
 
-def arrow() -> tuple[Any, Any]:
-    """Import pyarrow: the package and its Parquet module, or MissingExtraError."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtraError(
-            "data sets need pyarrow, which is not installed; run: pip install 'mien[data]'"
-        ) from error
-    return pa, pq
+def _arrow(module: str = "pyarrow") -> Any:
+    return need(module, "data", "reading and writing data sets")
 
 
 def pixel_hash(pixels: ImageArray) -> str:
@@ -67,7 +61,7 @@ def schema(columns: Mapping[str, str], about: Mapping[str, Any]) -> Any:
 
     It carries Hugging Face's features and, under the key ``mien``, what is said ``about`` it.
     """
-    pa, _ = arrow()
+    pa = _arrow()
     kinds = {"image": "image", **FIXED, **columns}
     features = {name: _feature(kind) for name, kind in kinds.items()}
     return pa.schema(
@@ -84,22 +78,22 @@ class Writer:
 
     def __init__(self, path: Path, shape: Any) -> None:
         self.path, self._shape = path, shape
-        self._part = path.with_name(path.name + ".part")
+        self._stack = ExitStack()
         self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
         self.count = 0
 
     def __enter__(self) -> Self:
-        _, pq = arrow()
+        pq = _arrow("pyarrow.parquet")
         if self.path.suffix.lower() != ".parquet":
             raise InputError(f"{self.path}: expected a name ending in .parquet; rename the output")
         if not self.path.parent.is_dir():
             raise InputError(f"{self.path.parent}: no such folder; make it first")
-        try:
+        with ExitStack() as stack:
+            part = stack.enter_context(whole_file(self.path))
             # images are compressed already; the page index lets readers skip the image column
-            self._file = pq.ParquetWriter(self._part, self._shape, compression="snappy")
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror})") from error
+            self._file = pq.ParquetWriter(part, self._shape, compression="snappy")
+            self._stack = stack.pop_all()
         return self
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -112,7 +106,7 @@ class Writer:
 
     def flush(self) -> None:
         """Write the rows held in memory as one row group."""
-        pa, _ = arrow()
+        pa = _arrow()
         if self._rows:
             self.put(pa.Table.from_pylist(self._rows, schema=self._shape))
             self._rows, self._bytes = [], 0
@@ -122,7 +116,7 @@ class Writer:
         try:
             self._file.write_table(table)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error})") from error
+            raise cannot_write(self.path, error) from error
 
     def __exit__(
         self,
@@ -130,19 +124,20 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
+        if kind is None:
+            with self._stack:
                 self.flush()
+                self._file.close()
+            return
+        with suppress(OSError):
             self._file.close()
-            if kind is None:
-                self._part.replace(self.path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                self._part.unlink()
+        # whatever went wrong in between is raised as it is: it need not be about this file
+        with suppress(kind, InputError):
+            self._stack.__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageTable:
     """A Parquet file of images: Mien's own, Hugging Face's, or any with an image column."""
 
     path: Path
@@ -150,7 +145,7 @@ class Source:
     @cached_property
     def file(self) -> Any:
         """The open Parquet file; InputError where it is missing, damaged or has no images."""
-        _, pq = arrow()
+        pq = _arrow("pyarrow.parquet")
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file; make one with: mien data prepare")
         try:
@@ -192,7 +187,7 @@ class Source:
 
     @cached_property
     def classes(self) -> list[str] | None:
-        """Names of whole-number labels where the file tells them."""
+        """Names of whole-number labels where the file names them."""
         features = self._metadata("huggingface").get("info", {}).get("features", {})
         names = features.get("label", {}).get("names")
         return list(names) if names else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.data.table import Source, image_bytes, image_path
+from mien.data.table import ImageTable, image_bytes, image_path
 from mien.recognizer import Recognizer
 from mien.types import BoolArray, InputError, IntArray, Prediction
 from mien.vision.crops import Crop
@@ -47,7 +47,7 @@ def sample_faces(
     """
     if n < 1:
         raise InputError(f"expected 1 face or more, got {n}")
-    source = Source(Path(path))
+    source = ImageTable(Path(path))
     wanted = [name for name in recognizer.labels if labels is None or name in labels]
     rows = _chosen(source, wanted, n, seed, split)
     found: list[Sampled] = []
@@ -65,7 +65,7 @@ def sample_faces(
     return found
 
 
-def _chosen(source: Source, wanted: Sequence[str], n: int, seed: int, split: str) -> IntArray:
+def _chosen(source: ImageTable, wanted: Sequence[str], n: int, seed: int, split: str) -> IntArray:
     """Rows of the sample, in the file's order."""
     columns = [name for name in ("label", "split") if name in source.names]
     if "label" not in columns:

@@ -60,7 +60,7 @@ class Data:
     split_seed: int = 0
     folds: int = 0  # of the paper, where its cross-validation is not the set's usual split
     scheme: str = ""  # likewise: a name of mien.data.split, where it is another one
-    augmentation: str = "none"  # a preset of mien.data.augment
+    augmentation: str = "none"  # a preset of mien.data.augmentation
     under: float = 1.0  # majority classes are cut to this share of the largest (1: none)
     over: float = 1.0  # minority classes are repeated up to this factor (1: none)
 

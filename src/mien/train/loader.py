@@ -11,7 +11,7 @@ from torch.utils.data import Sampler
 
 from mien.data import split as splits
 from mien.data.base import EXCLUDED
-from mien.data.table import Source, image_path
+from mien.data.table import ImageTable, image_path
 from mien.runs.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
 
@@ -66,7 +66,7 @@ def select(recipe: Recipe, path: Path) -> Rows:
         value = split.values[i]
         assert value is not None  # chosen above
         sides.append(value)
-    source = Source(path)
+    source = ImageTable(path)
     told = [name for name in GROUPS if name in source.names]
     names: list[str] = []
     group: list[str | None] = []

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.data.augment import Augmentation, Augmenter, preset
+from mien.data.augment import Augmenter
+from mien.data.augmentation import Augmentation, preset
 from mien.models.torch.spec import Spec
 from mien.runs.recipe import Recipe, Training
 from mien.train.losses import LOSSES, soften

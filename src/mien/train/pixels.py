@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mien.data.table import Source, image_bytes
+from mien.data.table import ImageTable, image_bytes
 from mien.types import FloatArray, IntArray
 from mien.vision.geometry import Preprocess
 from mien.vision.read import read_image
@@ -34,7 +34,7 @@ def read_cells(path: Path, rows: IntArray) -> Iterator[tuple[int, bytes]]:
     """(place in ``rows``, encoded image) in the order of the file; ``rows`` are different."""
     place = {int(row): i for i, row in enumerate(rows)}
     start = 0
-    for batch in Source(path).batches(["image"]):
+    for batch in ImageTable(path).batches(["image"]):
         cells = batch.column("image")
         for offset in range(len(batch)):
             if (i := place.get(start + offset)) is not None:

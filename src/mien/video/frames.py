@@ -13,10 +13,10 @@ import numpy as np
 from mien.explainers import explain
 from mien.registry import choose
 from mien.types import FloatArray, InputError, Prediction
-from mien.video.reader import Frame, prefetch, read_frames
+from mien.video.reader import Frame, read_frames
 from mien.video.smooth import DEFAULT, Smoother
 from mien.video.track import Tracker
-from mien.vision.stream import in_groups
+from mien.vision.stream import in_groups, prefetch
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from mien.files import exists
 from mien.types import ImageArray, InputError, MissingExtraError
 
-Item = TypeVar("Item")
 SUFFIXES = frozenset(
     [
         ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
@@ -215,46 +212,3 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
 def _upright(frame: Any, width: int, height: int, turns: int) -> ImageArray:
     image = frame.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(image, turns))
-
-
-def prefetch(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
-    """The same items, made by a thread that is up to ``ahead`` items in front.
-
-    An error of the thread is raised where its item would have come; the thread ends when the
-    iterator is closed.
-
-    >>> list(prefetch(range(3), 2))
-    [0, 1, 2]
-    """
-    ready: queue.Queue[tuple[bool, Any]] = queue.Queue(ahead)
-    stopped = threading.Event()
-
-    def put(good: bool, value: Any) -> None:
-        while not stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put((good, value), timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for item in items:
-                put(True, item)
-                if stopped.is_set():
-                    return
-            put(False, None)
-        except BaseException as error:
-            put(False, error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            good, value = ready.get()
-            if not good:
-                if value is not None:
-                    raise value
-                return
-            yield value
-    finally:
-        stopped.set()
-        thread.join()

@@ -5,13 +5,61 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from mien.models.base import BaseModel
 from mien.types import Face, FloatArray, ImageArray
 from mien.vision import faces
-from mien.vision.geometry import DISPLAY, align, box_matrix, cut, invert, sample, transform
+from mien.vision.geometry import (
+    DISPLAY,
+    Preprocess,
+    align,
+    box_matrix,
+    cut,
+    invert,
+    sample,
+    transform,
+)
+
+
+class Answers(Protocol):
+    """What a network says of N crops."""
+
+    @property
+    def logits(self) -> FloatArray:
+        """``[N, K]`` of the chosen head."""
+
+    @property
+    def cam(self) -> FloatArray | None:
+        """``[N, K, h, w]`` where it was asked for and the network has it."""
+
+    @property
+    def landmarks(self) -> FloatArray | None:
+        """``[N, 24, 2]`` in 0..1 across the crop, likewise."""
+
+
+class WithPreprocess(Protocol):
+    """What says how pixels become a network's input."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """Size, channels, mean, std and margin."""
+
+
+class Network(Protocol):
+    """What a :class:`Finder` needs of a model."""
+
+    @property
+    def card(self) -> WithPreprocess:
+        """The model's card."""
+
+    @property
+    def template(self) -> FloatArray:
+        """Mean landmarks ``[24, 2]`` of the crops it was trained on, in 0..1 across the crop."""
+
+    def run(self, pixels: FloatArray, *, cam: bool = False, landmarks: bool = False) -> Answers:
+        """Answers for pixels ``[N, C, size, size]`` in 0..255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +85,8 @@ class Finder:
     """A detector, the model that answers, and the one that places landmarks."""
 
     detector: faces.Detector
-    model: BaseModel
-    locator: BaseModel
+    model: Network
+    locator: Network
 
     def __call__(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
         """Every face of every image, aligned by its eyes and mouth, left to right in each.

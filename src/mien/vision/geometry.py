@@ -121,7 +121,7 @@ def cut(image: ImageArray, matrix: FloatArray, size: int = DISPLAY) -> ImageArra
     """
     import cv2
 
-    # only the part around the crop is worked on, however large the photo is
+    # only the part around the crop is processed, however large the photo is
     corners = transform(_CORNERS * (size - 1), invert(matrix))
     limits = np.array([image.shape[1], image.shape[0]])
     low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, limits - 1)

@@ -6,14 +6,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from mien.fetch import Remote
 from mien.registry import choose
 from mien.vision.faces.base import DETECTORS, Detector
 
-__all__ = ["AUTO", "DETECTORS", "Detector", "create", "names"]
-
-AUTO: Final = ("blazeface", "yunet", "haar")  # best first, by the hit rates in docs/faces.md
+__all__ = ["DETECTORS", "Detector", "create", "names", "ranked", "remotes"]
 
 
 def names() -> list[str]:
@@ -21,8 +18,28 @@ def names() -> list[str]:
     return DETECTORS.names()
 
 
+def ranked() -> list[str]:
+    """The detectors that ``auto`` tries, best first (by the faces they find, docs/faces.md).
+
+    >>> ranked()
+    ['blazeface', 'yunet', 'haar']
+    """
+    found = [(rank, name) for name in names() if (rank := DETECTORS.get(name).rank) is not None]
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def remotes() -> dict[str, Remote]:
+    """The files that detectors need and that can be fetched, by name.
+
+    >>> list(remotes())
+    ['yunet']
+    """
+    found = [DETECTORS.get(name).remote for name in names()]
+    return {remote.name: remote for remote in found if remote is not None}
+
+
 def create(name: str = "auto") -> Detector:
-    """A detector by name; ``auto`` is the first of BlazeFace, YuNet and Haar that is at hand.
+    """A detector by name; ``auto`` is the first of :func:`ranked` that this machine can run.
 
     Raises UnknownNameError for another name and MissingExtraError or ModelError, with what to
     do, for one whose files are absent.
@@ -31,7 +48,7 @@ def create(name: str = "auto") -> Detector:
     'haar'
     """
     if name == "auto":
-        name = next(n for n in AUTO if DETECTORS.get(n).available())
+        name = next(n for n in ranked() if DETECTORS.get(n).available())
     else:
         choose("detector", name, ["auto", *names()])
     return DETECTORS.get(name)()

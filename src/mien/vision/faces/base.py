@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from mien.fetch import Remote
 from mien.registry import Registry
 from mien.types import Box, Face, ImageArray
 
@@ -21,7 +22,9 @@ class Detector(ABC):
     where it does not. ``smallest`` is the least part of the image's longer side that a face must
     have to be found, 0 where faces of some 24 pixels are found in any image. ``margin`` is the
     part of its box's longer side to add on each side, and ``drop`` the part to move down, so that
-    the square around the box resembles a FER2013 crop.
+    the square around the box resembles a FER2013 crop. ``rank`` is the place in which ``auto``
+    tries it, highest first, None where ``auto`` never takes it; ``remote`` is the file that it
+    needs and that ``mien models fetch`` brings, None where it needs none.
     """
 
     name: ClassVar[str]
@@ -29,6 +32,8 @@ class Detector(ABC):
     drop: ClassVar[float] = 0.0
     longest: ClassVar[int | None] = None
     smallest: ClassVar[float] = 0.0
+    rank: ClassVar[int | None] = None
+    remote: ClassVar[Remote | None] = None
 
     @classmethod
     def available(cls) -> bool:

@@ -38,6 +38,7 @@ class BlazeFace(Detector):
     name = "blazeface"
     margin = 0.08
     drop = -0.06
+    rank: ClassVar[int | None] = 30
     longest: ClassVar[int] = LONGEST
     tiled: ClassVar[bool] = True
 
@@ -120,6 +121,7 @@ class NearFaces(BlazeFace):
     """BlazeFace on the whole picture only: near faces, several times as fast."""
 
     name = "blazeface-near"
+    rank = None
     longest = 4 * INPUT
     smallest = 1 / 5
     tiled = False

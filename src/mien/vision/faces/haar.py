@@ -21,6 +21,7 @@ class Haar(Detector):
     name = "haar"
     margin = 0.02
     longest = LONGEST
+    rank = 10
 
     def __init__(self) -> None:
         path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 
-from mien.fetch import FETCHABLE, cache_folder, fetched
+from mien.fetch import Remote, fetched
 from mien.types import Face, ImageArray, ModelError
 from mien.vision.faces.base import DETECTORS, Detector
 from mien.vision.geometry import shrink
 
 LONGEST = 1280  # pixels; larger images are shrunk for the search
+REMOTE: Final = Remote(
+    name="yunet",
+    url="https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx",
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    bytes=232_589,
+    licence="MIT",
+    purpose="face detector (Wu et al. 2023, doi:10.1007/s11633-023-1423-y)",
+)
 
 
 @DETECTORS.register("yunet")
@@ -19,18 +29,20 @@ class YuNet(Detector):
     name = "yunet"
     margin = 0.02
     longest = LONGEST
+    rank = 20
+    remote = REMOTE
 
     @classmethod
     def available(cls) -> bool:
         """Whether ``mien models fetch yunet`` has brought the file."""
-        return fetched("yunet") is not None
+        return fetched(REMOTE) is not None
 
     def __init__(self) -> None:
-        path = fetched("yunet")
+        path = fetched(REMOTE)
         if path is None:
             raise ModelError(
-                f"the detector 'yunet' needs {FETCHABLE['yunet'].url.rsplit('/', 1)[-1]} in "
-                f"{cache_folder()}; run: mien models fetch yunet"
+                f"the detector 'yunet' needs {REMOTE.path}, which is not there; "
+                "run: mien models fetch yunet"
             )
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.6, 0.3, 500)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from mien.data.base import Card, Reading, Row, dataset
-from mien.data.folder import SPLIT_NAMES, mapping, meaning
-from mien.data.table import Source, image_bytes, image_path
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
+from mien.data.naming import SPLIT_NAMES, mapping, meaning
+from mien.data.table import ImageTable, image_bytes, image_path
 from mien.emotions import EIGHT
 from mien.types import InputError, UnknownNameError
 
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="parquet",
     title="Parquet of images",
     summary="A file from the Hugging Face hub, or any table with images in it.",
@@ -27,7 +28,7 @@ CARD: Final = Card(
 COLUMNS: Final = ("image", "label", "split", "subject")
 
 
-def _name(table: Source, value: Any, names: dict[str, str], classes: list[str] | None) -> str:
+def _name(table: ImageTable, value: Any, names: dict[str, str], classes: list[str] | None) -> str:
     if isinstance(value, int):
         if str(value) in names:
             return names[str(value)]
@@ -39,7 +40,7 @@ def _name(table: Source, value: Any, names: dict[str, str], classes: list[str] |
 
 def _rows(source: Path, files: list[Path], names: dict[str, str]) -> Iterator[Row]:
     for path in files:
-        table = Source(path)
+        table = ImageTable(path)
         shown = path.name if path == source else path.relative_to(source).as_posix()
         of_file = SPLIT_NAMES.get(path.stem.split("-")[0].lower())
         number = -1
@@ -61,8 +62,24 @@ def _rows(source: Path, files: list[Path], names: dict[str, str]) -> Iterator[Ro
                 yield Row(name, pixels, meant, where, None if subject is None else str(subject))
 
 
-@dataset(CARD)
-def read(source: Path, names: str = "") -> Reading:
+def _example(folder: Path) -> Example:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images = [save_image(folder / f"{i}.png").read_bytes() for i in range(3)]
+    labels = ["happy", "neutral", "contempt"]
+    content = {"image": images, "label": labels, "split": ["train", "train", "test"]}
+    pq.write_table(pa.table(content), folder / "some.parquet")
+    counts: Counts = {
+        ("train", "happy"): 1,
+        ("train", "neutral"): 1,
+        ("test", "contempt"): 1,
+    }
+    return Example(folder / "some.parquet", counts)
+
+
+@dataset(CARD, _example)
+def read(source: Path, *, names: str = "") -> Reading:
     """Images of a Parquet file or of a folder of them.
 
     Numbers get their names from Hugging Face's schema or from ``names`` (``0=angry,1=disgust``).
@@ -71,5 +88,5 @@ def read(source: Path, names: str = "") -> Reading:
     files = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
     if not files:
         raise InputError(f"{source}: expected a Parquet file or a folder of them, found none")
-    total = sum(Source(path).rows for path in files)
+    total = sum(ImageTable(path).rows for path in files)
     return Reading(_rows(source, files, mapping(names)), total)

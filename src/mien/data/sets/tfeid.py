@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
 from mien.data.sources import images_below, needs_folder
 from mien.emotions import ALIASES, EIGHT
 from mien.types import InputError
@@ -16,7 +17,7 @@ from mien.types import InputError
 CODES: Final = {"ag": "angry", "dg": "disgust", "fg": "fear", "hg": "happy", "sg": "sad",
                 "pg": "surprise", "ng": "neutral", "cg": "contempt"}  # fmt: skip
 _SPOKEN: Final = {**{name: name for name in EIGHT}, **ALIASES, "contemptuous": "contempt"}
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="tfeid",
     title="TFEID, Taiwanese Facial Expression Image Database",
     summary="Posed expressions of 40 Taiwanese actors at two intensities.",
@@ -63,9 +64,17 @@ def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
             yield Row(shown, path, spoken or code, subject=person, extra=extra)
 
 
-@dataset(CARD)
+def _example(folder: Path) -> Example:
+    image = save_image(folder / "anger (high)" / "f01_001_ag.jpg")
+    save_image(folder / "surprise (slight)" / "m03_002_pg.jpg")
+    save_image(folder / "pictures" / "m03_003_hg.jpg")
+    counts: Counts = {(None, "angry"): 1, (None, "surprise"): 1, (None, "happy"): 1}
+    return Example(folder, counts, frozenset({"f01", "m03"}), image=image)
+
+
+@dataset(CARD, _example)
 def read(source: Path) -> Reading:
-    """TFEID from folders of expressions; folder and file name must agree where both tell."""
+    """TFEID from folders of expressions; folder and file name must agree where both state one."""
     files = images_below(needs_folder(source, "TFEID"))
     if not files:
         raise InputError(f"{source}: expected folders of expressions with images, got none")

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data import ckplus
-from mien.data.base import Card, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
+from mien.data.sets import ckplus
 from mien.data.sources import images_below, needs_folder
 from mien.emotions import EIGHT, label
 from mien.types import InputError, UnknownNameError
 
 _NAME: Final = re.compile(r"(S\d{3})_(\d{3})_(\d{8})", re.IGNORECASE)
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="ck48",
     title="CK+48",
     summary="Three frames of each labelled sequence of CK+, faces cropped to 48 x 48 grey.",
@@ -55,7 +56,15 @@ def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
         yield Row(shown, path, meant, subject=person.upper(), extra=extra)
 
 
-@dataset(CARD)
+def _example(folder: Path) -> Example:
+    for frame in (15, 16, 17):
+        image = save_image(folder / "CK+48" / "anger" / f"S010_004_{frame:08d}.png")
+    save_image(folder / "CK+48" / "contempt" / "S138_008_00000009.png")
+    counts: Counts = {(None, "angry"): 3, (None, "contempt"): 1}
+    return Example(folder, counts, frozenset({"S010", "S138"}), image=image)
+
+
+@dataset(CARD, _example)
 def read(source: Path) -> Reading:
     """CK+48 from its folders of classes; subject and sequence come from the names."""
     files = images_below(needs_folder(source, "CK+48"))

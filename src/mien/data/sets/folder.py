@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
+from mien.data.naming import SPLIT_NAMES, mapping, meaning
 from mien.data.sources import images_below, needs_folder
-from mien.emotions import EIGHT, label
+from mien.emotions import EIGHT
 from mien.types import InputError, UnknownNameError
 
-SPLIT_NAMES: Final = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-    "dev": "val", "test": "test", "testing": "test",
-}  # fmt: skip
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="folder",
     title="Folder of class folders",
     summary="Your own images: one folder per expression, with or without train, val and test.",
@@ -27,26 +25,6 @@ CARD: Final = Card(
     "subject=folder: happy/PERSON/*.jpg",
     citation="-",
 )
-
-
-def mapping(text: str) -> dict[str, str]:
-    """The option ``names``: ``joy=happy,1=surprise`` as a dict of names in lower case.
-
-    >>> mapping("Joy=happy")
-    {'joy': 'happy'}
-    """
-    found: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"names: expected such as joy=happy,1=surprise, got {part!r}")
-        found[key.strip().lower()] = label(value)
-    return found
-
-
-def meaning(name: str, names: dict[str, str]) -> str:
-    """One of Mien's labels for a class's name; UnknownNameError where it means none."""
-    return names.get(name.strip().lower()) or label(name, EIGHT)
 
 
 def _rows(source: Path, files: list[Path], names: dict[str, str], people: bool) -> Iterator[Row]:
@@ -63,8 +41,16 @@ def _rows(source: Path, files: list[Path], names: dict[str, str], people: bool) 
         yield Row(shown.as_posix(), path, meant, split, subject=person)
 
 
-@dataset(CARD)
-def read(source: Path, names: str = "", subject: str = "") -> Reading:
+def _example(folder: Path) -> Example:
+    image = save_image(folder / "train" / "Happiness" / "a.png")
+    save_image(folder / "train" / "anger" / "b.jpg")
+    save_image(folder / "validation" / "sad" / "c.webp")
+    counts: Counts = {("train", "happy"): 1, ("train", "angry"): 1, ("val", "sad"): 1}
+    return Example(folder, counts, image=image)
+
+
+@dataset(CARD, _example)
+def read(source: Path, *, names: str = "", subject: str = "") -> Reading:
     """Images in folders named after expressions, in any of the common spellings.
 
     ``names`` maps others (``joy=happy,1=surprise``); ``subject=folder`` says that a folder per

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+import numpy as np
+
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import noise, save_image
 from mien.data.sources import images_below, needs_folder
 from mien.emotions import SEVEN, label
 from mien.types import InputError, UnknownNameError
@@ -25,7 +28,7 @@ COUNTS: Final[Counts] = {
     (None, name): sum(numbers[i] for numbers in _PER_CHARACTER.values())
     for i, name in enumerate(_ORDER)
 }
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="ferg",
     title="FERG-DB",
     summary="Rendered faces of six cartoon characters, 256 x 256 RGBA.",
@@ -62,7 +65,17 @@ def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
         yield Row(shown, path, meant, subject=character)
 
 
-@dataset(CARD)
+def _example(folder: Path) -> Example:
+    for character, expression in (("aia", "joy"), ("aia", "anger"), ("ray", "sadness")):
+        path = folder / "FERG_DB_256" / character / f"{character}_{expression}"
+        grey = noise(len(expression))
+        rgba = np.dstack([grey, grey, grey, np.full_like(grey, 128)])
+        image = save_image(path / f"{character}_{expression}_1.png", rgba)
+    counts: Counts = {(None, "happy"): 1, (None, "angry"): 1, (None, "sad"): 1}
+    return Example(folder, counts, frozenset({"aia", "ray"}), image=image)
+
+
+@dataset(CARD, _example)
 def read(source: Path) -> Reading:
     """FERG from its folders ``<character>/<character>_<expression>``; the subject is the character.
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image, save_table, save_text
 from mien.data.sources import find_file, find_folder, images_below, needs_folder
 from mien.emotions import SEVEN
 from mien.types import InputError
@@ -23,7 +24,7 @@ COUNTS: Final[Counts] = {
     for split, numbers in _PER_CLASS.items()
     for name, n in zip(LABELS, numbers, strict=True)
 }
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="rafdb",
     title="RAF-DB, basic expressions",
     summary="Faces from the web, labelled by about 40 people each, aligned to 100 x 100.",
@@ -112,7 +113,33 @@ def _tables(source: Path) -> dict[str, str]:
     return listed
 
 
-@dataset(CARD)
+def _official_example(folder: Path) -> Example:
+    aligned = folder / "basic" / "Image" / "aligned"
+    image = save_image(aligned / "train_00001_aligned.jpg")
+    save_image(aligned / "train_00002_aligned.jpg")
+    save_image(aligned / "test_0001_aligned.jpg")
+    listing = folder / "basic" / "EmoLabel" / "list_patition_label.txt"
+    save_text(listing, "train_00001.jpg 1\ntrain_00002.jpg 4\ntest_0001.jpg 7\n")
+    counts: Counts = {
+        ("train", "surprise"): 1,
+        ("train", "happy"): 1,
+        ("test", "neutral"): 1,
+    }
+    return Example(folder, counts, image=image)
+
+
+def _kaggle_example(folder: Path) -> Example:
+    save_image(folder / "DATASET" / "train" / "1" / "train_00001_aligned.jpg")
+    save_image(folder / "DATASET" / "train" / "6" / "train_00002_aligned.jpg")
+    save_image(folder / "DATASET" / "test" / "5" / "test_0001_aligned.jpg")
+    labels = [["train_00001_aligned.jpg", 1], ["train_00002_aligned.jpg", 6]]
+    save_table(folder / "train_labels.csv", ["image", "label"], labels)
+    save_table(folder / "test_labels.csv", ["image", "label"], [["test_0001_aligned.jpg", 5]])
+    counts: Counts = {("train", "surprise"): 1, ("train", "angry"): 1, ("test", "sad"): 1}
+    return Example(folder, counts)
+
+
+@dataset(CARD, _official_example, _kaggle_example)
 def read(source: Path) -> Reading:
     """RAF-DB from the official list and its aligned faces, or from Kaggle's numbered folders."""
     needs_folder(source, "RAF-DB")

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from mien.data.base import Card, Reading, Row, dataset
+from mien.data.base import DataCard, Example, Reading, Row, dataset
+from mien.data.example import noise, save_text
 from mien.data.sources import find_folder, needs_folder
 from mien.registry import choose
 from mien.types import InputError, IntArray
@@ -18,7 +19,7 @@ UNITS: Final = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 VIDEOS: Final = (".avi", ".mp4", ".mov", ".mkv")
 _PERSON: Final = re.compile(r"SN\d{3}", re.IGNORECASE)
 
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="disfa",
     title="DISFA, Denver Intensity of Spontaneous Facial Action",
     summary="Spontaneous faces of people who watch a video; each frame has the intensity 0..5 of "
@@ -109,8 +110,25 @@ def _rows(source: Path, videos: list[Path], labels: Path, camera: str, every: in
         yield from _frames(source, video, labels, camera, every)
 
 
-@dataset(CARD)
-def read(source: Path, camera: str = "left", every: int = 10) -> Reading:
+def _example(folder: Path) -> Example:
+    import cv2
+
+    for person, frames in (("SN001", 11), ("SN002", 3)):
+        path = folder / "Videos_LeftCamera" / f"LeftVideo{person}_comp.avi"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (48, 48))
+        for number in range(frames):
+            video.write(cv2.cvtColor(noise(number), cv2.COLOR_GRAY2BGR))
+        video.release()
+        for unit in UNITS:
+            lines = [f"{i + 1},{3 if unit == 12 and i == 10 else 0}" for i in range(frames)]
+            notes = folder / "ActionUnit_Labels" / person / f"{person}_au{unit}.txt"
+            save_text(notes, "\n".join(lines) + "\n")
+    return Example(folder, {(None, None): 3}, frozenset({"SN001", "SN002"}))
+
+
+@dataset(CARD, _example)
+def read(source: Path, *, camera: str = "left", every: int = 10) -> Reading:
     """Frames of DISFA's videos with the intensities of their action units, label None.
 
     ``camera`` is left or right; every tenth frame is taken unless ``every`` says otherwise,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image, save_text
 from mien.data.sources import find_folder, images_below, needs_folder
 from mien.emotions import EIGHT
 from mien.types import InputError
@@ -16,7 +17,7 @@ LABELS: Final = ("neutral", "angry", "contempt", "disgust", "fear", "happy", "sa
 #: Labelled sequences (Lucey et al. 2010, table 3): 327 of 593.
 SEQUENCES: Final = {"angry": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69,
                     "sad": 28, "surprise": 83}  # fmt: skip
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="ckplus",
     title="CK+, Extended Cohn-Kanade",
     summary="Sequences from a neutral face to the peak of a posed expression, 640 x 490.",
@@ -92,8 +93,25 @@ def _rows(
             )
 
 
-@dataset(CARD)
-def read(source: Path, frames: int = 3, neutral: bool = False) -> Reading:
+def _example(folder: Path) -> Example:
+    images = folder / "cohn-kanade-images"
+    for person, take, frames in (("S005", "001", 5), ("S010", "004", 4), ("S011", "001", 3)):
+        for number in range(1, frames + 1):
+            save_image(images / person / take / f"{person}_{take}_{number:08d}.png")
+    for person, take, last, code in (("S005", "001", 5, 3), ("S010", "004", 4, 7)):
+        name = f"{person}_{take}_{last:08d}_emotion.txt"
+        save_text(folder / "Emotion" / person / take / name, f"   {code:.7e}\n")
+    (folder / "Emotion" / "S011" / "001").mkdir(parents=True)  # a sequence without a label
+    return Example(
+        folder,
+        {(None, "disgust"): 3, (None, "surprise"): 3},
+        frozenset({"S005", "S010"}),
+        image=images / "S005" / "001" / "S005_001_00000005.png",
+    )
+
+
+@dataset(CARD, _example)
+def read(source: Path, *, frames: int = 3, neutral: bool = False) -> Reading:
     """CK+ from its two trees: the last ``frames`` of each labelled sequence.
 
     With ``neutral`` the first frame is taken too, as neutral.

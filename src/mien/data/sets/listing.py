@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Reading, Row, dataset
-from mien.data.folder import SPLIT_NAMES, mapping, meaning
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image, save_table
+from mien.data.naming import SPLIT_NAMES, mapping, meaning
 from mien.emotions import EIGHT
 from mien.types import InputError, UnknownNameError
 
 PATHS: Final = ("path", "file_name", "filename", "image")  # what others call the path
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="csv",
     title="CSV of images",
     summary="Your own images, listed in a table.",
@@ -48,8 +49,17 @@ def _rows(table: Path, names: dict[str, str]) -> Iterator[Row]:
             yield Row(name, table.parent / name, meant, split, subject)
 
 
-@dataset(CARD)
-def read(source: Path, names: str = "") -> Reading:
+def _example(folder: Path) -> Example:
+    image = save_image(folder / "pictures" / "a.png")
+    save_image(folder / "pictures" / "b.png")
+    rows = [["pictures/a.png", "happy", "train", "p1"], ["pictures/b.png", "Fear", "test", "p2"]]
+    table = save_table(folder / "list.csv", ["path", "label", "split", "subject"], rows)
+    counts: Counts = {("train", "happy"): 1, ("test", "fear"): 1}
+    return Example(table, counts, frozenset({"p1", "p2"}), image=image)
+
+
+@dataset(CARD, _example)
+def read(source: Path, *, names: str = "") -> Reading:
     """Images listed in a CSV file; ``names`` maps labels (``joy=happy,1=surprise``)."""
     if source.is_dir():
         found = sorted(source.glob("*.csv"))

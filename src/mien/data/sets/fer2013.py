@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import noise, save_image, save_table
 from mien.data.sources import find_file, images_below
 from mien.emotions import SEVEN, label
 from mien.types import ImageArray, InputError, UnknownNameError
@@ -33,7 +34,7 @@ COUNTS: Final[Counts] = {
 }
 _NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+", re.IGNORECASE)
 
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="fer2013",
     title="FER2013",
     summary="Faces found by web search, cropped to 48 x 48 grey, labelled by the query's keyword.",
@@ -123,7 +124,7 @@ def _folder_rows(source: Path, files: list[Path]) -> Iterator[Row]:
         name = path.relative_to(source).as_posix()
         found = _NAME.match(path.stem)
         if found is None:
-            yield Row(name, error="expected a name such as PublicTest_123.jpg, which tells Usage")
+            yield Row(name, error="expected a name such as PublicTest_123.jpg, which states Usage")
             continue
         usage = usages[found[1].lower()]
         try:
@@ -134,12 +135,48 @@ def _folder_rows(source: Path, files: list[Path]) -> Iterator[Row]:
         yield Row(name, path, meant, USAGE[usage], extra={"usage": usage})
 
 
-@dataset(CARD)
+def write_table(path: Path, header: Sequence[str] = ("emotion", "pixels", "Usage")) -> Counts:
+    """Write a tiny table of six noise images in the layout of FER2013; returns its counts."""
+    usages = ["Training"] * 4 + ["PublicTest", "PrivateTest"]
+    rows = []
+    for i, usage in enumerate(usages):
+        text = " ".join(map(str, noise(i).ravel().tolist()))
+        fields = {"emotion": (3, 0, 3, 6, 1, 2)[i], "pixels": text, "usage": usage}
+        rows.append([fields[name.strip().lower()] for name in header])
+    save_table(path, header, rows)
+    return {
+        ("train", "happy"): 2,
+        ("train", "angry"): 1,
+        ("train", "neutral"): 1,
+        ("val", "disgust"): 1,
+        ("test", "fear"): 1,
+    }
+
+
+def _table_example(folder: Path) -> Example:
+    return Example(folder, write_table(folder / "fer2013.csv"))
+
+
+def _folder_example(folder: Path) -> Example:
+    image = save_image(folder / "train" / "angry" / "Training_3908.jpg")
+    save_image(folder / "train" / "happy" / "Training_11.jpg")
+    save_image(folder / "test" / "happy" / "PublicTest_98.jpg")
+    save_image(folder / "test" / "happy" / "PrivateTest_99.jpg")
+    counts: Counts = {
+        ("train", "angry"): 1,
+        ("train", "happy"): 1,
+        ("val", "happy"): 1,
+        ("test", "happy"): 1,
+    }
+    return Example(folder, counts, image=image)
+
+
+@dataset(CARD, _table_example, _folder_example)
 def read(source: Path) -> Reading:
     """FER2013 from ``fer2013.csv``, ``icml_face_data.csv`` or the folders of images.
 
     PublicTest becomes val and PrivateTest test. In the folder form, Usage comes from the file
-    name; where names do not tell it, InputError, since val and test would be merged.
+    name; where names do not state it, InputError, since val and test would be merged.
     """
     if source.is_file() or any(p.name.lower() in FILES for p in source.rglob("*.csv")):
         path = find_file(source, FILES, "the table of FER2013")
@@ -150,7 +187,7 @@ def read(source: Path) -> Reading:
     if not any(_NAME.match(path.stem) for path in files):
         raise InputError(
             f"{source}: expected names such as PublicTest_123.jpg, got {files[0].name!r}: without "
-            "them PublicTest and PrivateTest cannot be told apart; to read them merged: "
+            "them PublicTest and PrivateTest cannot be distinguished; to read them merged: "
             "mien data prepare folder"
         )
     return Reading(_folder_rows(source, files), len(files), COUNTS, "folders")

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image, save_table
 from mien.data.sources import find_file, needs_folder
 from mien.emotions import EIGHT, SEVEN, label
 from mien.types import InputError, UnknownNameError
@@ -23,7 +24,7 @@ COUNTS: Final[Counts] = {
     **{("val", name): 500 for name in LABELS if name != "contempt"},
     ("val", "contempt"): 499,  # one of the 4,000 was never distributed
 }
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="affectnet",
     title="AffectNet",
     summary="Faces from the web with expression, valence and arousal, labelled by one person each.",
@@ -112,8 +113,32 @@ def _inside(folder: Path, name: str) -> Path | None:
     return hits[0] if hits else folder / name
 
 
-@dataset(CARD)
-def read(source: Path, classes: int = 8) -> Reading:
+def _official_example(folder: Path) -> Example:
+    for part, number, expression in (
+        ("train_set", 0, "1"),
+        ("train_set", 1, "7"),
+        ("train_set", 2, "10"),
+        ("val_set", 0, "6"),
+    ):
+        image = save_image(folder / part / "images" / f"{number}.jpg")
+        notes = folder / part / "annotations"
+        notes.mkdir(exist_ok=True)
+        for key, value in (("exp", expression), ("val", "0.5"), ("aro", "-0.25")):
+            np.save(notes / f"{number}_{key}.npy", np.array(value))
+    counts: Counts = {("train", "happy"): 1, ("train", "contempt"): 1, ("val", "angry"): 1}
+    return Example(folder, counts, skipped={"no face": 1}, image=image)
+
+
+def _kaggle_example(folder: Path) -> Example:
+    save_image(folder / "anger" / "image01.jpg")
+    save_image(folder / "happy" / "image02.jpg")
+    rows = [[0, "anger/image01.jpg", "surprise", 0.87], [1, "happy/image02.jpg", "happy", 0.6]]
+    save_table(folder / "labels.csv", ["", "pth", "label", "relFCs"], rows)
+    return Example(folder, {(None, "surprise"): 1, (None, "happy"): 1})
+
+
+@dataset(CARD, _official_example, _kaggle_example)
+def read(source: Path, *, classes: int = 8) -> Reading:
     """AffectNet from its annotation arrays, or from Kaggle's ``labels.csv``; 7 or 8 classes.
 
     The table's label counts where its folder disagrees (the folder is kept as a column). Arrays

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+from PIL import Image
+
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import noise, save_image
 from mien.data.sources import images_below, needs_folder
 from mien.emotions import SEVEN
 from mien.types import InputError
@@ -20,7 +23,7 @@ COUNTS: Final[Counts] = {
     (None, "sad"): 31, (None, "surprise"): 30, (None, "neutral"): 30,
 }  # fmt: skip
 
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="jaffe",
     title="JAFFE, Japanese Female Facial Expression",
     summary="Posed expressions of ten Japanese women, 256 x 256 grey.",
@@ -54,7 +57,17 @@ def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
             yield Row(shown, path, LABELS[found[2].upper()], subject=found[1].upper())
 
 
-@dataset(CARD)
+def _example(folder: Path) -> Example:
+    image = save_image(folder / "jaffe" / "KA.AN1.39.tiff")
+    save_image(folder / "jaffe" / "KM.HA2.5.tiff")
+    palette = Image.fromarray(255 - noise(7)).convert("P")
+    palette.putpalette([255 - i // 3 for i in range(768)])  # numbers that are not grey levels
+    palette.save(folder / "jaffe" / "YM.NE3.51.tiff")
+    counts: Counts = {(None, "angry"): 1, (None, "happy"): 1, (None, "neutral"): 1}
+    return Example(folder, counts, frozenset({"KA", "KM", "YM"}), image=image)
+
+
+@dataset(CARD, _example)
 def read(source: Path) -> Reading:
     """JAFFE from its folder; TIFF is written as PNG, palettes are resolved."""
     files = images_below(needs_folder(source, "JAFFE"))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.data.base import Card, Counts, Reading, Row, dataset
+from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
+from mien.data.example import save_image
 from mien.data.sources import images_below, needs_folder
 from mien.emotions import SEVEN
 from mien.registry import choose
@@ -22,7 +23,7 @@ _NAME: Final = re.compile(r"([AB])([FM])(\d\d)(AF|AN|DI|HA|NE|SA|SU)(FL|HL|S|HR|
 COUNTS: Final[Counts] = {(None, name): 700 for name in SEVEN}
 FRONTAL: Final[Counts] = {(None, name): 140 for name in SEVEN}
 
-CARD: Final = Card(
+CARD: Final = DataCard(
     name="kdef",
     title="KDEF, Karolinska Directed Emotional Faces",
     summary="Posed expressions of 70 amateur actors from five angles in two sessions, 562 x 762.",
@@ -68,8 +69,17 @@ def _rows(source: Path, files: list[Path], frontal: bool) -> Iterator[Row]:
         )
 
 
-@dataset(CARD)
-def read(source: Path, angles: str = "all") -> Reading:
+def _example(folder: Path) -> Example:
+    root = folder / "KDEF_and_AKDEF"
+    for name in ("AF01ANS", "BF01ANS", "AM35HAFL", "AF01SUHR"):
+        image = save_image(root / "KDEF" / name[:4] / f"{name}.JPG")
+    save_image(root / "AKDEF" / "Female" / "angry.JPG")  # averaged faces, which are left alone
+    counts: Counts = {(None, "angry"): 2, (None, "happy"): 1, (None, "surprise"): 1}
+    return Example(folder, counts, frozenset({"F01", "M35"}), image=image)
+
+
+@dataset(CARD, _example)
+def read(source: Path, *, angles: str = "all") -> Reading:
     """KDEF from its folders; ``angles=frontal`` keeps the 980 straight views.
 
     The subject is sex and number (F01, M35), without the session: the same person sat for both.

@@ -1,0 +1,1 @@
+"""The data sets that Mien reads, one module each; registering needs nothing but the file."""
