@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from itertools import islice, repeat
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 def read_ahead(
     items: Iterable[Item], read: Callable[[Item], Result], readers: int, ahead: int = 4
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """What ``read`` makes of each item, in order, read in threads a few items ahead.
 
     At most ``readers + ahead`` results wait at a time, so that memory does not grow; with no
@@ -40,6 +40,27 @@ def read_ahead(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def iterate_ahead(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
+    """The same items, made by one thread that is up to ``ahead`` items in front.
+
+    An error of the thread is raised where its item would have come; the thread ends when the
+    generator is closed.
+
+    >>> list(iterate_ahead(range(3), 2))
+    [0, 1, 2]
+    """
+    source = iter(items)
+    end: Any = object()
+    made = read_ahead(repeat(end), lambda end: next(source, end), readers=1, ahead=ahead - 1)
+    try:
+        for item in made:
+            if item is end:
+                return
+            yield item
+    finally:
+        made.close()  # waits for the thread
 
 
 def in_groups(
