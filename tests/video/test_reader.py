@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ import pytest
 
 from mien.types import InputError
 from mien.video import Frame, probe, read_frames
-from mien.video.reader import prefetch
 from tests.video import clips
 
 
@@ -108,31 +105,6 @@ def test_a_container_without_a_frame_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(data[: data.index(b"\x1fC\xb6u") + 4])  # the header, up to the first cluster
     with pytest.raises(InputError, match="no frame that can be decoded"):
         probe(path)
-
-
-def test_a_thread_that_reads_ahead_ends_with_its_reader_and_passes_errors_on() -> None:
-    taken: list[int] = []
-
-    def numbers() -> Iterator[int]:
-        for n in range(1000):
-            taken.append(n)
-            yield n
-
-    before = threading.active_count()
-    ahead = prefetch(numbers(), 3)
-    assert [next(ahead), next(ahead)] == [0, 1]
-    ahead.close()
-    assert threading.active_count() == before
-    assert len(taken) < 10
-
-    def broken() -> Iterator[int]:
-        yield 1
-        raise InputError("broken")
-
-    late = prefetch(broken(), 3)
-    assert next(late) == 1
-    with pytest.raises(InputError, match="broken"):
-        next(late)
 
 
 def test_frames_can_be_made_of_arrays() -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from mien.recognizer import Recognizer
 from mien.types import MienError, MissingExtraError
-from mien.video import Analysis, FrameResult, Options, Progress, analyse, probe
+from mien.video import Analysis, FrameResult, VideoOptions, Progress, analyse, probe
 from mien.web.engine import png
 from mien.web.limits import Refusal
 from mien.web.metrics import Metrics
@@ -56,7 +56,7 @@ class Job:
     """One video; ``state`` goes from waiting over working to done, failed or cancelled."""
 
     folder: Path
-    options: Options
+    options: VideoOptions
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "waiting"
     progress: float = 0.0
@@ -103,7 +103,7 @@ class Jobs:
         self._pool = ThreadPoolExecutor(1, "mien-video")
         metrics.gauge("mien_videos_kept", "Video jobs in memory.", lambda: len(self.jobs))
 
-    def open(self, options: Options) -> Job:
+    def open(self, options: VideoOptions) -> Job:
         """A new job, still without a clip; 503 where too many wait."""
         self.sweep()
         busy = [job for job in self.jobs.values() if job.ended is None]
