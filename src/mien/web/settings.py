@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServiceSettings:
     """How a server runs; a ``token`` is asked of every caller of ``/v1`` and ``/metrics``."""
 
     model: str = "mien"
@@ -72,7 +72,7 @@ class Settings:
     def names(self) -> frozenset[str]:
         """Host names that a request may be addressed to.
 
-        >>> sorted(Settings().names)
+        >>> sorted(ServiceSettings().names)
         ['127.0.0.1', '::1', 'localhost']
         """
         bound = () if self.host in ("0.0.0.0", "::", "") else (self.host,)

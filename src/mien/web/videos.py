@@ -11,7 +11,8 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from mien.types import InputError
 from mien.video import VideoOptions
 from mien.web import schemas
-from mien.web.jobs import Job, Jobs
+from mien.web.job import Job
+from mien.web.jobs import Jobs
 from mien.web.limits import Refusal, known_only, limited
 
 _GONE = {"model": schemas.Problem, "description": "no such job"}
