@@ -116,7 +116,7 @@ def test_smoothing_off_changes_nothing_and_gone_faces_are_forgotten() -> None:
     for p in np.eye(3):
         assert off(0, 1.0, p) is p
         on(4, 1.0, p)
-    on.forget({5})
+    on.keep_only({5})
     assert on(4, 1.1, np.array([0.0, 0, 1])).tolist() == [0, 0, 1]
 
 

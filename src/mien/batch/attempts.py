@@ -8,7 +8,7 @@ from collections import Counter
 from mien.batch.storage import Place
 
 MOST_ATTEMPTS = 3  # of a unit as a whole; after them its images are done one by one
-MOST_DEATHS = 2  # of workers that had one image in hand, before it is given up
+MOST_DEATHS = 2  # of workers while they had begun one image, before it is given up
 
 
 class Attempts:
@@ -32,7 +32,7 @@ class Attempts:
         return self.deaths[str(i)] >= MOST_DEATHS
 
     def begin(self, i: int | None) -> None:
-        """Note the image that is worked on; None where it may be any of them."""
+        """Note the image that is begun; None where it may be any of them."""
         self._write(i)
 
     def finish(self) -> None:

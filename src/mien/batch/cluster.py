@@ -24,7 +24,7 @@ def need_ray() -> Any:
 
 
 def check_address(address: str) -> None:
-    """Raise InputError where nobody listens at HOST:PORT: Ray would try for many minutes."""
+    """Raise InputError where nothing listens at HOST:PORT: Ray would try for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return  # auto and the like: Ray knows where to look

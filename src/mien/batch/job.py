@@ -1,4 +1,4 @@
-"""A whole job on Ray Data: planned once, done unit by unit, gone on with after any end."""
+"""A whole job on Ray Data: planned once, done unit by unit, resumed after an interruption."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Follower:
         boxes = [crop.face.box for crop in crops]
         ids = self.tracker.update(frame.timestamp, frame.image, boxes, change)
         alive = {track.face_id for track in self.tracker.tracks}
-        self.smoother.forget(alive)
+        self.smoother.keep_only(alive)
         self._keys = {face: key for face, key in self._keys.items() if face in alive}
         found = []
         for face_id, crop, answer in zip(

@@ -24,7 +24,7 @@ SMALL = (32, 18)  # width and height of a thumbnail
 class Frame:
     """One upright frame; ``timestamp`` in seconds from the clip's start.
 
-    Its pixels are made when they are asked for, so that frames that nobody looks at cost little.
+    Its pixels are made when they are asked for, so that frames that are not analysed cost little.
     """
 
     number: int
@@ -61,7 +61,7 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
 
     Frames are turned upright and scaled to square pixels. A frame without a time, or with one
     that does not grow, is given one frame's length after the last. A file that breaks off ends
-    the iteration, not the program: what was there has been yielded. Memory does not grow with
+    the iteration, not the program: its frames so far have been yielded. Memory does not grow with
     the length.
     """
 

@@ -82,7 +82,7 @@ class _Face:
     step: float  # seconds for which its last frame stands
     seconds: float = 0.0
     frames: int = 0
-    held: dict[str, float] = field(default_factory=dict)
+    time_by_answer: dict[str, float] = field(default_factory=dict)
     total: FloatArray | None = None
     transitions: dict[tuple[str, str], int] = field(default_factory=dict)
     peaks: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -132,9 +132,9 @@ class Collector:
         face = self._faces.setdefault(row.face_id, _Face(time, time, answer, step))
         passed = time - face.last
         if 0 < passed <= self.gap:
-            _hold(face, face.answer, passed)
+            _add_time(face, face.answer, passed)
         elif face.frames:
-            _hold(face, face.answer, face.step)  # it went away
+            _add_time(face, face.answer, face.step)  # it went away
         face.step = step
         self._present.append(face)
         if answer != face.answer:
@@ -166,10 +166,12 @@ class Collector:
         return tuple(sorted(found, key=lambda f: (-f.seconds, f.face_id)))
 
     def _summary(self, face_id: int, face: _Face) -> FaceSummary:
-        held = dict(face.held)
-        held[face.answer] = held.get(face.answer, 0.0) + face.step  # the last frame's own time
-        seconds = sum(held.values())
-        whole = sum(held.values())
+        time_by_answer = dict(face.time_by_answer)
+        time_by_answer[face.answer] = (
+            time_by_answer.get(face.answer, 0.0) + face.step
+        )  # the last frame's own time
+        seconds = sum(time_by_answer.values())
+        whole = sum(time_by_answer.values())
         assert face.total is not None
         return FaceSummary(
             face_id=face_id,
@@ -177,7 +179,7 @@ class Collector:
             last=face.last,
             seconds=seconds,
             frames=face.frames,
-            shares={n: held.get(n, 0.0) / whole for n in self.labels},
+            shares={n: time_by_answer.get(n, 0.0) / whole for n in self.labels},
             means={n: float(v) / face.frames for n, v in zip(self.labels, face.total, strict=True)},
             transitions=dict(face.transitions),
             peaks=dict(face.peaks),
@@ -198,6 +200,6 @@ class Collector:
         return values
 
 
-def _hold(face: _Face, answer: str, seconds: float) -> None:
-    face.held[answer] = face.held.get(answer, 0.0) + seconds
+def _add_time(face: _Face, answer: str, seconds: float) -> None:
+    face.time_by_answer[answer] = face.time_by_answer.get(answer, 0.0) + seconds
     face.seconds += seconds

@@ -14,7 +14,7 @@ from mien.files import check_writable, whole_file
 from mien.results.predictions import Predictions, arrow_table, file_format, require_parquet
 from mien.types import InputError, Prediction
 
-ROWS = 4096  # held before they are written
+ROWS = 4096  # gathered before they are written
 
 
 @contextmanager
@@ -61,7 +61,7 @@ class TimelineWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that are held."""
+        """Write the rows gathered so far."""
         if not self._rows:
             return
         table = Predictions(tuple(self._rows), self.labels)

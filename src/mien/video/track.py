@@ -145,10 +145,10 @@ class Tracker:
         shared = overlap(
             np.stack([t.expected(time) for t in self.tracks]), np.asarray(boxes, dtype=np.float64)
         )
-        looked = np.stack(looks).T
-        distance = 1 - np.stack([t.look for t in self.tracks]) @ looked
+        current = np.stack(looks).T
+        distance = 1 - np.stack([t.look for t in self.tracks]) @ current
         if self._doubt:  # only a face that goes on as if nothing had happened is the same
-            step = 1 - np.stack([t.latest for t in self.tracks]) @ looked
+            step = 1 - np.stack([t.latest for t in self.tracks]) @ current
             allowed = (shared > TOUCHING) & (np.minimum(step, distance) < STEADY)
         else:
             away = [t.seen < self._time and time - t.seen > AWAY for t in self.tracks]

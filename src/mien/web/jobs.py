@@ -19,7 +19,7 @@ from mien.web.metrics import Metrics
 from mien.web.settings import Limits
 
 KEPT = 8  # finished jobs; the oldest go first
-HEAD = 1 << 20  # bytes of a file by which its kind is told
+HEAD = 1 << 20  # bytes of a file from which its kind is known
 
 
 class Jobs:
@@ -102,7 +102,7 @@ class Jobs:
                 self.drop(job)
 
     async def sweep_periodically(self) -> None:
-        """Sweep also while nobody asks."""
+        """Sweep at intervals, also while there are no requests."""
         while True:
             await asyncio.sleep(min(self.limits.video_kept, 30.0))
             self.sweep()

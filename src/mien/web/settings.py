@@ -16,7 +16,7 @@ class Limits:
 
     body: int = 20_000_000  # bytes of a photo's file
     pixels: int = 50_000_000  # of a photo, checked in its header before it is decoded
-    accepted: int = 256  # requests that wait or are worked on, of all callers
+    accepted: int = 256  # requests accepted and not answered, of all callers
     per_caller: int = 128  # the same, of one address
     held: int = 400_000_000  # bytes of all photos that wait
     upload_seconds: float = 30.0  # for a photo's body to arrive
@@ -27,7 +27,7 @@ class Limits:
     video_body: int = 500_000_000  # bytes
     video_seconds: float = 600.0  # of a clip
     video_pixels: int = 9_000_000  # of a frame
-    video_waiting: int = 4  # clips that wait or are worked on
+    video_waiting: int = 4  # clips that are uploaded, wait or are analysed
     video_kept: float = 900.0  # seconds for which a finished clip can be fetched
     video_upload_seconds: float = 600.0  # for a clip to arrive
 
