@@ -207,7 +207,7 @@ def command(*args: str) -> list[str]:
 
 def scaling(folder: Path) -> dict[str, Any]:
     """``mien batch`` with one worker and with two: images per second once all are running."""
-    from mien.batch import Settings, score
+    from mien.batch import JobSettings, score
 
     found: dict[str, Any] = {}
     for detector, count in (("blazeface-near", 1800), ("blazeface", 600)):
@@ -218,7 +218,7 @@ def scaling(folder: Path) -> dict[str, Any]:
             for workers in (1, 2):
                 marks: list[tuple[float, int]] = []
                 summary = score(
-                    Settings((str(source),), model="mien-int8", detector=detector, unit=60),
+                    JobSettings((str(source),), model="mien-int8", detector=detector, unit=60),
                     str(folder / f"{detector}-{workers}-{repeat}"),
                     workers=workers,
                     progress=partial(_mark, marks),
@@ -247,15 +247,15 @@ def _mark(marks: list[tuple[float, int]], summary: Any) -> None:
 
 def plan(folder: Path) -> dict[str, Any]:
     """What a job costs beside its images: listing them, and the rows on disk."""
-    from mien.batch import Settings, job
+    from mien.batch import JobSettings, folder
     from mien.batch.storage import place
     from mien.batch.work import Worker, part_of
 
     source = photographs(folder / "plan", 20_000, (320, 240))
-    settings = Settings((str(source),), model="mien-int8", detector="blazeface-near")
+    settings = JobSettings((str(source),), model="mien-int8", detector="blazeface-near")
     out = place(str(folder / "planned"))
     started = time.perf_counter()
-    units, _ = job.prepare(settings, out)
+    units, _ = folder.prepare(settings, out)
     seconds = time.perf_counter() - started
     Worker(settings, str(out)).do(0)
     return {

@@ -97,7 +97,7 @@ def clip() -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = clips.write(Path(folder) / "two.mp4", 12)
-        options = video.Options(fps=6)
+        options = video.VideoOptions(fps=6)
         result = video.analyse(path, recognizer=mien.load(threads=1), options=options)
         record: dict[str, Any] = json.loads(json.dumps(result.to_dict()).replace(folder, ""))
         return {k: v for k, v in record.items() if k not in FREE}

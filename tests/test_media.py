@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from PIL import Image
 from mien.types import ImageArray, InputError
 from mien.vision.find import find_images
 from mien.vision.read import read_image
-from mien.vision.stream import prefetch
 
 
 @pytest.fixture
@@ -167,28 +164,3 @@ def test_an_empty_folder_and_a_glob_without_match_are_errors(tmp_path: Path) -> 
         find_images([tmp_path])
     with pytest.raises(InputError, match="no file matches"):
         find_images([f"{tmp_path}/*.png"])
-
-
-def test_a_thread_that_reads_ahead_ends_with_its_reader_and_passes_errors_on() -> None:
-    taken: list[int] = []
-
-    def numbers() -> Iterator[int]:
-        for n in range(1000):
-            taken.append(n)
-            yield n
-
-    before = threading.active_count()
-    ahead = prefetch(numbers(), 3)
-    assert [next(ahead), next(ahead)] == [0, 1]
-    ahead.close()
-    assert threading.active_count() == before
-    assert len(taken) < 10
-
-    def broken() -> Iterator[int]:
-        yield 1
-        raise InputError("broken")
-
-    late = prefetch(broken(), 3)
-    assert next(late) == 1
-    with pytest.raises(InputError, match="broken"):
-        next(late)

@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
-from mien.batch import Settings, Summary, score
+from mien.batch import JobSettings, Summary, score
+from mien.extras import install
 from mien.types import InputError
 from tests.batch.conftest import jpeg
 from tests.test_cli import one_line
@@ -57,7 +58,7 @@ def test_a_job_is_interrupted_goes_on_and_is_summed_up(
     photos: Path, tmp_path: Path, ray_address: str
 ) -> None:
     assert ray_address
-    settings = Settings((str(photos),), detector="haar", unit=3)
+    settings = JobSettings((str(photos),), detector="haar", unit=3)
     out = tmp_path / "scores"
 
     def stop(summary: Summary) -> None:
@@ -136,18 +137,18 @@ def test_killed_workers_and_a_killed_job_lose_nothing_and_double_nothing(
     assert max(Counter((r["input"], r["face_id"]) for r in rows).values()) == 1  # none twice
     assert sum(r["error"] is not None for r in rows) == 2
     assert not list(out.rglob("*.part"))
-    assert not list((out / "_mien" / "tries").iterdir())
+    assert not list((out / "_mien" / "attempts").iterdir())
 
 
 def test_a_wrong_model_fails_before_any_worker_starts(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown model"):
-        score(Settings((str(photos),), model="large"), str(tmp_path / "out"))
+        score(JobSettings((str(photos),), model="large"), str(tmp_path / "out"))
     with pytest.raises(InputError, match="no such file"):
-        score(Settings(("absent",)), str(tmp_path / "out"))
+        score(JobSettings(("absent",)), str(tmp_path / "out"))
 
 
 def test_the_base_install_says_what_to_install(run: Run, photos: Path, tmp_path: Path) -> None:
     done = run("batch", str(photos), "-o", str(tmp_path / "out"))
     assert done.returncode == 2
-    assert "pip install 'mien[batch]'" in one_line(done)
+    assert install("batch") in one_line(done)
     assert not (tmp_path / "out").exists()

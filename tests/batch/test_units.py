@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import mien
-from mien.batch import Settings, fastest_model, job
+from mien.batch import JobSettings, cluster, fastest_model, folder, job
+from mien.batch.attempts import MOST_ATTEMPTS, MOST_DEATHS, Attempts
 from mien.batch.plan import Unit, read_unit, write_plan
-from mien.batch.storage import Remote, place
-from mien.batch.work import BLAME, PATIENCE, Tries, Worker, kind_of, part_of, read_counts
+from mien.batch.storage import RemoteFile, place
+from mien.batch.work import Worker, kind_of, part_of, read_counts
 from mien.models.weights import BUILT_IN
 from mien.results.predictions import Predictions
 from mien.types import InputError
@@ -31,7 +32,7 @@ HAAR: dict[str, Any] = {"detector": "haar"}
 
 def planned(tmp_path: Path, *source: object, **options: Any) -> list[Unit]:
     where = place(str(tmp_path / "plan.parquet"))
-    units, inputs = write_plan(Settings(tuple(map(str, source)), **options), where)
+    units, inputs = write_plan(JobSettings(tuple(map(str, source)), **options), where)
     found = [read_unit(where, n) for n in range(units)]
     assert sum(u.count for u in found) == inputs
     return found
@@ -40,8 +41,8 @@ def planned(tmp_path: Path, *source: object, **options: Any) -> list[Unit]:
 def done(tmp_path: Path, *source: object, **options: Any) -> tuple[list[dict[str, Any]], Worker]:
     """All rows of a source, by a worker in this process."""
     out = tmp_path / "out"
-    settings = Settings(tuple(map(str, source)), **{**HAAR, **options})
-    units, _ = job.prepare(settings, place(str(out)))
+    settings = JobSettings(tuple(map(str, source)), **{**HAAR, **options})
+    units, _ = folder.prepare(settings, place(str(out)))
     worker = Worker(settings, str(out))
     for n in range(units):
         assert worker.do(n).new
@@ -71,12 +72,12 @@ def test_globs_lists_and_several_sources(tmp_path: Path, photos: Path) -> None:
 
 
 def test_names_that_are_no_utf8_survive(tmp_path: Path) -> None:
-    folder = tmp_path / "odd"
-    folder.mkdir()
-    name = os.fsencode(str(folder)) + b"/caf\xe9.jpg"
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    name = os.fsencode(str(odd)) + b"/caf\xe9.jpg"
     with open(name, "wb") as file:  # noqa: PTH123 - the name is bytes
         file.write(jpeg(1))
-    rows, _ = done(tmp_path, folder)
+    rows, _ = done(tmp_path, odd)
     assert rows[0]["face_id"] == 0
     assert rows[0]["error"] is None
 
@@ -135,7 +136,6 @@ def test_a_job_s_rows_are_those_of_predict(tmp_path: Path, photos: Path) -> None
     for c in counts:
         errors.update(c.errors)
     assert dict(errors) == {"expected an image, but it cannot be read": 1}
-    assert not any(c.new for c in counts)
 
 
 def test_videos_are_rows_per_frame(tmp_path: Path) -> None:
@@ -179,19 +179,19 @@ def test_object_stores_are_read_and_written(photos: Path) -> None:
     for n in range(3):
         (store / f"{n}.jpg").write((photos / f"{2 * n:02d}.jpg").read_bytes())
     (store / "broken.jpg").write(b"no image")
-    settings = Settings(("memory://bucket/photos",), **HAAR)
+    settings = JobSettings(("memory://bucket/photos",), **HAAR)
     out = place("memory://bucket/scores")
-    assert job.prepare(settings, out) == (1, 4)
+    assert folder.prepare(settings, out) == (1, 4)
     worker = Worker(settings, "memory://bucket/scores")
     counts = worker.do(0)
     assert (counts.images, sum(counts.errors.values())) == (3, 1)
     with part_of(out, 0).open() as file:
         rows = pq.read_table(file).to_pylist()
     assert all(row["input"].startswith("memory://") for row in rows)
-    assert job.finished(out, 1) == {0}
+    assert folder.finished(out, 1) == {0}
     assert not worker.do(0).new
     with pytest.raises(InputError, match=r"memory://bucket/none\.jpg: no such file"):
-        Remote("memory://bucket/none.jpg").read()
+        RemoteFile("memory://bucket/none.jpg").read()
 
 
 def test_a_library_that_is_absent_is_named() -> None:
@@ -203,9 +203,9 @@ def test_an_image_that_kills_its_worker_becomes_a_row(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker dies whenever it has the third image in hand; each try is a new worker."""
-    settings = Settings((str(photos),), **HAAR)
+    settings = JobSettings((str(photos),), **HAAR)
     out = place(str(tmp_path / "out"))
-    job.prepare(settings, out)
+    folder.prepare(settings, out)
     victim = read_unit(out / "_mien/plan.parquet", 0).items[2]
     worker = Worker(settings, str(out))
     many = worker.recognizer.predict_many
@@ -224,23 +224,23 @@ def test_an_image_that_kills_its_worker_becomes_a_row(
             break
         except SystemExit:
             deaths += 1
-    assert deaths == PATIENCE + BLAME
-    assert counts.errors["the worker ended while it was in hand"] == 1
+    assert deaths == MOST_ATTEMPTS + MOST_DEATHS
+    assert counts.errors["the worker process died while it read or scored this"] == 1
     rows = pq.read_table(str(part_of(out, 0))).to_pylist()
     assert {row["input"] for row in rows} == set(read_unit(out / "_mien/plan.parquet", 0).items)
-    assert not (out / "_mien/tries").names()
+    assert not (out / "_mien/attempts").names()
 
 
-def test_tries_are_counted_and_forgotten(tmp_path: Path) -> None:
+def test_attempts_are_counted_and_forgotten(tmp_path: Path) -> None:
     note = place(str(tmp_path)) / "0.json"
-    for n in range(1, PATIENCE + 3):
-        assert Tries(note).careful == (n > PATIENCE)
-    last = Tries(note)
+    for n in range(1, MOST_ATTEMPTS + 3):
+        assert Attempts(note).one_by_one == (n > MOST_ATTEMPTS)
+    last = Attempts(note)
     assert not last.given_up(0)  # nothing was in hand at those ends
-    last.forget()
-    assert not Tries(note).careful
+    last.finish()
+    assert not Attempts(note).one_by_one
     note.write(b"half a no")  # a note that cannot be read is a new one
-    assert Tries(note).tries == 1
+    assert Attempts(note).count == 1
 
 
 @pytest.mark.parametrize(
@@ -251,21 +251,21 @@ def test_a_job_goes_on_with_the_same_settings_only(
     tmp_path: Path, photos: Path, change: dict[str, Any], words: str
 ) -> None:
     out = place(str(tmp_path / "out"))
-    job.prepare(Settings((str(photos),), **HAAR), out)
-    assert job.prepare(Settings((str(photos),), **HAAR), out) == (1, 13)
+    folder.prepare(JobSettings((str(photos),), **HAAR), out)
+    assert folder.prepare(JobSettings((str(photos),), **HAAR), out) == (1, 13)
     with pytest.raises(InputError, match=words):
-        job.prepare(Settings((str(photos),), **HAAR, **change), out)
+        folder.prepare(JobSettings((str(photos),), **HAAR, **change), out)
 
 
 def test_a_plan_stays_when_the_folder_changes(tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    (folder / "0.jpg").write_bytes(jpeg(1))
+    source = tmp_path / "photos"
+    source.mkdir()
+    (source / "0.jpg").write_bytes(jpeg(1))
     out = place(str(tmp_path / "out"))
-    settings = Settings((str(folder),), **HAAR)
-    assert job.prepare(settings, out) == (1, 1)
-    (folder / "1.jpg").write_bytes(jpeg(2))
-    assert job.prepare(settings, out) == (1, 1)
+    settings = JobSettings((str(source),), **HAAR)
+    assert folder.prepare(settings, out) == (1, 1)
+    (source / "1.jpg").write_bytes(jpeg(2))
+    assert folder.prepare(settings, out) == (1, 1)
 
 
 def test_wrong_sources_and_outputs_are_one_line(tmp_path: Path, photos: Path) -> None:
@@ -282,18 +282,20 @@ def test_wrong_sources_and_outputs_are_one_line(tmp_path: Path, photos: Path) ->
         str(tmp_path / "none.txt"): "found none",
     }.items():
         with pytest.raises(InputError, match=words):
-            job.prepare(Settings((source,), **HAAR), place(str(tmp_path / "out")))
+            job.score(JobSettings((source,), **HAAR), str(tmp_path / "out"))
         assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="empty folder"):
-        job.prepare(Settings((str(photos),), **HAAR), place(str(tmp_path / "used")))
+        folder.prepare(JobSettings((str(photos),), **HAAR), place(str(tmp_path / "used")))
     with pytest.raises(InputError, match="expected a folder, got a file"):
-        job.prepare(Settings((str(photos),), **HAAR), place(str(tmp_path / "none.txt")))
+        folder.prepare(JobSettings((str(photos),), **HAAR), place(str(tmp_path / "none.txt")))
     with pytest.raises(InputError, match="cannot be made"):
-        job.prepare(Settings((str(photos),), **HAAR), place(str(tmp_path / "none.txt" / "out")))
+        folder.prepare(
+            JobSettings((str(photos),), **HAAR), place(str(tmp_path / "none.txt" / "out"))
+        )
     wrong: list[dict[str, Any]] = [{"unit": 0}, {"fps": 0.0}, {"fps": math.inf}]
     for options in wrong:
         with pytest.raises(InputError, match="above 0"):
-            Settings(("a",), **options)
+            JobSettings(("a",), **options)
 
 
 def test_a_cluster_where_nobody_listens_is_one_line_at_once(tmp_path: Path, photos: Path) -> None:
@@ -302,7 +304,7 @@ def test_a_cluster_where_nobody_listens_is_one_line_at_once(tmp_path: Path, phot
         port = free.getsockname()[1]
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999"):
         with pytest.raises(InputError, match="expected a Ray cluster"):
-            job.score(Settings((str(photos),), **HAAR), str(tmp_path / "out"), address=address)
+            job.score(JobSettings((str(photos),), **HAAR), str(tmp_path / "out"), address=address)
     assert not (tmp_path / "out").exists()
 
 
@@ -312,12 +314,12 @@ def test_an_address_that_ray_cannot_read_is_told_as_one() -> None:
             raise ValueError(f"Invalid address format: {options['address']}")
 
     with pytest.raises(InputError, match="nonsense: expected a Ray cluster"):
-        job._start(Ray(), "nonsense", {})
+        cluster.start(Ray(), "nonsense", {})
 
 
 def test_settings_survive_their_file() -> None:
-    settings = Settings(("a", "s3://b"), contempt=True, fps=2.0)
-    assert Settings.from_json(json.dumps(settings.to_dict())) == settings
+    settings = JobSettings(("a", "s3://b"), contempt=True, fps=2.0)
+    assert JobSettings.from_json(json.dumps(settings.to_dict())) == settings
 
 
 def test_kinds_of_errors_leave_out_names_and_numbers() -> None:
@@ -332,9 +334,9 @@ def test_the_fast_model_is_one_of_ours() -> None:
 
 
 def test_workers_of_one_process_do_not_disturb_each_other(tmp_path: Path, photos: Path) -> None:
-    settings = Settings((str(photos),), unit=4, **HAAR)
+    settings = JobSettings((str(photos),), unit=4, **HAAR)
     out = str(tmp_path / "out")
-    units, _ = job.prepare(settings, place(out))
+    units, _ = folder.prepare(settings, place(out))
     workers = [Worker(settings, out) for _ in range(2)]
     threads = [  # both do every unit: the second finds it done, or writes the same rows again
         threading.Thread(target=lambda w=w: [w.do(n) for n in range(units)]) for w in workers

@@ -62,7 +62,7 @@ def write(
         stream.options = (
             {"preset": "ultrafast", "crf": "18"}
             if codec == "libx264"
-            else {"deadline": "realtime", "cpu-used": "8"}
+            else {"deadline": "realtime", "cpu-used": "8", "g": "8"}
         )
         stream.codec_context.time_base = Fraction(1, 1000)
         if turned:

@@ -34,7 +34,7 @@ def analysed(
         recognizer=looker,
         output=folder / "out.mp4",
         timeline=folder / "rows.parquet",
-        options=video.Options(overlay="cam"),
+        options=video.VideoOptions(overlay="cam"),
     )
     result.save(folder)
     return result, folder

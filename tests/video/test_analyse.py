@@ -123,7 +123,7 @@ def test_every_nth_frame_is_looked_at_and_the_others_keep_its_boxes(
 ) -> None:
     out = tmp_path / "out.webm"
     result = video.analyse(
-        clip, recognizer=looker, options=video.Options(every=6, overlay="regions"), output=out
+        clip, recognizer=looker, options=video.VideoOptions(every=6, overlay="regions"), output=out
     )
     assert (result.frames, result.looked_at) == (24, 4)
     assert sum(face.frames for face in result.faces) == result.rows
@@ -137,7 +137,7 @@ def test_smoothing_off_gives_the_models_own_answers(looker: mien.Recognizer, cli
     video.analyse(
         clip,
         recognizer=looker,
-        options=video.Options(smoothing=0, every=8),
+        options=video.VideoOptions(smoothing=0, every=8),
         on_frame=lambda r: raw.extend(r.rows),
     )
     images = [f.image for f in read_frames(clip) if f.number % 8 == 0]
@@ -213,7 +213,7 @@ def test_two_threads_share_a_recognizer(looker: mien.Recognizer, clip: Path) -> 
         video.analyse(
             clip,
             recognizer=looker,
-            options=video.Options(every=2),
+            options=video.VideoOptions(every=2),
             on_frame=lambda r: found.extend(r.rows),
         )
         rows[n] = found
@@ -300,8 +300,8 @@ def test_the_timeline_reaches_the_end_of_the_clip(looker: mien.Recognizer, clip:
 
 
 def test_more_looks_than_frames_are_one_look_a_frame() -> None:
-    assert video.Options(fps=50).interval(10) == 0.1
-    assert video.Options(fps=5).interval(10) == 0.2
+    assert video.VideoOptions(fps=50).interval(10) == 0.1
+    assert video.VideoOptions(fps=5).interval(10) == 0.2
 
 
 def test_times_are_written_as_people_read_them() -> None:

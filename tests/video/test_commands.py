@@ -14,9 +14,10 @@ import pytest
 
 import mien
 from mien.commands.video import seconds, webcam
+from mien.extras import install
 from mien.types import InputError
 from mien.video.camera import Camera, Window
-from mien.video.frames import Options
+from mien.video.frames import VideoOptions
 from mien.video.live import Meter, run
 from mien.video.reader import read_frames
 from tests.test_cli import one_line
@@ -88,7 +89,7 @@ def test_a_damaged_clip_is_exit_code_1_and_its_results_are_there(tmp_path: Path)
         (("video", "{clip}", "--every", "0"), "every"),
         (("video", "{clip}", "-o", "a.gif"), ".mp4"),
         (("video", "{clip}", "--fps", "inf"), "fps"),
-        (("video", "{clip}", "--summary", "{clip}"), "expected a folder, got a file"),
+        (("video", "{clip}", "--summary", "{clip}"), "expected a folder to write into"),
         (("webcam", "--record", "a.mp4"), "no display"),
         (("webcam", "--text", "--source", "{clip}", "--record", "{clip}"), "is the clip itself"),
         (("webcam", "--text", "--source", "absent.mp4"), "no such file"),
@@ -106,7 +107,7 @@ def test_a_wrong_call_is_one_line(
 def test_the_base_install_says_what_to_install(run: Run, clip: Path) -> None:
     done = run("video", str(clip))
     assert done.returncode == 2
-    assert "pip install 'mien[video]'" in one_line(done)
+    assert install("video") in one_line(done)
 
 
 def test_smoothing_is_seconds_or_off() -> None:
@@ -148,7 +149,7 @@ def test_live_pictures_are_written_only_where_asked(
         answers = run(
             camera,
             looker,
-            Options(batch=1),
+            VideoOptions(batch=1),
             meter,
             record=tmp_path / "r.mp4",
             timeline=tmp_path / "t.csv",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.types import Box, InputError, UnknownNameError
-from mien.video.frames import Options, Sampler
+from mien.video.frames import Sampler, VideoOptions
 from mien.video.smooth import Smoother
 from mien.video.track import Tracker, appearance, overlap
 from tests.video import clips
@@ -116,19 +116,19 @@ def test_smoothing_off_changes_nothing_and_gone_faces_are_forgotten() -> None:
     for p in np.eye(3):
         assert off(0, 1.0, p) is p
         on(4, 1.0, p)
-    on.forget({5})
+    on.keep_only({5})
     assert on(4, 1.1, np.array([0.0, 0, 1])).tolist() == [0, 0, 1]
 
 
 def test_frames_are_taken_at_the_rate_asked_for() -> None:
     for rate in (10, 24, 29.97, 60):
         for fps in (1, 5, 7.5):
-            take = Sampler(Options(fps=fps))
+            take = Sampler(VideoOptions(fps=fps))
             taken = [n for n in range(round(rate * 60)) if take(n, n / rate)]
             assert len(taken) == pytest.approx(60 * fps, abs=2), (rate, fps)
             assert np.diff(taken).max() <= math.ceil(rate / fps) + 1
-    assert sum(Sampler(Options(fps=50))(n, n / 10) for n in range(20)) >= 1
-    take = Sampler(Options(every=3))
+    assert sum(Sampler(VideoOptions(fps=50))(n, n / 10) for n in range(20)) >= 1
+    take = Sampler(VideoOptions(every=3))
     assert [n for n in range(10) if take(n, n / 25)] == [0, 3, 6, 9]
 
 
@@ -146,6 +146,6 @@ def test_frames_are_taken_at_the_rate_asked_for() -> None:
 )
 def test_options_are_checked(given: dict[str, float], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        Options(**given)  # type: ignore[arg-type]  # on purpose
+        VideoOptions(**given)  # type: ignore[arg-type]  # on purpose
     with pytest.raises(UnknownNameError, match="overlay"):
-        Options(overlay="cams")
+        VideoOptions(overlay="cams")

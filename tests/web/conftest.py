@@ -14,7 +14,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from mien.web.app import create_app
-from mien.web.settings import Settings
+from mien.web.settings import ServiceSettings
 from tests.conftest import PORTRAIT
 from tests.video import clips
 
@@ -54,13 +54,13 @@ class Running:
         assert not self.thread.is_alive()
 
 
-def run(settings: Settings | None = None) -> Running:
+def run(settings: ServiceSettings | None = None) -> Running:
     """A server on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = uvicorn.Config(
-        create_app(settings or Settings()),
+        create_app(settings or ServiceSettings()),
         port=port,
         log_level="warning",
         access_log=False,

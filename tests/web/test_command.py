@@ -19,7 +19,8 @@ from subprocess import CompletedProcess
 import httpx
 import pytest
 
-from mien.web.jobs import PREFIX, forget_the_dead
+from mien.extras import install
+from mien.web.home import LOCK, PREFIX, Home, remove_abandoned
 from mien.web.settings import Limits
 from tests.conftest import PORTRAIT
 from tests.web.conftest import JPEG
@@ -111,7 +112,7 @@ def test_a_port_that_is_taken_is_one_line() -> None:
 def test_the_base_install_says_what_is_missing(run: Callable[..., CompletedProcess[str]]) -> None:
     done = run("serve")
     assert done.returncode == 2
-    assert "pip install 'mien[web]'" in done.stderr
+    assert install("web") in done.stderr
     assert run("serve", "--help").returncode == 0
 
 
@@ -129,14 +130,19 @@ def test_wrong_options_are_one_line(options: tuple[str, str]) -> None:
 def test_what_a_killed_server_left_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Process ids say nothing: in a container every server is process 1."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left, mine, other = (tmp_path / f"{PREFIX}{name}" for name in ("7-x", f"{os.getpid()}-x", "x"))
-    for folder in (left, mine, other):
+    living = Home()
+    mine = living.new_folder()
+    left, old, young = (tmp_path / f"{PREFIX}{name}" for name in ("left", "old", "young"))
+    for folder in (left, old, young):
         (folder / "job").mkdir(parents=True)
-    forget_the_dead(lambda pid: pid == os.getpid())
-    assert [folder.exists() for folder in (left, mine, other)] == [False, True, True]
-    forget_the_dead()
-    assert mine.exists()
+    (left / LOCK).touch()  # its owner is gone, and with it the lock
+    os.utime(old, (0, 0))  # it never had one
+    remove_abandoned()
+    assert [folder.exists() for folder in (left, old, young, mine)] == [False, False, True, True]
+    living.close()
+    assert not mine.exists()
 
 
 def test_the_page_is_in_the_package_and_asks_no_other_host() -> None:

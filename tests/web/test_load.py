@@ -15,7 +15,7 @@ import pytest
 from mien.web.batching import Batcher
 from mien.web.engine import Engine, Question
 from mien.web.limits import Gate, Refusal
-from mien.web.settings import Limits, Settings
+from mien.web.settings import Limits, ServiceSettings
 from tests.web.conftest import JPEG, run
 
 
@@ -123,7 +123,7 @@ def _many(url: str, photo: bytes, count: int, path: str = "/v1/predict") -> list
 
 
 def test_callers_above_the_limit_are_told_so_and_those_below_are_answered(photo: bytes) -> None:
-    running = run(Settings(limits=Limits(per_caller=3, accepted=100), workers=1))
+    running = run(ServiceSettings(limits=Limits(per_caller=3, accepted=100), workers=1))
     try:
         answers = _many(running.url, photo, 24)
         assert {a.status_code for a in answers} == {200, 429}
@@ -133,7 +133,7 @@ def test_callers_above_the_limit_are_told_so_and_those_below_are_answered(photo:
         assert _many(running.url, photo, 3)[0].status_code == 200  # and it goes on
     finally:
         running.stop()
-    running = run(Settings(limits=Limits(per_caller=100, accepted=3), workers=1))
+    running = run(ServiceSettings(limits=Limits(per_caller=100, accepted=3), workers=1))
     try:
         assert {a.status_code for a in _many(running.url, photo, 24)} == {200, 503}
     finally:
@@ -141,7 +141,7 @@ def test_callers_above_the_limit_are_told_so_and_those_below_are_answered(photo:
 
 
 def test_a_stopped_server_answers_what_it_accepted(photo: bytes) -> None:
-    running = run(Settings(workers=1))
+    running = run(ServiceSettings(workers=1))
     service = running.server.config.app.state.service  # type: ignore[union-attr]
     found: list[httpx.Response] = []
     path = "/v1/explain?method=dncshap&option=levels=4"
@@ -189,7 +189,7 @@ def test_an_explanation_stops_when_its_caller_hangs_up(
 
 
 def test_a_body_that_does_not_come_is_408() -> None:
-    running = run(Settings(limits=Limits(upload_seconds=0.2)))
+    running = run(ServiceSettings(limits=Limits(upload_seconds=0.2)))
 
     def slow() -> Any:
         yield b"x"

@@ -354,9 +354,9 @@ def test_the_camera_is_answered_live(open_page: Open) -> None:
 
 
 def test_a_token_in_the_address_is_used_and_taken_off_it(open_page: Open) -> None:
-    from mien.web.settings import Settings
+    from mien.web.settings import ServiceSettings
 
-    locked = run(Settings(token="open sesame"))
+    locked = run(ServiceSettings(token="open sesame"))
     try:
         page = open_page(f"{locked.url}/#token=open%20sesame")
         with_portrait(page)

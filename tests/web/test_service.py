@@ -20,7 +20,7 @@ import mien
 from mien.explainers import supported
 from mien.types import InputError, ModelError
 from mien.web.app import create_app
-from mien.web.settings import Limits, Settings
+from mien.web.settings import Limits, ServiceSettings
 from tests.video import clips
 from tests.web.conftest import HOST, JPEG, VIDEO
 
@@ -194,7 +194,7 @@ def test_bombs_and_large_bodies_are_413(photo: bytes, monkeypatch: pytest.Monkey
         raise AssertionError(f"{image.size} was decoded")
 
     limits = Limits(body=100_000, pixels=1_000_000)
-    with TestClient(create_app(Settings(limits=limits)), base_url=HOST) as client:
+    with TestClient(create_app(ServiceSettings(limits=limits)), base_url=HOST) as client:
         bomb = png(8000, 8000)  # 64 million pixels in 62 kB
         assert len(bomb) < limits.body
         for path in ("/v1/predict", "/v1/explain"):
@@ -212,13 +212,13 @@ def test_bombs_and_large_bodies_are_413(photo: bytes, monkeypatch: pytest.Monkey
 
 def test_an_explanation_that_takes_too_long_is_stopped(photo: bytes) -> None:
     with TestClient(
-        create_app(Settings(limits=Limits(explain_seconds=1e-6))), base_url=HOST
+        create_app(ServiceSettings(limits=Limits(explain_seconds=1e-6))), base_url=HOST
     ) as client:
         assert code(ask(client, photo)) == (503, "too_slow")
 
 
 def test_the_token_is_asked_of_v1_and_metrics_only(photo: bytes) -> None:
-    with TestClient(create_app(Settings(token="open sesame")), base_url=HOST) as client:
+    with TestClient(create_app(ServiceSettings(token="open sesame")), base_url=HOST) as client:
         for path in ("/v1/models", "/metrics"):
             refused = client.get(path)
             assert code(refused) == (401, "no_token")
@@ -333,13 +333,13 @@ def test_settings_are_checked() -> None:
         {"token": "with\nline breaks"},
     ):
         with pytest.raises(InputError):
-            Settings(**wrong)
+            ServiceSettings(**wrong)
     with pytest.raises(InputError, match="body"):
         Limits(body=0)
     with pytest.raises(ModelError):
-        create_app(Settings(model="absent.onnx"))
-    assert "open sesame" not in repr(Settings(token="open sesame"))
-    assert not Settings(host="0.0.0.0").local
+        create_app(ServiceSettings(model="absent.onnx"))
+    assert "open sesame" not in repr(ServiceSettings(token="open sesame"))
+    assert not ServiceSettings(host="0.0.0.0").local
 
 
 def _job(client: TestClient, film: Path, **how: str) -> str:
@@ -447,15 +447,19 @@ def test_videos_have_limits_of_their_own(film: Path) -> None:
         (Limits(video_pixels=1000), (413, "too_many_pixels")),
         (Limits(video_body=1000), (413, "too_large")),
     ):
-        with TestClient(create_app(Settings(limits=limits)), base_url=HOST) as client:
+        with TestClient(create_app(ServiceSettings(limits=limits)), base_url=HOST) as client:
             assert code(ask(client, data, "/v1/video", "video/mp4")) == expected
-    with TestClient(create_app(Settings(limits=Limits(video_waiting=1))), base_url=HOST) as client:
+    with TestClient(
+        create_app(ServiceSettings(limits=Limits(video_waiting=1))), base_url=HOST
+    ) as client:
         _job(client, film)
         assert code(ask(client, data, "/v1/video", "video/mp4")) == (503, "busy")
 
 
 def test_finished_videos_are_forgotten_and_the_folder_goes_with_the_server(film: Path) -> None:
-    with TestClient(create_app(Settings(limits=Limits(video_kept=0.2))), base_url=HOST) as client:
+    with TestClient(
+        create_app(ServiceSettings(limits=Limits(video_kept=0.2))), base_url=HOST
+    ) as client:
         key = _job(client, film)
         home = client.app.state.jobs.get(key).folder.parent  # type: ignore[attr-defined]
         _wait(client, key)

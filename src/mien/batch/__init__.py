@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.batch.job import Summary, score
-    from mien.batch.settings import Settings, fastest_model
+    from mien.batch.settings import JobSettings, fastest_model
     from mien.batch.work import kind_of
 
 _HOME = {
-    "Settings": "settings",
+    "JobSettings": "settings",
     "Summary": "job",
     "fastest_model": "settings",
     "kind_of": "work",
     "score": "job",
 }
 
-__all__ = ["Settings", "Summary", "fastest_model", "kind_of", "score"]
+__all__ = ["JobSettings", "Summary", "fastest_model", "kind_of", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mien.batch.settings import Settings
+from mien.batch.settings import JobSettings
 from mien.batch.storage import Place, place
 from mien.results.predictions import require_parquet
 from mien.types import InputError
-from mien.video.reader import SUFFIXES as VIDEOS
+from mien.video.clip import SUFFIXES as VIDEOS
 from mien.vision.find import OWN
 from mien.vision.find import SUFFIXES as IMAGES
 from mien.vision.stream import in_groups
@@ -36,7 +36,7 @@ class Unit:
     count: int = 0
 
 
-def write_plan(settings: Settings, where: Place) -> tuple[int, int]:
+def write_plan(settings: JobSettings, where: Place) -> tuple[int, int]:
     """Write the units of a source as Parquet; returns the numbers of units and of inputs."""
     require_parquet()
     import pyarrow as pa
@@ -90,7 +90,7 @@ def _plan_group(where: str, group: int) -> list[dict[str, Any]]:
         return list(pq.ParquetFile(file).read_row_group(group).to_pylist())
 
 
-def _units(settings: Settings) -> Iterator[Unit]:
+def _units(settings: JobSettings) -> Iterator[Unit]:
     """Units of all sources; images of several folders share units."""
     waiting: list[str] = []
     for kind, item in _inputs(settings):
@@ -107,13 +107,13 @@ def _units(settings: Settings) -> Iterator[Unit]:
         yield Unit(0, "paths", tuple(waiting), count=len(waiting))
 
 
-def _inputs(settings: Settings) -> Iterator[tuple[str, str]]:
+def _inputs(settings: JobSettings) -> Iterator[tuple[str, str]]:
     """(path, image), (video, file) or (parquet, file) for everything that the source names."""
     for source in settings.source:
         yield from _inputs_of(source, settings)
 
 
-def _inputs_of(source: str, settings: Settings) -> Iterator[tuple[str, str]]:
+def _inputs_of(source: str, settings: JobSettings) -> Iterator[tuple[str, str]]:
     where = place(source)
     suffix = Path(where.path).suffix.lower()
     if where.is_folder():
@@ -161,7 +161,7 @@ def _folder(source: str, where: Place) -> Iterator[tuple[str, str]]:
             yield "parquet", table
 
 
-def _file(where: Place, settings: Settings) -> Iterator[tuple[str, str]]:
+def _file(where: Place, settings: JobSettings) -> Iterator[tuple[str, str]]:
     suffix = Path(where.path).suffix.lower()
     if suffix != ".parquet":
         yield ("video" if suffix in VIDEOS else "path"), str(where)
@@ -171,7 +171,7 @@ def _file(where: Place, settings: Settings) -> Iterator[tuple[str, str]]:
         yield from _listed(where, settings)
 
 
-def _listed(where: Place, settings: Settings) -> Iterator[tuple[str, str]]:
+def _listed(where: Place, settings: JobSettings) -> Iterator[tuple[str, str]]:
     """The paths that a Parquet file names."""
     import pyarrow.parquet as pq
 

@@ -15,7 +15,7 @@ FAST = {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}  # instructions for produc
 
 
 @dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """What decides the rows; a job goes on only with the same settings."""
 
     source: tuple[str, ...]
@@ -24,7 +24,7 @@ class Settings:
     contempt: bool = False
     detector: str = "auto"
     column: str | None = None  # of a Parquet source
-    fps: float = 1.0  # frames per second that are looked at in videos
+    fps: float = 1.0  # analysed frames per second of videos
     unit: int = 256  # images of one work unit, and of one Parquet file at most
     full: bool = False  # never decode large JPEGs at a smaller size
 
@@ -42,16 +42,16 @@ class Settings:
         return {**asdict(self), "source": list(self.source)}
 
     @classmethod
-    def from_json(cls, text: str) -> Settings:
+    def from_json(cls, text: str) -> JobSettings:
         """Read settings back."""
         raw = json.loads(text)
         known: dict[str, Any] = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
         return cls(**{**known, "source": tuple(known["source"])})
 
-    def difference(self, other: Settings) -> str:
+    def difference(self, other: JobSettings) -> str:
         """The fields that differ, for people.
 
-        >>> Settings(("a",)).difference(Settings(("a",), fps=2.0))
+        >>> JobSettings(("a",)).difference(JobSettings(("a",), fps=2.0))
         'fps: 1.0 there, 2.0 here'
         """
         mine, theirs = self.to_dict(), other.to_dict()

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mien import extras
+from mien.files import PART
 from mien.types import InputError, MissingExtraError
-
-PART = ".part"  # what is written under this name is not done
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +48,18 @@ class Place:
     def write(self, data: bytes) -> None:
         """Write a file that appears whole or not at all, also under ``kill -9``.
 
-        Object stores do so with one upload; here a file of another name is renamed.
+        Object stores do so with one upload; here a file of another name is renamed. Raises
+        InputError where it cannot be written; what is there already stays.
         """
-        if not self.local:
-            self.fs.pipe_file(self.path, data)
-            return
+        try:
+            if self.local:
+                self._write_here(data)
+            else:
+                self.fs.pipe_file(self.path, data)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def _write_here(self, data: bytes) -> None:
         # readers of tables pass over names that begin with a dot
         folder, name = os.path.split(self.path)
         part = os.path.join(folder, f".{name}.{uuid.uuid4().hex}{PART}")  # noqa: PTH118
@@ -67,8 +74,17 @@ class Place:
                 os.unlink(part)  # noqa: PTH108 - likewise
 
     def make_folder(self) -> None:
-        """Make the folder and those above it."""
-        self.fs.makedirs(self.path, exist_ok=True)
+        """Make the folder and those above it; InputError where that cannot be done."""
+        try:
+            self.fs.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self}: cannot be made ({error.strerror or error})") from error
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self}: cannot be written ({error.strerror or error}); make room there, or make it "
+            "writable, and run the same command to go on"
+        )
 
     def remove(self) -> None:
         """Remove a file, if it is there."""
@@ -101,17 +117,12 @@ def place(url: str) -> Place:
 
     Raises MissingExtraError where the library for that kind of store is not installed.
     """
-    try:
-        from fsspec.core import url_to_fs
-        from fsspec.implementations.local import LocalFileSystem
-    except ImportError as error:
-        raise MissingExtraError(
-            "batches need Ray and fsspec, which are not installed; run: pip install 'mien[batch]'"
-        ) from error
+    core = extras.need("fsspec.core", "batch", "batch work")
+    local = extras.need("fsspec.implementations.local", "batch", "batch work")
     if "://" not in url:  # a name may hold what would mean something in a URL
-        return Place(LocalFileSystem(), os.path.abspath(url), True)  # noqa: PTH100
+        return Place(local.LocalFileSystem(), os.path.abspath(url), True)  # noqa: PTH100
     try:
-        fs, path = url_to_fs(url)
+        fs, path = core.url_to_fs(url)
     except ImportError as error:  # such as: Install s3fs to access S3
         raise MissingExtraError(f"{url}: {error}; install it beside Mien") from error
     except ValueError as error:
@@ -120,7 +131,7 @@ def place(url: str) -> Place:
     return Place(fs, path, "file" in protocols)
 
 
-class Remote(io.RawIOBase):
+class RemoteFile(io.RawIOBase):
     """A file of an object store, fetched when it is read: in the thread that reads it."""
 
     def __init__(self, url: str) -> None:

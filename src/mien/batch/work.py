@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.batch.attempts import Attempts
 from mien.batch.plan import Unit, image_column, read_unit
-from mien.batch.settings import Settings
-from mien.batch.storage import Place, Remote, place
+from mien.batch.settings import JobSettings
+from mien.batch.storage import Place, RemoteFile, place
 from mien.results.predictions import Predictions, arrow_table
 from mien.types import InputError, Prediction
 from mien.vision.read import Source
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 COUNTS = b"mien_counts"  # in the Parquet file's metadata
 FOLDER = 1000  # units whose files share a folder
-PATIENCE = 3  # tries of a unit before its images are done one by one
-BLAME = 2  # deaths with one image in hand before it is given up
+PLAN = "_mien/plan.parquet"
+ATTEMPTS = "_mien/attempts"
 READERS = {True: 2, False: 8}  # threads that read files: here, from a store
 
 
@@ -36,7 +37,7 @@ class Counts:
 
     unit: int
     inputs: int = 0  # images and videos
-    images: int = 0  # images and frames of videos that were looked at
+    images: int = 0  # images and frames of videos that were analysed
     faces: int = 0
     empty: int = 0  # images without a face
     errors: dict[str, int] = field(default_factory=dict)  # by kind
@@ -64,7 +65,7 @@ def kind_of(error: str, name: str = "") -> str:
 class Worker:
     """Does units; loads the model once. Runs in a Ray actor, or anywhere else."""
 
-    def __init__(self, settings: Settings, output: str) -> None:
+    def __init__(self, settings: JobSettings, output: str) -> None:
         import cv2
 
         from mien.recognizer import load
@@ -89,38 +90,38 @@ class Worker:
         """Do one unit, unless its file is there already: then read its counts."""
         part = part_of(self.out, number)
         if part.exists():
-            return read_counts(part)
+            return replace(read_counts(part), new=False)
         started, busy = time.perf_counter(), time.process_time()
-        unit = read_unit(self.out / "_mien" / "plan.parquet", number)
-        tries = Tries(self.out / "_mien" / "tries" / f"{number:09d}.json")
+        unit = read_unit(self.out / PLAN, number)
+        attempts = Attempts(self.out / ATTEMPTS / f"{number:09d}.json")
         rows: list[Prediction] = []
         images = 0
-        for answers in self._answers(unit, tries):
+        for answers in self._answers(unit, attempts):
             rows += answers
             images += len({row.frame for row in answers})
         spent = (time.perf_counter() - started, time.process_time() - busy)
         counts = _counted(number, unit.count, images, rows, spent)
         part.write(_parquet(Predictions(tuple(rows), self.recognizer.labels), counts))
-        tries.forget()
+        attempts.finish()
         return counts
 
-    def _answers(self, unit: Unit, tries: Tries) -> Iterator[list[Prediction]]:
+    def _answers(self, unit: Unit, attempts: Attempts) -> Iterator[list[Prediction]]:
         if unit.kind == "video":
-            if tries.given_up(0):
-                yield [_lost(unit.items[0])]
+            if attempts.given_up(0):
+                yield [_given_up(unit.items[0])]
             else:
-                tries.hold(0 if tries.careful else None)
+                attempts.begin(0 if attempts.one_by_one else None)
                 yield self._video(unit.items[0])
             return
         items = self._items(unit)
-        if not tries.careful:
+        if not attempts.one_by_one:
             yield from self._many(items)
             return
         for i, (name, source) in enumerate(items):
-            if tries.given_up(i):
-                yield [_lost(name)]
+            if attempts.given_up(i):
+                yield [_given_up(name)]
             else:
-                tries.hold(i)
+                attempts.begin(i)
                 yield from self._many(iter([(name, source)]))
 
     def _many(self, items: Iterator[tuple[str, Source]]) -> Iterator[list[Prediction]]:
@@ -131,7 +132,7 @@ class Worker:
     def _items(self, unit: Unit) -> Iterator[tuple[str, Source]]:
         if unit.kind == "paths":
             for name in unit.items:
-                yield name, Remote(name) if "://" in name else Path(name)
+                yield name, RemoteFile(name) if "://" in name else Path(name)
             return
         import pyarrow.parquet as pq
 
@@ -156,62 +157,23 @@ class Worker:
                     return
 
     def _video(self, name: str) -> list[Prediction]:
-        from mien.video.frames import Options, stream
+        from mien.video.frames import VideoOptions, stream
 
-        options = Options(fps=self.settings.fps)
+        options = VideoOptions(fps=self.settings.fps)
         try:
             if "://" not in name:
                 return [row for r in stream(name, self.recognizer, options) for row in r.rows]
             with tempfile.TemporaryDirectory() as folder:
                 copy = Path(folder) / f"clip{Path(name).suffix}"
-                copy.write_bytes(Remote(name).read())
+                copy.write_bytes(RemoteFile(name).read())
                 results = stream(str(copy), self.recognizer, options, name=name)
                 return [replace(row, input=name) for r in results for row in r.rows]
         except InputError as error:
             return [Prediction(name, error=str(error))]
 
 
-class Tries:
-    """How often a unit was begun and not ended, and which image was in hand then.
-
-    A file that is there when the unit begins says that the last try died, by that image or by
-    chance. After :data:`PATIENCE` of them the images are done one by one, each noted before it
-    is taken in hand; one that was in hand at :data:`BLAME` deaths is given up.
-    """
-
-    def __init__(self, note: Place) -> None:
-        self.note = note
-        try:
-            old = json.loads(note.read())
-        except (FileNotFoundError, ValueError):
-            old = {"tries": 0, "held": None, "deaths": {}}
-        self.tries: int = old["tries"] + 1
-        self.deaths: Counter[str] = Counter(old["deaths"])
-        if old["held"] is not None:
-            self.deaths[str(old["held"])] += 1
-        self.careful = self.tries > PATIENCE
-        self._write(None)
-
-    def given_up(self, i: int) -> bool:
-        """Whether image ``i`` of the unit is not to be tried again."""
-        return self.deaths[str(i)] >= BLAME
-
-    def hold(self, i: int | None) -> None:
-        """Note the image that is in hand."""
-        self._write(i)
-
-    def forget(self) -> None:
-        """The unit is done."""
-        self.note.remove()
-
-    def _write(self, held: int | None) -> None:
-        self.note.write(
-            json.dumps({"tries": self.tries, "held": held, "deaths": self.deaths}).encode()
-        )
-
-
-def _lost(name: str) -> Prediction:
-    text = f"{name}: the worker ended while it was in hand; look at it by itself"
+def _given_up(name: str) -> Prediction:
+    text = f"{name}: the worker process died while it read or scored this; try it by itself"
     return Prediction(name, error=text)
 
 
@@ -242,9 +204,16 @@ def _parquet(predictions: Predictions, counts: Counts) -> bytes:
 
 
 def read_counts(part: Place) -> Counts:
-    """What a unit that was done before came to."""
+    """What a unit came to, from the file of its rows; InputError where that file is damaged."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with part.open() as file:
-        raw = json.loads(pq.read_schema(file).metadata[COUNTS])
-    return replace(Counts(**raw), new=False)
+    try:
+        with part.open() as file:
+            return Counts(**json.loads(pq.read_schema(file).metadata[COUNTS]))
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{part}: expected the rows of a unit, but the file is cut short or not Mien's "
+            f"({type(error).__name__}); delete it and run the same command: its images are then "
+            "scored again"
+        ) from error

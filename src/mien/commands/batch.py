@@ -49,12 +49,12 @@ def batch(
     Run it again after any end, and it goes on: nothing is done twice, nothing is lost.
     """
     from mien.batch.job import score
-    from mien.batch.settings import Settings, fastest_model
+    from mien.batch.settings import JobSettings, fastest_model
     from mien.vision import faces
 
     if workers is not None and workers < 1:
         raise InputError(f"workers: expected at least 1, got {workers}")
-    settings = Settings(
+    settings = JobSettings(
         source=tuple(source),
         model=fastest_model() if model == "auto" else model,
         head=head,

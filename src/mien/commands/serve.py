@@ -42,9 +42,9 @@ def serve(
 
     Stops on Ctrl-C or SIGTERM after it has answered what it accepted.
     """
-    from mien.web.settings import Settings
+    from mien.web.settings import ServiceSettings
 
-    settings = Settings(
+    settings = ServiceSettings(
         model=model,
         head=head,
         contempt=contempt,

@@ -66,14 +66,14 @@ def video(
     Each face keeps its number. Control-C keeps what is done.
     """
     from mien.recognizer import load
-    from mien.video.analysis import analyse, check_folder
-    from mien.video.frames import Options
+    from mien.video.analysis import analyse, make_folder
+    from mien.video.frames import VideoOptions
 
-    options = Options(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
+    options = VideoOptions(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
     if overlay != "none" and output is None:
         raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
     if summary is not None:
-        check_folder(summary)
+        make_folder(summary)
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
     columns = (
         TextColumn("frames"),
@@ -163,11 +163,11 @@ def webcam(
     from mien.recognizer import load
     from mien.video.analysis import check_apart
     from mien.video.camera import Camera, Window, has_display
-    from mien.video.frames import Options
+    from mien.video.frames import VideoOptions
     from mien.video.live import Meter, run
     from mien.video.sink import check_output
 
-    options = Options(smoothing=seconds(smoothing), overlay=overlay, batch=1)
+    options = VideoOptions(smoothing=seconds(smoothing), overlay=overlay, batch=1)
     if record is not None:
         check_output(record)
     if not source.isdigit() and exists(Path(source)):

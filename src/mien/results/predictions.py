@@ -258,7 +258,7 @@ def arrow_table(predictions: Predictions) -> Any:
     }
     rows = [
         {
-            k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v
+            k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v
             for k, v in row.items()
         }
         for row in predictions.table()

@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.video.analysis import Analysis, Progress, analyse
-    from mien.video.frames import FrameResult, Options, Tracked, stream
-    from mien.video.reader import Clip, Frame, probe, read_frames
+    from mien.video.clip import Clip, probe
+    from mien.video.frames import FrameResult, Tracked, VideoOptions, stream
+    from mien.video.reader import Frame, read_frames
     from mien.video.summary import FaceSummary, Peak
 
 _HOME = {
     "Analysis": "analysis",
-    "Clip": "reader",
+    "Clip": "clip",
     "FaceSummary": "summary",
     "Frame": "reader",
     "FrameResult": "frames",
-    "Options": "frames",
     "Peak": "summary",
     "Progress": "analysis",
     "Tracked": "frames",
+    "VideoOptions": "frames",
     "analyse": "analysis",
-    "probe": "reader",
+    "probe": "clip",
     "read_frames": "reader",
     "stream": "frames",
 }
@@ -41,10 +42,10 @@ __all__ = [
     "FaceSummary",
     "Frame",
     "FrameResult",
-    "Options",
     "Peak",
     "Progress",
     "Tracked",
+    "VideoOptions",
     "analyse",
     "probe",
     "read_frames",

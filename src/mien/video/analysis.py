@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from mien import files
 from mien.emotions import EIGHT
-from mien.files import check_writable, whole_file
+from mien.files import check_writable, whole_file, write_whole
 from mien.types import ImageArray, InputError
 from mien.video import figure
 from mien.video.annotate import Annotator
-from mien.video.frames import DEFAULTS, FrameResult, Options, stream
-from mien.video.reader import Clip, probe, read_frames
-from mien.video.sink import VideoSink, check_output
+from mien.video.clip import Clip, probe
+from mien.video.frames import DEFAULTS, FrameResult, VideoOptions, stream
+from mien.video.reader import read_frames
+from mien.video.sink import VideoSink, check_output, video_sink
 from mien.video.summary import Collector, FaceSummary, Peak
-from mien.video.timeline import TimelineWriter
+from mien.video.timeline import TimelineWriter, timeline_writer
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
@@ -45,7 +47,7 @@ class Analysis:
     """What a clip came to."""
 
     clip: Clip
-    options: Options
+    options: VideoOptions
     model: str  # name and SHA-256
     detector: str
     labels: tuple[str, ...]
@@ -54,9 +56,11 @@ class Analysis:
     rows: int
     faces: tuple[FaceSummary, ...]  # longest in sight first
     peaks: tuple[Peak, ...]
+    cuts: tuple[float, ...]  # seconds at which another shot begins
     seconds: float  # that the work took
     stopped: bool  # cancelled, or interrupted: all above is of what was done
     problem: str | None  # a file that breaks off, sound that cannot be read
+    written: tuple[Path, ...]  # of the annotated video and the table, what there is
     figure: ImageArray = field(repr=False)  # stacked probabilities over time
     sheet: ImageArray = field(repr=False)  # the peaks' faces
 
@@ -80,25 +84,24 @@ class Analysis:
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write summary.json, timeline.png and peaks.png; returns their paths."""
-        folder = check_folder(folder)
-        paths = [folder / name for name in ("summary.json", "timeline.png", "peaks.png")]
-        with whole_file(paths[0]) as part:
-            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        for path, picture in zip(paths[1:], (self.figure, self.sheet), strict=True):
-            with whole_file(path) as part:
+        folder = make_folder(folder)
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        paths = [write_whole(folder / "summary.json", text)]
+        for name, picture in (("timeline.png", self.figure), ("peaks.png", self.sheet)):
+            with whole_file(folder / name) as part:
                 Image.fromarray(picture).save(part, format="PNG")
+            paths.append(folder / name)
         return paths
 
 
-def check_folder(folder: str | Path) -> Path:
+def make_folder(folder: str | Path) -> Path:
     """The folder, made where it is not there; InputError where it cannot be written to."""
     folder = Path(folder)
-    if folder.is_file():
-        raise InputError(f"{folder}: expected a folder, got a file; give another name")
+    files.check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
+        raise files.cannot_write(folder, error) from error
     check_writable(folder / "summary.json")
     return folder
 
@@ -115,7 +118,7 @@ def analyse(
     *,
     name: str | None = None,
     recognizer: Recognizer | None = None,
-    options: Options = DEFAULTS,
+    options: VideoOptions = DEFAULTS,
     output: str | Path | None = None,
     timeline: str | Path | None = None,
     on_frame: Callable[[FrameResult], None] | None = None,
@@ -134,20 +137,19 @@ def analyse(
         What finds and answers; default: ``mien.load()``. Several calls may share one, also from
         several threads.
     options
-        Which frames are looked at, smoothing, evidence.
+        Which frames are analysed, smoothing, evidence.
     output
         An annotated video to write: .mp4, .mov, .mkv or .webm, with the clip's sound.
     timeline
         The table to write, one row per face and frame: .csv, .jsonl or .parquet.
     on_frame, progress
-        Called with each frame that was looked at, and after each frame.
+        Called with each frame that was analysed, and after each frame.
     cancel
         Set it, from any thread, and the work ends soon; what is done is kept, as it is on
         KeyboardInterrupt, and the result's ``stopped`` is True.
 
     Raises InputError for a file that is no video or has no frame, before anything is written.
     """
-    started = time.perf_counter()
     clip = probe(source)
     check_apart(source, output, timeline)
     if output is not None:
@@ -157,99 +159,123 @@ def analyse(
 
         recognizer = load()
     frames = read_frames(source)
-    collect = Collector(recognizer.labels, options.interval(clip.fps))
-    done = looked = rows = 0
-    stopped = False
-    with ExitStack() as stack:
-        table = sink = None
-        if timeline is not None:
-            table = TimelineWriter(Path(timeline), recognizer.labels)
-            stack.push(closer(table))
-        if output is not None:
-            sink = VideoSink(Path(output), clip)
-            stack.push(closer(sink))
-        results = stream(
-            frames,
-            recognizer,
-            options,
-            name=name or str(source),
-            rate=clip.fps,
-            all_frames=output is not None,
-        )
-        stack.callback(results.close)
-        draw = Annotator()
-        try:
-            for result in results:
-                done = result.frame.number + 1
-                if result.analysed:
-                    looked += 1
-                    collect.add(result)
-                    rows += len(result.faces)
-                    if table is not None:
-                        table.add(result.rows)
-                    if on_frame is not None:
-                        on_frame(result)
-                if sink is not None:
-                    sink.write(draw(result.frame.image, result.faces), result.frame.timestamp)
-                if progress is not None:
-                    elapsed = time.perf_counter() - started
-                    left = max((clip.frames or 0) - done, 0) / done * elapsed
-                    progress(
-                        Progress(
-                            done,
-                            clip.frames,
-                            result.frame.timestamp,
-                            elapsed,
-                            left if clip.frames else None,
-                            rows,
-                        )
-                    )
-                if cancel is not None and cancel.is_set():
-                    stopped = True
-                    break
-        except KeyboardInterrupt:
-            stopped = True  # what is done is kept
-    if not looked and not stopped:
-        raise InputError(f"{source}: expected a video, but it holds no frame that can be decoded")
-    faces = collect.faces()
-    shown = {face.face_id: collect.series(face.face_id) for face in faces[: figure.MOST]}
-    peaks = tuple(collect.peaks[name] for name in EIGHT if name in collect.peaks)
-    return Analysis(
-        clip=clip,
-        options=options,
-        model=recognizer.model.identity,
-        detector=recognizer.detector.name,
-        labels=recognizer.labels,
-        frames=done if stopped else frames.count,  # the last ones may not have been looked at
-        looked_at=looked,
-        rows=rows,
-        faces=faces,
-        peaks=peaks,
-        seconds=time.perf_counter() - started,
-        stopped=stopped,
-        problem=frames.problem
-        or (None if stopped else _shorter(clip, frames.end))
-        or (sink.problem if sink is not None else None),
-        figure=figure.timeline(shown, faces, recognizer.labels, collect.end),
-        sheet=figure.sheet(peaks),
+    work = _Work(clip, recognizer, options)
+    results = stream(
+        frames,
+        recognizer,
+        options,
+        name=name or str(source),
+        rate=clip.fps,
+        all_frames=output is not None,
     )
+    with ExitStack() as stack:
+        if timeline is not None:
+            work.table = stack.enter_context(timeline_writer(Path(timeline), recognizer.labels))
+        if output is not None:
+            work.sink = stack.enter_context(video_sink(Path(output), clip))
+        work.through(stack.enter_context(closing(results)), on_frame, progress, cancel)
+    if not work.analysed and not work.stopped:
+        raise InputError(f"{source}: expected a video, but it holds no frame that can be decoded")
+    return work.result(frames, [Path(p) for p in (output, timeline) if p is not None])
 
 
-def _shorter(clip: Clip, end: float) -> str | None:
-    """What to say where the pictures end long before the file says that it does."""
+class _Work:
+    """One clip under way: its outputs, its counts, its sums."""
+
+    def __init__(self, clip: Clip, recognizer: Recognizer, options: VideoOptions) -> None:
+        self.clip, self.recognizer, self.options = clip, recognizer, options
+        self.started = time.perf_counter()
+        self.table: TimelineWriter | None = None
+        self.sink: VideoSink | None = None
+        self.done = self.analysed = self.rows = 0  # frames, frames, faces
+        self.stopped = False
+        self.cuts: list[float] = []
+        self._collect = Collector(recognizer.labels, options.interval(clip.fps))
+        self._draw = Annotator()
+
+    def through(
+        self,
+        results: Iterable[FrameResult],
+        on_frame: Callable[[FrameResult], None] | None,
+        progress: Callable[[Progress], None] | None,
+        cancel: threading.Event | None,
+    ) -> None:
+        """Work through all frames, or up to an interrupt: what is done by then is kept."""
+        try:
+            if cancel is not None and cancel.is_set():
+                self.stopped = True
+                return
+            for result in results:
+                self._take(result)
+                if result.analysed and on_frame is not None:
+                    on_frame(result)
+                if progress is not None:
+                    progress(self._progress(result.frame.timestamp))
+                if cancel is not None and cancel.is_set():
+                    self.stopped = True
+                    return
+        except KeyboardInterrupt:
+            self.stopped = True
+
+    def _take(self, result: FrameResult) -> None:
+        self.done = result.frame.number + 1
+        if result.cut:
+            self.cuts.append(result.frame.timestamp)
+        if result.analysed:
+            self.analysed += 1
+            self.rows += len(result.faces)
+            self._collect.add(result)
+            if self.table is not None:
+                self.table.add(result.rows)
+        if self.sink is not None:
+            drawn = self._draw(result.frame.image, result.faces)
+            self.sink.write(drawn, result.frame.timestamp)
+
+    def _progress(self, timestamp: float) -> Progress:
+        elapsed = time.perf_counter() - self.started
+        remaining = None
+        if self.clip.frames:
+            remaining = max(self.clip.frames - self.done, 0) / self.done * elapsed
+        return Progress(self.done, self.clip.frames, timestamp, elapsed, remaining, self.rows)
+
+    def result(self, frames: read_frames, outputs: list[Path]) -> Analysis:
+        """What the clip came to."""
+        faces = self._collect.faces()
+        shown = {f.face_id: self._collect.series(f.face_id) for f in faces[: figure.MOST]}
+        peaks = tuple(self._collect.peaks[name] for name in EIGHT if name in self._collect.peaks)
+        sound = None if self.sink is None else self.sink.problem
+        return Analysis(
+            clip=self.clip,
+            options=self.options,
+            model=self.recognizer.model.identity,
+            detector=self.recognizer.detector.name,
+            labels=self.recognizer.labels,
+            # of a whole clip, the last frames may not have been analysed
+            frames=self.done if self.stopped else frames.count,
+            looked_at=self.analysed,
+            rows=self.rows,
+            faces=faces,
+            peaks=peaks,
+            cuts=tuple(self.cuts),
+            seconds=time.perf_counter() - self.started,
+            stopped=self.stopped,
+            problem=frames.problem
+            or (None if self.stopped else _cut_off(self.clip, frames))
+            or sound,
+            written=tuple(outputs) if self.analysed else (),
+            figure=figure.timeline(shown, faces, self.recognizer.labels, self._collect.end),
+            sheet=figure.sheet(peaks),
+        )
+
+
+def _cut_off(clip: Clip, frames: read_frames) -> str | None:
+    """What to say where a file ends long before its header says that its pictures do."""
     said = clip.duration or 0.0
-    if end + 1 / clip.fps >= said - max(0.5, 0.03 * said):
+    # where the sound goes on, the file is whole: the header's length may be that of the sound
+    end = max(frames.end + 1 / clip.fps, frames.file_end)
+    if end >= said - max(0.5, 0.03 * said):
         return None
     return (
-        f"{clip.path}: its header says {said:.1f} s, but its pictures end after {end:.1f} s; "
-        "it may be cut off"
+        f"{clip.path}: its header says {said:.1f} s, but its pictures end after "
+        f"{frames.end:.1f} s; it may be cut off"
     )
-
-
-def closer(file: Any) -> Callable[[Any, Any, Any], None]:
-    """Close a file on the way out: removed after an error, kept after any other end."""
-
-    def close(kind: Any, error: Any, trace: Any) -> None:  # noqa: ARG001 - the protocol of exits
-        file.close(keep=kind is None or issubclass(kind, KeyboardInterrupt | GeneratorExit))
-
-    return close

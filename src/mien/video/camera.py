@@ -22,7 +22,7 @@ class Live:
 
     frame: Frame
     taken: float
-    missed: int  # pictures that came while the one before was worked on
+    missed: int  # pictures that came while the one before was analysed
 
 
 class Camera:
@@ -158,7 +158,7 @@ class Window:
         """Show a picture ``[H, W, 3]`` and take note of keys."""
         from PIL import Image
 
-        # Tk forgets a picture that nobody holds
+        # Tk drops a picture without a reference
         self._shown = self._photo_of(Image.fromarray(image), master=self._root)
         self._label.configure(image=self._shown)
         self._root.update()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,29 +14,30 @@ import numpy as np
 from mien.explainers import explain
 from mien.registry import choose
 from mien.types import FloatArray, InputError, Prediction
+from mien.video.cuts import Change, CutDetector, ShotChanges
 from mien.video.reader import Frame, read_frames
 from mien.video.smooth import DEFAULT, Smoother
 from mien.video.track import Tracker
-from mien.vision.stream import in_groups, prefetch
+from mien.vision.stream import in_groups, iterate_ahead
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
     from mien.vision.crops import Crop
 
 OVERLAYS = ("none", "cam", "regions")
-HELD = 40_000_000  # pixels of frames that are worked on together, 120 MB
+HELD = 40_000_000  # pixels of frames that are analysed together, 120 MB
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a clip is worked on."""
+class VideoOptions:
+    """How a clip is analysed."""
 
-    every: int = 1  # look at every n-th frame
+    every: int = 1  # analyse every n-th frame
     fps: float | None = None  # or at so many frames per second of the clip
     smoothing: float = DEFAULT  # seconds, 0 for none
     overlay: str = "none"  # evidence to draw: cam (every frame) or regions (key frames)
     key_seconds: float = 2.0  # regions: explained anew after so many seconds, or a new answer
-    batch: int = 32  # most frames worked on together
+    batch: int = 32  # most frames analysed together
 
     def __post_init__(self) -> None:
         choose("overlay", self.overlay, OVERLAYS)
@@ -53,11 +55,11 @@ class Options:
         Smoother(self.smoothing)
 
     def interval(self, rate: float) -> float:
-        """Seconds between frames that are looked at, in a clip of so many frames per second."""
+        """Seconds between analysed frames, in a clip of so many frames per second."""
         return max(1 / self.fps, 1 / rate) if self.fps else self.every / rate
 
 
-DEFAULTS = Options()
+DEFAULTS = VideoOptions()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,16 @@ class Tracked:
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """One frame and its faces; ``analysed`` is False where they are those of the frame before."""
+    """One frame and its faces; ``analysed`` is False where they are those of the frame before.
+
+    ``cut`` marks the first analysed frame of another shot.
+    """
 
     frame: Frame
     faces: tuple[Tracked, ...]
     analysed: bool
     input: str
+    cut: bool = False
 
     @property
     def rows(self) -> tuple[Prediction, ...]:
@@ -86,19 +92,19 @@ class FrameResult:
 
 
 class Sampler:
-    """Which frames are looked at.
+    """Which frames are analysed.
 
-    >>> take = Sampler(Options(fps=2))
+    >>> take = Sampler(VideoOptions(fps=2))
     >>> [take(n, n / 10) for n in range(7)]
     [True, False, False, False, False, True, False]
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: VideoOptions) -> None:
         self.options = options
         self._due = 0.0
 
     def __call__(self, number: int, time: float) -> bool:
-        """Whether to look at the frame of this number and time."""
+        """Whether to analyse the frame of this number and time."""
         if self.options.fps is None:
             return number % self.options.every == 0
         # half a millisecond for clips whose times are rounded
@@ -113,7 +119,7 @@ class Follower:
     """The state that goes from frame to frame: tracks, smoothing, evidence of key frames."""
 
     def __init__(
-        self, recognizer: Recognizer, options: Options, name: str, rate: float = 25.0
+        self, recognizer: Recognizer, options: VideoOptions, name: str, rate: float = 25.0
     ) -> None:
         self.recognizer, self.options, self.name = recognizer, options, name
         # where looks are far apart, a face is remembered for some of them
@@ -121,17 +127,21 @@ class Follower:
         self.smoother = Smoother(options.smoothing)
         self._keys: dict[int, tuple[float, str, FloatArray]] = {}
 
-    def __call__(self, frames: list[Frame]) -> list[FrameResult]:
-        """Results of frames that are all looked at, by one call of the model."""
+    def __call__(self, frames: list[Frame], changes: Sequence[Change] = ()) -> list[FrameResult]:
+        """Results of frames that are all analysed, by one call of the model.
+
+        ``changes`` are how they follow on one another; default: all in one shot.
+        """
         wanted = self.options.overlay == "cam"
         crops = self.recognizer.crops_of([f.image for f in frames], cam=wanted)
-        return [self._one(f, part) for f, part in zip(frames, crops, strict=True)]
+        changes = changes or [Change.NONE] * len(frames)
+        return [self._one(*one) for one in zip(frames, crops, changes, strict=True)]
 
-    def _one(self, frame: Frame, crops: list[Crop]) -> FrameResult:
+    def _one(self, frame: Frame, crops: list[Crop], change: Change) -> FrameResult:
         boxes = [crop.face.box for crop in crops]
-        ids = self.tracker.update(frame.timestamp, frame.image, boxes)
+        ids = self.tracker.update(frame.timestamp, frame.image, boxes, change)
         alive = {track.face_id for track in self.tracker.tracks}
-        self.smoother.forget(alive)
+        self.smoother.keep_only(alive)
         self._keys = {face: key for face, key in self._keys.items() if face in alive}
         found = []
         for face_id, crop, answer in zip(
@@ -152,7 +162,7 @@ class Follower:
             )
             found.append(Tracked(row, crop, self._evidence(row, crop)))
         found.sort(key=lambda face: face.prediction.face_id or 0)
-        return FrameResult(frame, tuple(found), True, self.name)
+        return FrameResult(frame, tuple(found), True, self.name, self.tracker.new_shot)
 
     def _evidence(self, row: Prediction, crop: Crop) -> FloatArray | None:
         assert row.dominant_emotion is not None
@@ -174,7 +184,7 @@ class Follower:
 def stream(
     source: str | Path | Iterable[Frame],
     recognizer: Recognizer,
-    options: Options = DEFAULTS,
+    options: VideoOptions = DEFAULTS,
     *,
     name: str | None = None,
     rate: float = 25.0,
@@ -187,41 +197,58 @@ def stream(
     source
         A video's path, or any frames, such as those of a camera.
     options
-        Which frames are looked at, smoothing, evidence.
+        Which frames are analysed, smoothing, evidence.
     name
         What stands in the rows' ``input``; default: the path.
     rate
         Frames per second of the source, about.
     all_frames
-        Yield the frames that are not looked at, too, with the faces of the last one that was.
+        Yield the frames that are not analysed, too, with the faces of the last one that was.
 
     Raises InputError for a file without frames. ``read_frames`` as a source says afterwards
     whether the file broke off.
     """
     if isinstance(source, str | Path):
         source, name = read_frames(source), name or str(source)
-    follow = Follower(recognizer, options, name or "frames", rate)
-    take = Sampler(options)
-
-    def sampled() -> Iterator[tuple[Frame, bool]]:
-        for frame in source:
-            looked = take(frame.number, frame.timestamp)
-            if looked or all_frames:
-                _ = frame.image  # its pixels are made here, in the reading thread
-                yield frame, looked
-
+    name = name or "frames"
+    follow = Follower(recognizer, options, name, rate)
     # the reading thread holds a few frames more, fewer where they are large
-    ahead = prefetch(sampled(), 4)
-    last: tuple[Tracked, ...] = ()
-    try:
-        for group in in_groups(ahead, options.batch, lambda f: f[0].size[0] * f[0].size[1], HELD):
-            results = iter(follow([frame for frame, looked in group if looked]))
-            for frame, looked in group:
-                if looked:
+    ahead = iterate_ahead(_sampled(source, Sampler(options), all_frames), 4)
+    faces: tuple[Tracked, ...] = ()
+    with closing(ahead):
+        for group in in_groups(ahead, options.batch, lambda one: one.pixels, HELD):
+            wanted = [one for one in group if one.analysed]
+            results = iter(follow([one.frame for one in wanted], [one.change for one in wanted]))
+            for one in group:
+                if one.analysed:
                     result = next(results)
-                    last = result.faces
+                    faces = result.faces
                     yield result
                 else:
-                    yield FrameResult(frame, last, False, name or "frames")
-    finally:
-        ahead.close()
+                    if one.change is Change.CUT:
+                        faces = ()  # they were those of another shot
+                    yield FrameResult(one.frame, faces, False, name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sampled:
+    """A frame that was read, and how it follows on the last one that was analysed."""
+
+    frame: Frame
+    analysed: bool
+    change: Change
+
+    @property
+    def pixels(self) -> int:
+        return self.frame.size[0] * self.frame.size[1]
+
+
+def _sampled(source: Iterable[Frame], take: Sampler, all_frames: bool) -> Iterator[_Sampled]:
+    detect, since = CutDetector(), ShotChanges()
+    for frame in source:
+        change = detect(frame.thumbnail, frame.timestamp)
+        since.add(change)
+        analysed = take(frame.number, frame.timestamp)
+        if analysed or all_frames:
+            _ = frame.image  # its pixels are made here, in the reading thread
+            yield _Sampled(frame, analysed, since.take() if analysed else change)

@@ -16,13 +16,12 @@ from PIL import Image, ImageDraw
 
 from mien.results import draw
 from mien.types import ImageArray
-from mien.video.analysis import closer
 from mien.video.annotate import Annotator
 from mien.video.camera import Camera
-from mien.video.frames import Follower, FrameResult, Options
-from mien.video.reader import Clip
-from mien.video.sink import VideoSink
-from mien.video.timeline import TimelineWriter
+from mien.video.clip import Clip
+from mien.video.frames import Follower, FrameResult, VideoOptions
+from mien.video.sink import video_sink
+from mien.video.timeline import timeline_writer
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
@@ -58,7 +57,7 @@ class Meter:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class LiveAnswer:
     """One answer: ``image`` is the annotated picture, None where none was asked for."""
 
     result: FrameResult
@@ -69,14 +68,14 @@ class Shown:
 def run(
     camera: Camera,
     recognizer: Recognizer,
-    options: Options,
+    options: VideoOptions,
     meter: Meter,
     *,
     record: Path | None = None,
     timeline: Path | None = None,
     drawn: bool = True,
-) -> Generator[Shown, None, None]:
-    """Answers as they come, until the pictures end or the caller stops asking.
+) -> Generator[LiveAnswer, None, None]:
+    """Answers as they come, until the pictures end, the caller stops asking, or Control-C.
 
     Writes nothing unless ``record`` or ``timeline`` says where.
     """
@@ -86,24 +85,25 @@ def run(
     with ExitStack() as stack:
         table = sink = None
         if timeline is not None:
-            table = TimelineWriter(timeline, recognizer.labels)
-            stack.push(closer(table))
+            table = stack.enter_context(timeline_writer(timeline, recognizer.labels))
         if record is not None:
             clip = Clip(name, camera.width, camera.height, 25.0, None, None, 0, False, "")
-            sink = VideoSink(record, clip, sound=False)
-            stack.push(closer(sink))
-        for live in camera:
-            result = follow([live.frame])[0]
-            latency = time.perf_counter() - live.taken
-            meter.add(latency, live.missed)
-            image = None
-            if drawn:
-                image = _stamped(annotate(live.frame.image, result.faces), meter)
-            if table is not None:
-                table.add(result.rows)
-            if sink is not None and image is not None:
-                sink.write(image, live.frame.timestamp)
-            yield Shown(result, image, latency)
+            sink = stack.enter_context(video_sink(record, clip, sound=False))
+        try:
+            for live in camera:
+                result = follow([live.frame])[0]
+                latency = time.perf_counter() - live.taken
+                meter.add(latency, live.missed)
+                image = None
+                if drawn:
+                    image = _stamped(annotate(live.frame.image, result.faces), meter)
+                if table is not None:
+                    table.add(result.rows)
+                if sink is not None and image is not None:
+                    sink.write(image, live.frame.timestamp)
+                yield LiveAnswer(result, image, latency)
+        except (GeneratorExit, KeyboardInterrupt):
+            pass  # what was recorded is kept
 
 
 def _stamped(image: ImageArray, meter: Meter) -> ImageArray:

@@ -1,23 +1,35 @@
-"""Write a video, with the sound of the clip that it was made from."""
+"""Write a video frame by frame, with the sound of the clip that it was made from."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.files import check_writable
+from mien.files import check_writable, whole_file
 from mien.types import ImageArray, InputError
-from mien.video.reader import Clip, need_av
+from mien.video.clip import Clip, need_av
+from mien.video.sound import Sound
 
-CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx264",
-          ".webm": "libvpx-vp9"}  # fmt: skip
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.video.stream import VideoStream
+
+CODECS = {
+    ".mp4": "libx264",
+    ".m4v": "libx264",
+    ".mov": "libx264",
+    ".mkv": "libx264",
+    ".webm": "libvpx-vp9",
+}
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 TICKS = 90_000  # per second: frames keep their own times, however uneven
+BT709 = 1  # in FFmpeg's tables of primaries, transfers and matrices
+LIMITED = 1  # luma from 16 to 235
 
 
 def check_output(path: Path) -> None:
@@ -27,120 +39,109 @@ def check_output(path: Path) -> None:
     check_writable(path)
 
 
-class VideoSink:
-    """A video that is written frame by frame; it gets its name when it is closed.
+@contextmanager
+def video_sink(
+    path: Path, clip: Clip, *, sound: bool = True, quality: int = 20
+) -> Iterator[VideoSink]:
+    """A sink whose file gets its name on a clean exit; after an error nothing is left.
 
-    H.264 (VP9 in WebM), with the frames' own times. The clip's first sound track is copied where
-    the new container takes it, and else encoded anew (AAC; Opus in WebM).
+    Nor is anything left where no frame was written. Raises InputError where it cannot be written.
+    """
+    check_output(path)
+    need_av()
+    with suppress(_Empty), whole_file(path) as part:
+        sink = VideoSink(part, path.suffix.lower(), clip, sound=sound, quality=quality)
+        try:
+            yield sink
+            if not sink.count:
+                raise _Empty
+            sink.finish()
+        finally:
+            sink.release()
+
+
+class _Empty(Exception):  # noqa: N818 - nothing failed
+    """No frame was written."""
+
+
+class VideoSink:
+    """A video that is written frame by frame.
+
+    H.264 (VP9 in WebM), in the colours of BT.709 and tagged so, with the frames' own times. The
+    clip's first sound track is copied where the new container takes it, and else encoded anew
+    (AAC; Opus in WebM). ``count`` frames are written; ``problem`` says what the sound lacks.
     """
 
-    def __init__(self, path: Path, clip: Clip, *, sound: bool = True, quality: int = 20) -> None:
-        check_output(path)
-        av = need_av()
-        self.path, self._part = path, path.with_name(path.name + ".part")
-        kind = path.suffix.lower()
-        self._out = av.open(str(self._part), "w", format=FORMATS[kind])
-        self.problem: str | None = None
-        rate = Fraction(clip.fps).limit_denominator(1001)
-        self._video = self._out.add_stream(CODECS[kind], rate=rate)
+    def __init__(self, part: Path, suffix: str, clip: Clip, *, sound: bool, quality: int) -> None:
+        import av
+
+        self.count = 0
+        self._out = av.open(str(part), "w", format=FORMATS[suffix])
+        self._last = -1
         # both codecs halve the colours' resolution: sides must be even
         self.width, self.height = clip.width + clip.width % 2, clip.height + clip.height % 2
-        self._video.width, self._video.height = self.width, self.height
-        self._video.pix_fmt = "yuv420p"
-        self._video.codec_context.time_base = Fraction(1, TICKS)
-        speed = {"preset": "veryfast", "crf": str(quality)}
-        vp9 = {"deadline": "realtime", "cpu-used": "6", "crf": str(quality + 12), "b": "0"}
-        self._video.options = vp9 if kind == ".webm" else speed
-        self._last = -1
-        self._sound: Iterator[Any] | None = None
-        self._waiting: Any = None
-        self._clock = 0.0  # seconds of sound that are written
-        if sound and clip.audio:
-            self._sound = self._open_sound(av, clip.path, kind)
+        self._video = self._video_stream(suffix, clip, quality)
+        self._sound = Sound(clip.path, self._out, suffix) if sound and clip.audio else None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the sound, None where all is well."""
+        return None if self._sound is None else self._sound.problem
+
+    def _video_stream(self, suffix: str, clip: Clip, quality: int) -> VideoStream:
+        rate = Fraction(clip.fps).limit_denominator(1001)
+        stream: VideoStream = self._out.add_stream(CODECS[suffix], rate=rate)  # type: ignore[assignment]  # a codec of pictures
+        stream.width, stream.height = self.width, self.height
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = Fraction(1, TICKS)
+        context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = LIMITED
+        if suffix == ".webm":
+            speed = {"deadline": "realtime", "cpu-used": "6", "b": "0"}
+            stream.options = {**speed, "crf": str(quality + 12)}
+        else:
+            stream.options = {"preset": "veryfast", "crf": str(quality)}
+        return stream
 
     def write(self, image: ImageArray, timestamp: float) -> None:
         """Append one frame ``[H, W, 3]``; frames of another size are scaled to the first's."""
-        av = need_av()
+        frame = self._converted(image)
+        frame.pts = max(round(timestamp * TICKS), self._last + 1)
+        frame.time_base = Fraction(1, TICKS)
+        self._last = frame.pts
+        self.count += 1
+        if self._sound is not None:
+            self._sound.write(timestamp)
+        self._out.mux(self._video.encode(frame))
+
+    def _converted(self, image: ImageArray) -> VideoFrame:
+        import av
+        from av.video.reformatter import ColorRange, Colorspace
+
         height, width = image.shape[:2]
         if (self.width - width, self.height - height) in ((0, 1), (1, 0), (1, 1)):
             image = np.pad(
                 image, ((0, self.height - height), (0, self.width - width), (0, 0)), mode="edge"
             )
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        if image.shape[:2] != (self.height, self.width):
-            frame = frame.reformat(self.width, self.height)
-        frame.pts = max(round(timestamp * TICKS), self._last + 1)
-        frame.time_base = Fraction(1, TICKS)
-        self._last = frame.pts
-        self._write_sound(timestamp)
-        self._out.mux(self._video.encode(frame))
-
-    def close(self, *, keep: bool = True) -> None:
-        """Finish the file and give it its name; with ``keep=False`` leave nothing behind."""
-        try:
-            if keep and self._last >= 0:
-                self._out.mux(self._video.encode(None))
-                self._write_sound(self._last / TICKS + 0.1)
-                if self._sound is not None:
-                    self._sound.close()  # type: ignore[attr-defined]  # it is a generator
-                self._out.close()
-                self._part.replace(self.path)
-            else:
-                with contextlib.suppress(Exception):
-                    self._out.close()
-        finally:
-            with contextlib.suppress(OSError):
-                self._part.unlink()
-
-    def _write_sound(self, until: float) -> None:
-        """Sound packets up to a time, so that both are interleaved and neither waits in memory."""
-        while self._sound is not None and self._clock <= until:
-            packet = next(self._sound, None)
-            if packet is None:
-                self._sound = None
-                return
-            if packet.pts is not None and packet.time_base is not None:
-                self._clock = float(packet.pts * packet.time_base)
-            self._out.mux(packet)
-
-    def _open_sound(self, av: Any, path: str, kind: str) -> Iterator[Any]:
-        source = av.open(path, metadata_errors="replace")
-        track = source.streams.audio[0]
-        shift = source.streams.video[0].start_time
-        start = 0.0 if shift is None else float(shift * source.streams.video[0].time_base)
-        name = track.codec_context.name
-        if name in self._out.supported_codecs:
-            out = self._out.add_stream_from_template(track)
-            return self._copied(av, source, track, out, start)
-        new = self._out.add_stream(
-            "libopus" if kind == ".webm" else "aac", rate=48000 if kind == ".webm" else track.rate
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
+            self.width,
+            self.height,
+            "yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
         )
-        return self._encoded(av, source, track, new, start)
 
-    def _copied(self, av: Any, source: Any, track: Any, out: Any, start: float) -> Iterator[Any]:
-        with source:
-            try:
-                for packet in source.demux(track):
-                    if packet.dts is None:
-                        continue
-                    moved = round(start / packet.time_base)
-                    if packet.pts is not None:
-                        packet.pts -= moved
-                    packet.dts -= moved
-                    packet.stream = out
-                    yield packet
-            except av.error.FFmpegError as error:
-                self.problem = f"{self.path}: the sound breaks off ({error.strerror})"
+    def finish(self) -> None:
+        """Write what the encoder still holds, and the sound up to the last picture."""
+        self._out.mux(self._video.encode(None))
+        if self._sound is not None:
+            self._sound.write(self._last / TICKS + 0.1)
+        self._out.close()
 
-    def _encoded(self, av: Any, source: Any, track: Any, out: Any, start: float) -> Iterator[Any]:
-        with source:
-            moved = None
-            try:
-                for frame in source.decode(track):
-                    moved = round(start / frame.time_base) if moved is None else moved
-                    if frame.pts is not None:
-                        frame.pts -= moved
-                    yield from out.encode(frame)
-            except av.error.FFmpegError as error:
-                self.problem = f"{self.path}: the sound breaks off ({error.strerror})"
-            yield from out.encode(None)
+    def release(self) -> None:
+        """Close the files, whatever has happened to them."""
+        if self._sound is not None:
+            self._sound.close()
+        with suppress(Exception):
+            self._out.close()

@@ -40,6 +40,6 @@ class Smoother:
         self._state[face_id] = (time, chances)
         return chances
 
-    def forget(self, kept: set[int]) -> None:
+    def keep_only(self, kept: set[int]) -> None:
         """Drop the faces that are gone, so that memory does not grow with the clip."""
         self._state = {face: state for face, state in self._state.items() if face in kept}

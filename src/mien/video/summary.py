@@ -49,7 +49,7 @@ class FaceSummary:
     first: float  # seconds
     last: float
     seconds: float  # in sight
-    frames: int  # looked at
+    frames: int  # analysed
     shares: dict[str, float]
     means: dict[str, float]
     transitions: dict[tuple[str, str], int]
@@ -79,10 +79,10 @@ class _Face:
     first: float
     last: float
     answer: str
-    step: float = 0.0  # seconds between the last frame and the look before it
+    step: float  # seconds for which its last frame stands
     seconds: float = 0.0
     frames: int = 0
-    held: dict[str, float] = field(default_factory=dict)
+    time_by_answer: dict[str, float] = field(default_factory=dict)
     total: FloatArray | None = None
     transitions: dict[tuple[str, str], int] = field(default_factory=dict)
     peaks: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class _Face:
 class Collector:
     """Takes the results frame by frame and holds sums only.
 
-    ``interval`` is the time in seconds between frames that are looked at. The timeline's bins
+    ``interval`` is the time in seconds between analysed frames. The timeline's bins
     are doubled whenever the clip outgrows :data:`COLUMNS` of them.
     """
 
@@ -104,15 +104,19 @@ class Collector:
         self.width = 0.04  # seconds per bin
         self.end = 0.0
         self._faces: dict[int, _Face] = {}
-        self._looked: float | None = None
+        self._latest: float | None = None
+        self._present: list[_Face] = []  # in the last frame
 
     def add(self, result: FrameResult) -> None:
-        """Take one frame that was looked at."""
+        """Take one frame that was analysed."""
         time = result.frame.timestamp
         self.end = max(self.end, time + self.interval)
-        # what a face's last frame stands for, even where the face was away before it
-        step = 0.0 if self._looked is None else time - self._looked
-        self._looked = time
+        # a frame stands for the time to the next one; of the last one, that before it is taken
+        step = self.interval if self._latest is None else time - self._latest
+        for face in self._present:
+            face.step = min(step, self.gap)
+        self._latest = time
+        self._present = []
         while self.end > self.width * COLUMNS:
             self._double()
         for found in result.faces:
@@ -125,13 +129,14 @@ class Collector:
         assert row.frame is not None
         answer = row.dominant_emotion
         chances = np.fromiter(row.emotions.values(), dtype=np.float64)
-        face = self._faces.setdefault(row.face_id, _Face(time, time, answer))
+        face = self._faces.setdefault(row.face_id, _Face(time, time, answer, step))
         passed = time - face.last
         if 0 < passed <= self.gap:
-            _hold(face, face.answer, passed)
-            face.step = step
+            _add_time(face, face.answer, passed)
         elif face.frames:
-            _hold(face, face.answer, face.step)  # it went away
+            _add_time(face, face.answer, face.step)  # it went away
+        face.step = step
+        self._present.append(face)
         if answer != face.answer:
             change = (face.answer, answer)
             face.transitions[change] = face.transitions.get(change, 0) + 1
@@ -161,12 +166,12 @@ class Collector:
         return tuple(sorted(found, key=lambda f: (-f.seconds, f.face_id)))
 
     def _summary(self, face_id: int, face: _Face) -> FaceSummary:
-        held = dict(face.held)
-        held[face.answer] = held.get(face.answer, 0.0) + face.step  # the last frame's own time
-        seconds = sum(held.values())
-        if seconds == 0:  # one frame only
-            held = {face.answer: 1.0}
-        whole = sum(held.values())
+        time_by_answer = dict(face.time_by_answer)
+        time_by_answer[face.answer] = (
+            time_by_answer.get(face.answer, 0.0) + face.step
+        )  # the last frame's own time
+        seconds = sum(time_by_answer.values())
+        whole = sum(time_by_answer.values())
         assert face.total is not None
         return FaceSummary(
             face_id=face_id,
@@ -174,7 +179,7 @@ class Collector:
             last=face.last,
             seconds=seconds,
             frames=face.frames,
-            shares={n: held.get(n, 0.0) / whole for n in self.labels},
+            shares={n: time_by_answer.get(n, 0.0) / whole for n in self.labels},
             means={n: float(v) / face.frames for n, v in zip(self.labels, face.total, strict=True)},
             transitions=dict(face.transitions),
             peaks=dict(face.peaks),
@@ -195,6 +200,6 @@ class Collector:
         return values
 
 
-def _hold(face: _Face, answer: str, seconds: float) -> None:
-    face.held[answer] = face.held.get(answer, 0.0) + seconds
+def _add_time(face: _Face, answer: str, seconds: float) -> None:
+    face.time_by_answer[answer] = face.time_by_answer.get(answer, 0.0) + seconds
     face.seconds += seconds

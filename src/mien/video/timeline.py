@@ -2,80 +2,87 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mien.files import check_writable
-from mien.results.predictions import Predictions, file_format, require_parquet
+from mien.files import check_writable, whole_file
+from mien.results.predictions import Predictions, arrow_table, file_format, require_parquet
 from mien.types import InputError, Prediction
 
-ROWS = 4096  # held before they are written
+ROWS = 4096  # gathered before they are written
+
+
+@contextmanager
+def timeline_writer(path: Path, labels: Sequence[str]) -> Iterator[TimelineWriter]:
+    """A writer whose file gets its name on a clean exit; after an error nothing is left.
+
+    Nor is anything left where no row came. Raises InputError for a format that cannot grow.
+    """
+    kind = file_format(path)
+    if kind == "json":
+        raise InputError(f"{path}: expected .csv, .jsonl or .parquet, which can grow; rename it")
+    if kind == "parquet":
+        require_parquet()
+    check_writable(path)
+    with suppress(_Empty), whole_file(path) as part:
+        writer = TimelineWriter(part, kind, labels)
+        try:
+            yield writer
+            if not writer.count:
+                raise _Empty
+            writer.flush()
+        finally:
+            writer.close()
+
+
+class _Empty(Exception):  # noqa: N818 - nothing failed
+    """No row was written."""
 
 
 class TimelineWriter:
-    """Rows to CSV, JSON lines or Parquet; the file gets its name when it is closed.
+    """Rows to CSV, JSON lines or Parquet; the columns are those of ``mien predict``."""
 
-    The columns are those of ``mien predict``.
-    """
-
-    def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        self.kind = file_format(path)
-        if self.kind == "json":
-            raise InputError(
-                f"{path}: expected .csv, .jsonl or .parquet, which can grow; rename it"
-            )
-        if self.kind == "parquet":
-            require_parquet()
-        check_writable(path)
-        self.path, self._part = path, path.with_name(path.name + ".part")
-        self.labels = tuple(labels)
+    def __init__(self, part: Path, kind: str, labels: Sequence[str]) -> None:
+        self.part, self.kind, self.labels = part, kind, tuple(labels)
         self.count = 0
         self._rows: list[Prediction] = []
-        self._file: Any = None
-        self._flush()
+        self._file: Any = None  # a text file, or pyarrow's writer, which has no types
 
     def add(self, rows: Sequence[Prediction]) -> None:
         """Append rows."""
         self._rows += rows
         self.count += len(rows)
         if len(self._rows) >= ROWS:
-            self._flush()
+            self.flush()
 
-    def close(self, *, keep: bool = True) -> None:
-        """Write what is left and give the file its name; with ``keep=False`` leave nothing."""
-        try:
-            if keep:
-                self._flush()
-            self._file.close()
-            if keep:
-                self._part.replace(self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                self._part.unlink()
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the rows gathered so far."""
+        if not self._rows:
+            return
         table = Predictions(tuple(self._rows), self.labels)
+        self._rows = []
+        first = self._file is None
         if self.kind == "parquet":
-            from mien.results.predictions import arrow_table
+            import pyarrow.parquet as pq
 
             data = arrow_table(table)
-            if self._file is None:
-                import pyarrow.parquet as pq
-
-                self._file = pq.ParquetWriter(self._part, data.schema)
-            if self._rows:
-                self._file.write_table(data)
-        else:
-            first = self._file is None
             if first:
-                self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape")
+                self._file = pq.ParquetWriter(self.part, data.schema)
+            self._file.write_table(data)
+        else:
+            if first:
+                self._file = self.part.open("w", encoding="utf-8", errors="surrogateescape")
             self._file.write(self._text(table, header=first))
-        self._rows = []
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
 
     def _text(self, table: Predictions, *, header: bool) -> str:
         if self.kind == "jsonl":

@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.types import Box, FloatArray, ImageArray, MissingExtraError
+from mien import extras
+from mien.types import Box, FloatArray, ImageArray
+from mien.video.cuts import Change
 from mien.vision.geometry import shrink
 
 PATCH = 12  # cells a side of the picture by which a face is known again
-GATE = 0.9  # cost above which two boxes are not the same face
-SAME = 0.12  # distance of appearances below which a face that was away is the same
+TOUCHING = 0.1  # overlap above which a face may be the one that was expected there
+SAME = 0.12  # distance of appearances up to which a face that was away is the same
+OTHER = 0.25  # distance above which nobody is the same, however well the boxes overlap
+STEADY = 0.04  # distance that a face goes from frame to frame, at most
+AWAY = 0.5  # seconds unseen after which a face was away
 LEARN = 0.15  # how much of each new appearance is taken over
 
 
@@ -56,8 +61,9 @@ class Track:
 
     face_id: int
     box: FloatArray  # [4]
-    look: FloatArray
+    look: FloatArray  # a mean over time
     seen: float  # seconds
+    latest: FloatArray  # how it looked when it was last seen
     speed: FloatArray = field(default_factory=lambda: np.zeros(2))
 
     def expected(self, time: float) -> FloatArray:
@@ -68,59 +74,89 @@ class Track:
 
 
 class Tracker:
-    """Gives each face an id that it keeps; an id is never given twice.
+    """Gives each face an id that it keeps within a shot; an id is never given twice.
 
-    A face that leaves is remembered for ``memory`` seconds and known again by its looks.
+    A face that leaves is remembered for ``memory`` seconds and known again by its looks. A cut
+    ends all that: a face of the new shot is a new one. ``new_shot`` tells whether the last frame
+    began one.
 
     >>> tracker, picture = Tracker(), np.zeros((50, 50, 3), np.uint8)
     >>> tracker.update(0.0, picture, [(0, 0, 9, 9), (30, 30, 9, 9)])
     [0, 1]
     >>> tracker.update(0.1, picture, [(31, 30, 9, 9), (1, 0, 9, 9)])
     [1, 0]
+    >>> tracker.update(0.2, picture, [(31, 30, 9, 9), (1, 0, 9, 9)], Change.CUT)
+    [2, 3]
     """
 
     def __init__(self, memory: float = 2.0) -> None:
         self.memory = memory
         self.tracks: list[Track] = []
+        self.new_shot = False
+        self._hidden: list[Track] = []  # tracks of the shot before
+        self._doubt = False  # whether there may have been a cut since the last face
+        self._time = 0.0  # of the last frame
         self._next = 0
 
-    def update(self, time: float, image: ImageArray, boxes: list[Box]) -> list[int]:
+    def update(
+        self, time: float, image: ImageArray, boxes: list[Box], change: Change = Change.NONE
+    ) -> list[int]:
         """Ids of the faces in one frame, in their order."""
+        self._follow_shots(change)
         self.tracks = [t for t in self.tracks if time - t.seen <= self.memory]
         looks = [appearance(image, box) for box in boxes]
+        matched = self._matched(time, boxes, looks)
+        if self._doubt and boxes and self.tracks:
+            self._doubt = False
+            if not matched:
+                self._end_shot()
         ids: list[int] = [-1] * len(boxes)
-        for track, k in self._matched(time, boxes, looks):
+        for track, k in matched:
             self._follow(track, time, np.asarray(boxes[k], dtype=np.float64), looks[k])
             ids[k] = track.face_id
         for k, box in enumerate(boxes):
             if ids[k] < 0:
                 ids[k] = self._next
-                self.tracks.append(
-                    Track(self._next, np.asarray(box, dtype=np.float64), looks[k], time)
-                )
+                where = np.asarray(box, dtype=np.float64)
+                self.tracks.append(Track(self._next, where, looks[k], time, looks[k]))
                 self._next += 1
+        self._time = time
         return ids
+
+    def _follow_shots(self, change: Change) -> None:
+        self.new_shot = False
+        if change is Change.CUT:
+            self._end_shot()
+        elif change is Change.RETURN:
+            self.tracks, self._hidden = self._hidden, []
+        elif change is Change.POSSIBLE and self.tracks:
+            self._doubt = True
+
+    def _end_shot(self) -> None:
+        self._hidden, self.tracks = self.tracks, []
+        self._doubt, self.new_shot = False, True
 
     def _matched(
         self, time: float, boxes: list[Box], looks: list[FloatArray]
     ) -> list[tuple[Track, int]]:
         if not boxes or not self.tracks:
             return []
-        try:
-            from scipy.optimize import linear_sum_assignment
-        except ImportError as error:
-            raise MissingExtraError(
-                "following faces needs SciPy, which is not installed; "
-                "run: pip install 'mien[video]'"
-            ) from error
+        optimize = extras.need("scipy.optimize", "video", "following faces")
         shared = overlap(
             np.stack([t.expected(time) for t in self.tracks]), np.asarray(boxes, dtype=np.float64)
         )
-        distance = 1 - np.stack([t.look for t in self.tracks]) @ np.stack(looks).T
+        current = np.stack(looks).T
+        distance = 1 - np.stack([t.look for t in self.tracks]) @ current
+        if self._doubt:  # only a face that goes on as if nothing had happened is the same
+            step = 1 - np.stack([t.latest for t in self.tracks]) @ current
+            allowed = (shared > TOUCHING) & (np.minimum(step, distance) < STEADY)
+        else:
+            away = [t.seen < self._time and time - t.seen > AWAY for t in self.tracks]
+            most = np.where(away, SAME, OTHER)[:, None]
+            allowed = ((shared > TOUCHING) & (distance < most)) | (distance < SAME / 2)
         # overlap decides, looks settle what it leaves open: people who cross, faces that jump
         cost = (1 - shared) + np.clip(distance / SAME, 0, 2)
-        allowed = (shared > 1 - GATE) | (distance < SAME / 2)
-        rows, columns = linear_sum_assignment(np.where(allowed, cost, 1e3))
+        rows, columns = optimize.linear_sum_assignment(np.where(allowed, cost, 1e3))
         return [
             (self.tracks[r], int(c)) for r, c in zip(rows, columns, strict=True) if allowed[r, c]
         ]
@@ -132,4 +168,4 @@ class Tracker:
         track.speed = 0.5 * track.speed + 0.5 * moved / passed
         blended = (1 - LEARN) * track.look + LEARN * look
         track.look = blended / max(float(np.linalg.norm(blended)), 1e-9)
-        track.box, track.seen = box, time
+        track.box, track.seen, track.latest = box, time, look

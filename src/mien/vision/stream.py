@@ -1,23 +1,21 @@
-"""Work on many inputs at once: read or make them ahead in threads, and gather them in groups."""
+"""Work on many inputs at once: read ahead in threads, and gather into groups."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from itertools import islice, repeat
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
 Result = TypeVar("Result")
 
 
 def read_ahead(
     items: Iterable[Item], read: Callable[[Item], Result], readers: int, ahead: int = 4
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """What ``read`` makes of each item, in order, read in threads a few items ahead.
 
     At most ``readers + ahead`` results wait at a time, so that memory does not grow; with no
@@ -44,45 +42,25 @@ def read_ahead(
                 future.cancel()
 
 
-def prefetch(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
+def iterate_ahead(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
     """The same items, made by one thread that is up to ``ahead`` items in front.
 
-    For an iterator that works while it is asked, such as a decoder; :func:`read_ahead` is for
-    items that can be read in any order. An error of the thread is raised where its item would
-    have come; the thread ends when the iterator is closed.
+    An error of the thread is raised where its item would have come; the thread ends when the
+    generator is closed.
 
-    >>> list(prefetch(range(3), 2))
+    >>> list(iterate_ahead(range(3), 2))
     [0, 1, 2]
     """
-    ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(ahead)
-    stopped = threading.Event()
-
-    def put(value: tuple[Item] | BaseException | None) -> None:
-        while not stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(value, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for item in items:
-                put((item,))
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    source = iter(items)
+    end: Any = object()
+    made = read_ahead(repeat(end), lambda end: next(source, end), readers=1, ahead=ahead - 1)
     try:
-        while (value := ready.get()) is not None:
-            if isinstance(value, BaseException):
-                raise value
-            yield value[0]
+        for item in made:
+            if item is end:
+                return
+            yield item
     finally:
-        stopped.set()
-        thread.join()
+        made.close()  # waits for the thread
 
 
 def in_groups(

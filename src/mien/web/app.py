@@ -23,13 +23,13 @@ from mien.web.guard import Guard
 from mien.web.jobs import Jobs
 from mien.web.limits import Refusal
 from mien.web.service import Service
-from mien.web.settings import Settings
+from mien.web.settings import ServiceSettings
 
 STATIC = Path(__file__).parent / "static"
 CODES = {404: "not_found", 405: "wrong_method", 400: "bad_request"}
 
 
-def create_app(settings: Settings = Settings()) -> FastAPI:  # noqa: B008 - frozen
+def create_app(settings: ServiceSettings = ServiceSettings()) -> FastAPI:  # noqa: B008 - frozen
     """The ASGI application of ``mien serve``; loads the model.
 
     Raises the errors of :func:`mien.load` for a model or a detector that cannot be used.
@@ -46,7 +46,7 @@ def create_app(settings: Settings = Settings()) -> FastAPI:  # noqa: B008 - froz
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await shared.start()
-        sweeping = asyncio.create_task(jobs.sweep_now_and_then())
+        sweeping = asyncio.create_task(jobs.sweep_periodically())
         try:
             yield
         finally:

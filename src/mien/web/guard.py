@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.web.limits import Refusal
-from mien.web.settings import Settings
+from mien.web.settings import ServiceSettings
 
 log = logging.getLogger("mien.web")
 
@@ -36,7 +36,7 @@ class Guard:
     """ASGI middleware around everything else."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, seen: Callable[[str, int, float], None]
+        self, app: ASGIApp, settings: ServiceSettings, seen: Callable[[str, int, float], None]
     ) -> None:
         self.app, self.settings, self.seen = app, settings, seen
 

@@ -95,12 +95,12 @@ class ModelsAnswer(Shape):
 
 
 class JobAnswer(Shape):
-    """A video that is being worked on."""
+    """A video and how far its analysis is."""
 
     id: str = Field(examples=["k3J9x0wq7dQ"])
     state: Literal["waiting", "working", "done", "failed", "cancelled"]
     progress: float = Field(ge=0, le=1, examples=[0.42])
-    frames: int = Field(examples=[105], description="frames looked at so far")
+    frames: int = Field(examples=[105], description="frames done so far")
     error: str | None = None
 
 

@@ -22,7 +22,7 @@ from mien.web.describe import describe
 from mien.web.engine import Engine, Photo, Question
 from mien.web.limits import Gate, Refusal, known_only, limited, stated_length
 from mien.web.metrics import Metrics
-from mien.web.settings import Settings
+from mien.web.settings import ServiceSettings
 
 router = APIRouter(prefix="/v1", responses=schemas.REFUSALS)
 
@@ -49,7 +49,7 @@ BODY: dict[str, Any] = {
 class Service:
     """What the endpoints share: the recognizer, the queues, the counters."""
 
-    def __init__(self, recognizer: Recognizer, settings: Settings) -> None:
+    def __init__(self, recognizer: Recognizer, settings: ServiceSettings) -> None:
         limits = settings.limits
         self.settings, self.limits, self.recognizer = settings, limits, recognizer
         self.engine = Engine(recognizer, limits)

@@ -16,7 +16,7 @@ class Limits:
 
     body: int = 20_000_000  # bytes of a photo's file
     pixels: int = 50_000_000  # of a photo, checked in its header before it is decoded
-    accepted: int = 256  # requests that wait or are worked on, of all callers
+    accepted: int = 256  # requests accepted and not answered, of all callers
     per_caller: int = 128  # the same, of one address
     held: int = 400_000_000  # bytes of all photos that wait
     upload_seconds: float = 30.0  # for a photo's body to arrive
@@ -27,7 +27,7 @@ class Limits:
     video_body: int = 500_000_000  # bytes
     video_seconds: float = 600.0  # of a clip
     video_pixels: int = 9_000_000  # of a frame
-    video_waiting: int = 4  # clips that wait or are worked on
+    video_waiting: int = 4  # clips that are uploaded, wait or are analysed
     video_kept: float = 900.0  # seconds for which a finished clip can be fetched
     video_upload_seconds: float = 600.0  # for a clip to arrive
 
@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServiceSettings:
     """How a server runs; a ``token`` is asked of every caller of ``/v1`` and ``/metrics``."""
 
     model: str = "mien"
@@ -72,7 +72,7 @@ class Settings:
     def names(self) -> frozenset[str]:
         """Host names that a request may be addressed to.
 
-        >>> sorted(Settings().names)
+        >>> sorted(ServiceSettings().names)
         ['127.0.0.1', '::1', 'localhost']
         """
         bound = () if self.host in ("0.0.0.0", "::", "") else (self.host,)

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from mien.types import InputError
-from mien.video import Options
+from mien.video import VideoOptions
 from mien.web import schemas
-from mien.web.jobs import Job, Jobs
+from mien.web.job import Job
+from mien.web.jobs import Jobs
 from mien.web.limits import Refusal, known_only, limited
 
 _GONE = {"model": schemas.Problem, "description": "no such job"}
@@ -75,7 +76,7 @@ async def submit(
             f"expected the file itself (video/mp4, application/octet-stream), got {kind[:60]!r}",
         )
     try:
-        options = Options(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
+        options = VideoOptions(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
     except InputError as error:
         raise Refusal(422, "invalid", str(error)) from error
     jobs = _jobs(request)
