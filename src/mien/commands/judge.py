@@ -1,4 +1,4 @@
-"""``mien judge`` and ``mien atlas``: explanations of many faces, measured and averaged."""
+"""``mien judge``: explanations of many faces, measured."""
 
 from __future__ import annotations
 
@@ -65,46 +65,4 @@ def judge(
     say(report.headline(verdict))
     show(cells[0], cells[1:], left=cells[0][:1])
     for path in report.write(verdict, output):
-        say(str(path))
-
-
-def atlas(
-    model: Annotated[str, typer.Argument(help="A built-in name, an ONNX file or a run's folder.")],
-    data: Annotated[Path, typer.Argument(help="A Parquet file that mien data wrote.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the pictures and the numbers.")
-    ] = Path("atlas"),
-    n: Annotated[int, typer.Option("-n", help="Faces, as many of each expression.")] = 210,
-    split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
-    methods: Annotated[
-        list[str] | None,
-        typer.Option("--method", "-m", help="regions (the default), dncshap, cam, ...; or all."),
-    ] = None,
-    detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
-    head: HeadName = None,
-    seed: Seed = 0,
-) -> None:
-    """Show where a model looks for each expression: mean maps and contact sheets of a data set.
-
-    Each face is warped onto the mean face by its landmarks, and the maps of the faces that are
-    answered rightly are averaged. The pictures show faces of the data set.
-    """
-    from mien.explainers import every_method
-    from mien.files import check_folder
-    from mien.judging import atlas as work
-    from mien.judging.sampling import sample_faces
-    from mien.recognizer import load
-
-    check_folder(output)
-    recognizer = load(model, detector=detector, head=head)
-    asked = every_method(recognizer.model) if methods == ["all"] else methods or ["regions"]
-    faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
-    output.mkdir(parents=True, exist_ok=True)
-    with progress(len(faces), "faces") as advance:
-        found = work.atlas(recognizer, faces, methods=asked, seed=seed, on_face=advance)
-    for name, (seen, right) in found.counts.items():
-        first = found.means[found.entries[0].name].get(name)
-        where = "" if first is None else f"; {work.first(first)}"
-        say(f"{name}: {right} of {seen} answered so{where}")
-    for path in work.write(found, output):
         say(str(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
@@ -19,6 +21,22 @@ PAPER: Colour = (255, 255, 255)
 FOR: Colour = (213, 94, 0)  # vermilion and blue of Okabe and Ito: safe for colour-blind readers
 AGAINST: Colour = (0, 114, 178)
 LOOK: Colour = (0, 158, 115)  # bluish green of the same palette: neither for nor against
+
+
+def png(picture: ImageArray) -> bytes:
+    """A picture ``[H, W, 3] uint8`` as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def data_url(file: bytes) -> str:
+    """A PNG file inside a URL, for a page that needs no other file.
+
+    >>> data_url(b"PNG")
+    'data:image/png;base64,UE5H'
+    """
+    return "data:image/png;base64," + base64.b64encode(file).decode()
 
 
 @cache
