@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from mien.fetch import FETCHABLE, Remote, cache_folder, fetch, fetched
-from mien.models import weights
 from mien.types import ModelError, UnknownNameError
 
 
@@ -66,7 +65,7 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_remote_file_is_pinned() -> None:
-    for remote in weights.FETCHABLE.values():
+    for remote in FETCHABLE.values():
         assert len(remote.sha256) == 64
         assert remote.url.startswith("https://")
         assert remote.licence
