@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from mien.data.check import Checked
+    from mien.data.check import Check
 
 MOST_PAIRS = 16  # pairs of splits that the table of a check lists
 
@@ -32,7 +32,7 @@ def count_table(counts: Mapping[tuple[str | None, str | None], int]) -> Table:
     return table
 
 
-def check_table(found: Checked) -> Table:
+def check_table(found: Check) -> Table:
     """What a check found, a row per kind."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("what")
