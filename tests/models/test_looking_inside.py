@@ -308,8 +308,9 @@ def test_grad_cam_plus_is_the_papers_with_true_second_and_third_derivatives(
     model = tiny_model("resnet18")
     name = model.spec.layers[0].name
     (seen,), _ = probe.activations(model, model.pixels(face_crop), towards(3), [name])
-    weight = model.net.fc.weight[3].detach().double()
-    bias = model.net.fc.bias[3].detach().double()
+    fc = model.net.get_submodule("fc")
+    assert isinstance(fc, torch.nn.Linear)
+    weight, bias = (p[3].detach().double() for p in (fc.weight, fc.bias))
     places = torch.tensor(seen.values, dtype=torch.float64).requires_grad_()
     score = torch.exp(places.mean(dim=(1, 2)) @ weight + bias)
     (first,) = torch.autograd.grad(score, places, create_graph=True)
@@ -391,7 +392,8 @@ def test_channels_last_are_read_as_such(face_crop: ImageArray) -> None:
         model, model.pixels(face_crop), towards(3), [spec.layers[0].name]
     )
     with torch.no_grad():
-        features = model.net.eval().forward_features(tensor_of(model, face_crop))
+        net.eval()
+        features = net.forward_features(tensor_of(model, face_crop))
     assert seen.values.shape == (features.shape[3], *features.shape[1:3])
     with pytest.raises(
         InputError, match="no attention between patches that can be read; these can"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -75,7 +76,7 @@ def test_a_mirrored_clip_has_its_faces_upright_in_every_frame(
 def test_times_grow_whatever_a_file_says(given: list[float | None], step: float) -> None:
     times = GrowingTimes()
     found = [times(time, step) for time in given]
-    assert all(a < b for a, b in zip(found, found[1:], strict=False))
+    assert all(a < b for a, b in pairwise(found))
     assert not found or found[0] == 0
 
 

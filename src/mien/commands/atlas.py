@@ -1,4 +1,4 @@
-"""``mien atlas``: explanations of many faces, averaged."""
+"""``mien atlas``: where a model looks for each expression, over many faces."""
 
 from __future__ import annotations
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mien.types import FloatArray, ImageArray, IntArray
 
@@ -21,12 +20,6 @@ PAPER: Colour = (255, 255, 255)
 FOR: Colour = (213, 94, 0)  # vermilion and blue of Okabe and Ito: safe for colour-blind readers
 AGAINST: Colour = (0, 114, 178)
 LOOK: Colour = (0, 158, 115)  # bluish green of the same palette: neither for nor against
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own scalable font in one size, in pixels."""
-    return ImageFont.load_default(size)
 
 
 def png(picture: ImageArray) -> bytes:
@@ -48,6 +41,12 @@ def data_url(picture: ImageArray | bytes) -> str:
     """
     content = picture if isinstance(picture, bytes) else png(picture)
     return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own scalable font in one size, in pixels."""
+    return ImageFont.load_default(size)
 
 
 def overlay(

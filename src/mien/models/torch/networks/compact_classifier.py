@@ -21,7 +21,8 @@ class CompactClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, classes]`` of grey pixels ``[N, 1, size, size]``."""
-        return self.head(self.dropout(self.trunk(x).mean(dim=(2, 3))))
+        logits: Tensor = self.head(self.dropout(self.trunk(x).mean(dim=(2, 3))))
+        return logits
 
 
 def build(

@@ -90,7 +90,8 @@ class SharedStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features ``[N, outputs, h / 2, w / 2]``."""
         x = self.dropout(torch.relu(self.norm(self.first(x))))
-        return self.pool(self.relu(self.norm(self.second(x))))
+        pooled: Tensor = self.pool(self.relu(self.norm(self.second(x))))
+        return pooled
 
 
 def plain_stage(

@@ -60,11 +60,13 @@ class FeatureSVM(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """What the SVM sees of pixels ``[N, 3, size, size]``: ``[N, features]``."""
-        return self.pool(self.features(x)).flatten(1)
+        features: Tensor = self.pool(self.features(x)).flatten(1)
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Decision values ``[N, classes]``: signed distances, not log-probabilities."""
-        return self.svm(self.embed(x))
+        values: Tensor = self.svm(self.embed(x))
+        return values
 
 
 def fit_svm(

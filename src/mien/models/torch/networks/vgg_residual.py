@@ -81,7 +81,8 @@ class VggResidual(nn.Module):
             if index in shortcuts:
                 ends.append(shortcuts[index](x))
         joined = torch.cat([x, *ends], dim=1)
-        return self.logits(self.dense(joined.flatten(1)))
+        logits: Tensor = self.logits(self.dense(joined.flatten(1)))
+        return logits
 
 
 def build(
