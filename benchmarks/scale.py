@@ -247,7 +247,8 @@ def _mark(marks: list[tuple[float, int]], summary: Any) -> None:
 
 def plan(folder: Path) -> dict[str, Any]:
     """What a job costs beside its images: listing them, and the rows on disk."""
-    from mien.batch import JobSettings, folder
+    from mien.batch import JobSettings
+    from mien.batch.folder import prepare
     from mien.batch.storage import place
     from mien.batch.work import Worker, part_of
 
@@ -255,7 +256,7 @@ def plan(folder: Path) -> dict[str, Any]:
     settings = JobSettings((str(source),), model="mien-int8", detector="blazeface-near")
     out = place(str(folder / "planned"))
     started = time.perf_counter()
-    units, _ = folder.prepare(settings, out)
+    units, _ = prepare(settings, out)
     seconds = time.perf_counter() - started
     Worker(settings, str(out)).do(0)
     return {

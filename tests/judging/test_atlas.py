@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import mien
 from mien.judging import atlas as a
+from mien.judging.atlas_pictures import write
 from mien.judging.sampling import Sampled, sample_faces
 from mien.types import InputError, UnknownNameError
 from mien.vision.regions import REGIONS
@@ -54,7 +55,7 @@ def test_only_right_answers_are_averaged(found: a.Atlas, faces: list[Sampled]) -
         assert (name in found.means["regions"]) == bool(kept)
         if kept:
             assert found.means["regions"][name].faces == len(kept)
-    assert [e.name for e in found.entries] == ["regions", "cam"]
+    assert list(found.rows) == ["regions", "cam"]
     happy = found.means["regions"]["happy"]
     assert happy.values.shape == (a.SIZE, a.SIZE)
     assert tuple(happy.regions) == REGIONS
@@ -81,7 +82,7 @@ def test_the_mean_of_one_face_is_its_own_map(
 def test_files_hold_the_numbers_and_pictures_for_each_expression(
     found: a.Atlas, tmp_path: Path
 ) -> None:
-    written = a.write(found, tmp_path)
+    written = write(found, tmp_path)
     assert {p.name for p in written} == {
         "atlas.png",
         "atlas.json",

@@ -53,7 +53,7 @@ def test_a_sample_has_as_many_of_each_expression_and_follows_its_seed(
 
 
 def test_every_row_is_measured_on_every_face(verdict: j.Verdict) -> None:
-    assert [e.name for e in verdict.entries] == [
+    assert list(verdict.rows) == [
         "regions",
         "dncshap, printed",
         "dncshap:levels=4",

@@ -16,7 +16,7 @@ from mien.extras import need
 from mien.types import InputError
 
 if TYPE_CHECKING:
-    from mien.web.settings import Settings
+    from mien.web.settings import ServiceSettings
 
 GRACE = 30  # seconds in which answers that are under way are finished
 
@@ -78,7 +78,7 @@ def serve(
     server.run(sockets=[bound])
 
 
-def _server(settings: Settings, quiet: bool) -> Any:
+def _server(settings: ServiceSettings, quiet: bool) -> Any:
     """Uvicorn with the service in it; MissingExtraError without the packages of the web."""
     uvicorn = need("uvicorn", "web", "mien serve")
     need("fastapi", "web", "mien serve")

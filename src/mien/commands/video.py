@@ -22,7 +22,7 @@ from mien.types import InputError
 
 if TYPE_CHECKING:
     from mien.video.analysis import Analysis, Progress
-    from mien.video.frames import Options
+    from mien.video.frames import VideoOptions
 
 Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
 Overlay = Annotated[
@@ -103,7 +103,7 @@ def video(
 
 
 def _tell(
-    result: Analysis, options: Options, files: dict[str, Path | None], summary: Path | None
+    result: Analysis, options: VideoOptions, files: dict[str, Path | None], summary: Path | None
 ) -> None:
     """The faces, the files, and how fast it was."""
     out.print(_faces(result))

@@ -17,7 +17,7 @@ from mien.commands.video import Overlay, Smoothing, TimelineFile, seconds
 
 if TYPE_CHECKING:
     from mien.video.camera import Window
-    from mien.video.live import Shown
+    from mien.video.live import LiveAnswer
 
 Camera = Annotated[str, typer.Option("--source", help="A camera's number, or a video instead.")]
 Text = Annotated[bool, typer.Option("--text", help="No window: rows as JSON lines on stdout.")]
@@ -43,10 +43,10 @@ def webcam(
     """
     from mien.recognizer import load
     from mien.video import camera
-    from mien.video.frames import Options
+    from mien.video.frames import VideoOptions
     from mien.video.live import Meter, run
 
-    options = Options(smoothing=seconds(smoothing), overlay=overlay, batch=1)
+    options = VideoOptions(smoothing=seconds(smoothing), overlay=overlay, batch=1)
     _check(source, record, timeline)
     # the page uses the browser's camera and writes nothing
     page_will_do = source == "0" and record is None and timeline is None and overlay == "none"
@@ -88,7 +88,7 @@ def _check(source: str, record: Path | None, timeline: Path | None) -> None:
         check_apart(source, record, timeline)
 
 
-def _watch(answers: Iterator[Shown], window: Window | None) -> int:
+def _watch(answers: Iterator[LiveAnswer], window: Window | None) -> int:
     """Show pictures until the window is closed or Control-C; returns how many faces were seen."""
     faces = 0
     try:

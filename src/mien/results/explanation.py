@@ -196,7 +196,7 @@ class Explanations(Results[Explanation]):
         path = Path(path)
         try:
             records = json.loads(path.read_text(encoding="utf-8"))
-            faces = list(crops) or [None] * len(records)
+            faces: list[ImageArray | None] = [*crops] or [None] * len(records)
             found = [
                 Explanation.from_dict(record, crop=crop)
                 for record, crop in zip(records, faces, strict=True)
