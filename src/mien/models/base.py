@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mien.models.card import Card
 from mien.registry import choose
-from mien.types import FloatArray, ImageArray, InputError
+from mien.types import FloatArray, ImageArray, InputError, ModelError
 
-if TYPE_CHECKING:
-    from mien.models.torch.spec import Spec  # which imports torch
+if TYPE_CHECKING:  # which imports torch
+    from torch import nn
+
+    from mien.models.torch.spec import Spec
 
 
 BATCH = 256  # crops per forward pass; 256 at 48 x 48 take about 60 MB
@@ -46,7 +48,7 @@ class BaseModel(ABC):
         """The named outputs for normalised pixels ``[n, C, size, size]``, n at most ``BATCH``."""
 
     @property
-    def net(self) -> Any:
+    def net(self) -> nn.Module | None:
         """The network as a torch module, None where there is only a file to run."""
         return None
 
@@ -70,7 +72,11 @@ class BaseModel(ABC):
         return self.card.preprocess.pixels(crop)
 
     def run(self, pixels: FloatArray, *, cam: bool = False, landmarks: bool = False) -> Output:
-        """Outputs for pixels ``[N, C, size, size]`` in 0..255, in batches of 256."""
+        """Outputs for pixels ``[N, C, size, size]`` in 0..255, in batches of 256.
+
+        Raises InputError for pixels of another shape or a class activation map that the model does
+        not have, ModelError for answers of another shape, or that are not finite.
+        """
         how = self.card.preprocess
         if pixels.ndim != 4 or pixels.shape[1:] != (how.channels, how.size, how.size):
             raise InputError(
@@ -85,7 +91,7 @@ class BaseModel(ABC):
         wanted += [self.head.cam] if cam and self.head.cam else []
         wanted += [self.card.landmarks] if landmarks and self.card.landmarks else []
         parts = [
-            self._outputs(wanted, how.normalise(pixels[i : i + BATCH]))
+            self._batch(wanted, how.normalise(pixels[i : i + BATCH]))
             for i in range(0, len(pixels), BATCH)
         ]
         found = {
@@ -97,6 +103,23 @@ class BaseModel(ABC):
             found[self.head.cam] if cam and self.head.cam else None,
             found.get(self.card.landmarks) if self.card.landmarks else None,
         )
+
+    def _batch(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """The outputs of one batch, checked: nothing is answered that is no number."""
+        outputs = self._outputs(names, values)
+        expected = [len(values), len(self.labels)]
+        if list(outputs[0].shape) != expected:
+            raise ModelError(
+                f"{self.card.name}: expected logits of shape {expected}, one per label, got "
+                f"{list(outputs[0].shape)}; its card is another model's"
+            )
+        for name, output in zip(names, outputs, strict=True):
+            if not np.isfinite(output).all():
+                raise ModelError(
+                    f"{self.card.name}: its output {name!r} is not finite (NaN or infinity): its "
+                    "weights are damaged, or too large for their precision; take other weights"
+                )
+        return outputs
 
     def logits(self, pixels: FloatArray) -> FloatArray:
         """Logits ``[N, K]`` of the chosen head for pixels ``[N, C, size, size]`` in 0..255."""
