@@ -78,9 +78,9 @@ def fixed_model(name: str) -> Any:
     from mien.emotions import SEVEN
     from mien.models.torch import create
     from mien.models.torch.model import TorchModel
-    from mien.models.torch.tiny import TINY
+    from mien.models.torch.registry import shrunk
 
-    net, spec = create(name, classes=7, **TINY[name])
+    net, spec = create(name, classes=7, **shrunk(name))
     rng = np.random.default_rng(7)
     with torch.no_grad():
         for parameter in net.parameters():

@@ -60,9 +60,9 @@ def test_a_network_that_looks_the_same_for_all_is_left_out_of_a_contrast() -> No
     pytest.importorskip("timm")
     from mien.models.torch import create
     from mien.models.torch.model import TorchModel
-    from mien.models.torch.tiny import TINY
+    from mien.models.torch.registry import shrunk
 
-    net, spec = create("vit-small", classes=6, **TINY["vit-small"])
+    net, spec = create("vit-small", classes=6, **shrunk("vit-small"))
     model = TorchModel(net, spec, ("happy", "surprise", "sad", "angry", "disgust", "fear"))
     left_out = set(supported(model)) - set(supported(model, "sad"))
     assert left_out == {"attention", "rollout", "activations"}

@@ -115,9 +115,9 @@ def test_shuffled_weights_answer_otherwise_and_the_model_is_left_alone(
 def test_the_net_of_a_torch_model_is_left_alone_too() -> None:
     from mien.models.torch import create
     from mien.models.torch.model import TorchModel
-    from mien.models.torch.tiny import TINY
+    from mien.models.torch.registry import shrunk
 
-    net, spec = create("gimefive-13", classes=6, **TINY["gimefive-13"])
+    net, spec = create("gimefive-13", classes=6, **shrunk("gimefive-13"))
     six = ("happy", "surprise", "sad", "angry", "disgust", "fear")
     model = TorchModel(net, spec, six)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 1, 64, 64)).astype(np.float32)

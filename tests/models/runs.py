@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from mien.emotions import SEVEN
 from mien.models.torch import create
 from mien.models.torch.model import TorchModel
+from mien.models.torch.registry import shrunk
 from mien.runs.recipe import About, Data, Network, Recipe
-from tests.models.tiny import TINY
 
 
 def tiny_model(name: str, seed: int = 0) -> TorchModel:
     """A small network of a registered kind, with random weights that a seed decides."""
     torch.manual_seed(seed)
-    net, spec = create(name, classes=len(SEVEN), **TINY[name])
+    net, spec = create(name, classes=len(SEVEN), **shrunk(name))
     return TorchModel(net.eval(), spec, SEVEN)
 
 
@@ -27,7 +27,7 @@ def write_run(folder: Path, name: str = "gimefive-15") -> Any:
     """A folder such as training leaves, with the network that is in it."""
     folder.mkdir(parents=True, exist_ok=True)
     model = tiny_model(name)
-    options = {k: list(v) if isinstance(v, tuple) else v for k, v in TINY[name].items()}
+    options = {k: list(v) if isinstance(v, tuple) else v for k, v in shrunk(name).items()}
     recipe = Recipe(
         About("a small run", "none"),
         Data(("synthetic",), labels=SEVEN, protocol="official"),

@@ -392,8 +392,8 @@ def test_channels_last_are_read_as_such(face_crop: ImageArray) -> None:
         model, model.pixels(face_crop), towards(3), [spec.layers[0].name]
     )
     with torch.no_grad():
-        net.eval()
-        features = net.forward_features(tensor_of(model, face_crop))
+        timm_net: Any = net.eval()
+        features = timm_net.forward_features(tensor_of(model, face_crop))
     assert seen.values.shape == (features.shape[3], *features.shape[1:3])
     with pytest.raises(
         InputError, match="no attention between patches that can be read; these can"

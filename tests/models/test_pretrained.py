@@ -19,9 +19,9 @@ hub = pytest.importorskip("huggingface_hub", reason="it comes with timm")
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch
 
 from mien.models.torch import create, names, pretrained  # noqa: E402
+from mien.models.torch.registry import shrunk  # noqa: E402
 from mien.types import InputError, ModelError  # noqa: E402
-from tests.models.test_registry import batch, tiny  # noqa: E402
-from tests.models.tiny import TINY  # noqa: E402
+from tests.models.checks import batch, tiny  # noqa: E402
 
 
 def saved(net: Any, path: Path) -> Path:
@@ -36,7 +36,7 @@ def test_a_state_dict_makes_the_round_trip(name: str, tmp_path: Path) -> None:
     net, spec = tiny(name)
     file = saved(net, tmp_path / "net.safetensors")
     torch.manual_seed(2)
-    again, loaded = create(name, classes=7, weights=file, **TINY[name])
+    again, loaded = create(name, classes=7, weights=file, **shrunk(name))
     pixels = batch(spec)
     with torch.no_grad():
         torch.testing.assert_close(again.eval()(pixels), net(pixels), rtol=0, atol=0)
@@ -50,10 +50,10 @@ def test_a_state_dict_makes_the_round_trip(name: str, tmp_path: Path) -> None:
 def test_a_head_for_other_classes_starts_anew_and_this_is_said(name: str, tmp_path: Path) -> None:
     net, spec = tiny(name, classes=8)
     file = saved(net, tmp_path / "net.safetensors")
-    _, loaded = create(name, classes=6, weights=file, **TINY[name])
+    _, loaded = create(name, classes=6, weights=file, **shrunk(name))
     assert loaded.weights is not None
     assert loaded.weights.replaced
-    assert all(k.startswith(spec.heads) for k in loaded.weights.replaced)
+    assert all(k.startswith(spec.output_layers) for k in loaded.weights.replaced)
     assert "starts anew" in str(loaded.weights) or "start anew" in str(loaded.weights)
 
 
@@ -62,7 +62,7 @@ def test_torch_files_are_read_wrapped_or_not(wrap: str | None, tmp_path: Path) -
     net, _ = tiny("gimefive-13")
     state = {f"module.{k}": v for k, v in net.state_dict().items()}
     torch.save({wrap: state, "epoch": 3} if wrap else state, tmp_path / "net.pt")
-    _, spec = create("gimefive-13", classes=7, weights=tmp_path / "net.pt", **TINY["gimefive-13"])
+    _, spec = create("gimefive-13", classes=7, weights=tmp_path / "net.pt", **shrunk("gimefive-13"))
     assert spec.weights is not None
     assert spec.weights.replaced == ()
 
@@ -85,7 +85,7 @@ def test_a_pickle_of_code_is_refused_and_not_run(tmp_path: Path) -> None:
             new.writestr(entry, pickle.dumps({"a": Harmful()}) if harmful else old.read(entry))
     for file in (plain, zipped):
         with pytest.raises(ModelError, match="a torch state dict of tensors only"):
-            create("gimefive-13", classes=7, weights=file, **TINY["gimefive-13"])
+            create("gimefive-13", classes=7, weights=file, **shrunk("gimefive-13"))
 
 
 def test_files_that_do_not_fit_are_refused_with_the_tensors_named(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_files_that_do_not_fit_are_refused_with_the_tensors_named(tmp_path: Path
     def refused(told: str, name: str = "gimefive-13", changed: dict[str, Any] = state) -> None:
         save_file(changed, file)
         with pytest.raises(ModelError, match=told) as caught:
-            create(name, classes=7, weights=file, **TINY[name])
+            create(name, classes=7, weights=file, **shrunk(name))
         assert "\n" not in str(caught.value)
 
     without = {k: v for k, v in state.items() if k != "stages.0.conv.weight"}
@@ -128,7 +128,7 @@ def test_a_failed_load_leaves_the_network_as_it_was(tmp_path: Path) -> None:
 
 def test_a_plain_vgg16_file_starts_the_residual_network(tmp_path: Path) -> None:
     """As a file of torchvision: the convolutions are taken, its dense layers are not."""
-    options = TINY["vgg-residual"]
+    options = shrunk("vgg-residual")
     net, _ = create("vgg-residual", classes=7, **options)
     state = {k: v for k, v in net.state_dict().items() if k.startswith("features.")}
     state["classifier.6.weight"] = torch.zeros(1000, 4)
@@ -138,7 +138,7 @@ def test_a_plain_vgg16_file_starts_the_residual_network(tmp_path: Path) -> None:
     assert spec.weights is not None
     assert spec.weights.tensors == 26
     assert {k.split(".")[0] for k in spec.weights.replaced} == {"residual", "dense", "logits"}
-    save_file(state | {"dense.fc1.bias": net.dense.fc1.bias.detach()}, file)
+    save_file(state | {"dense.fc1.bias": net.state_dict()["dense.fc1.bias"]}, file)
     with pytest.raises(ModelError, match="missing"):  # half of the added layers: a damaged file
         create("vgg-residual", classes=7, weights=file, **options)
 
@@ -151,7 +151,7 @@ def test_torchvisions_vgg_is_translated(tmp_path: Path) -> None:
         state[f"classifier.{theirs}.bias"] = state.pop(f"{ours}.bias")
     file = tmp_path / "vgg16.pt"
     torch.save(state, file)
-    again, spec = create("vgg16", classes=7, weights=file, **TINY["vgg16"])
+    again, spec = create("vgg16", classes=7, weights=file, **shrunk("vgg16"))
     assert spec.weights is not None
     assert spec.weights.replaced == ()
     assert all(torch.equal(v, net.state_dict()[k]) for k, v in again.state_dict().items())
@@ -160,7 +160,7 @@ def test_torchvisions_vgg_is_translated(tmp_path: Path) -> None:
 def test_a_plain_transformer_file_starts_the_one_with_the_deeper_head(tmp_path: Path) -> None:
     net, _ = tiny("vit-b16", classes=1000)
     file = saved(net, tmp_path / "vit.safetensors")
-    _, spec = create("vit-b16-mlp", classes=7, weights=file, **TINY["vit-b16-mlp"])
+    _, spec = create("vit-b16-mlp", classes=7, weights=file, **shrunk("vit-b16-mlp"))
     assert spec.weights is not None
     assert spec.weights.replaced == (
         "head.1.weight",
@@ -173,7 +173,7 @@ def test_a_plain_transformer_file_starts_the_one_with_the_deeper_head(tmp_path: 
 def test_position_embeddings_follow_the_size(tmp_path: Path) -> None:
     net, _ = tiny("vit-b16")
     file = saved(net, tmp_path / "vit.safetensors")
-    _, spec = create("vit-b16", classes=7, weights=file, **{**TINY["vit-b16"], "size": 64})
+    _, spec = create("vit-b16", classes=7, weights=file, **{**shrunk("vit-b16"), "size": 64})
     assert spec.patch_grid == (8, 8)
     assert spec.weights is not None
     assert spec.weights.replaced == ()
@@ -230,14 +230,14 @@ def test_weights_in_the_hubs_cache_need_no_network(empty_cache: Path) -> None:
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("0")
     torch.manual_seed(3)
-    net, _ = create("resnet18", classes=1000, **TINY["resnet18"])
+    net, _ = create("resnet18", classes=1000, **shrunk("resnet18"))
     saved(net, snapshot / "model.safetensors")
-    again, spec = create("resnet18", classes=7, pretrained=True, **TINY["resnet18"])
+    again, spec = create("resnet18", classes=7, pretrained=True, **shrunk("resnet18"))
     assert spec.weights is not None
     assert spec.weights.source == "timm/resnet18.tv_in1k"
     assert spec.weights.replaced == ("fc.weight", "fc.bias")
     published = load_file(snapshot / "model.safetensors")["conv1.weight"]
-    assert torch.equal(again.conv1.weight, published)
+    assert torch.equal(again.state_dict()["conv1.weight"], published)
 
 
 def test_a_model_without_published_weights_says_so() -> None:
@@ -278,28 +278,29 @@ def as_transformers(state: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("prefix", ["", "vit."])
 def test_a_vit_under_the_names_of_transformers_loads(tmp_path: Path, prefix: str) -> None:
-    net, _ = create("vit-b16", classes=7, **TINY["vit-b16"])
+    net, _ = create("vit-b16", classes=7, **shrunk("vit-b16"))
     state = as_transformers(net.state_dict(), prefix)
     state[prefix + "pooler.dense.weight"] = torch.zeros(24, 24)
     path = tmp_path / "hf.safetensors"
     save_file({k: v.contiguous() for k, v in state.items()}, path)
-    again, spec = create("vit-b16", classes=7, weights=path, **TINY["vit-b16"])
+    again, spec = create("vit-b16", classes=7, weights=path, **shrunk("vit-b16"))
     assert spec.weights is not None
     assert spec.weights.replaced == ()
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(again.eval()(pixels), net.eval()(pixels))
-    other, spec = create("vit-b16-mlp", classes=6, weights=path, **TINY["vit-b16-mlp"])
+    other, spec = create("vit-b16-mlp", classes=6, weights=path, **shrunk("vit-b16-mlp"))
     assert spec.weights is not None
     assert all(name.startswith("head.") for name in spec.weights.replaced)
-    torch.testing.assert_close(other.blocks[1].attn.qkv.weight, net.blocks[1].attn.qkv.weight)
+    qkv = "blocks.1.attn.qkv.weight"
+    torch.testing.assert_close(other.state_dict()[qkv], net.state_dict()[qkv])
 
 
 def test_a_vit_of_transformers_without_a_part_is_refused(tmp_path: Path) -> None:
-    net, _ = create("vit-b16", classes=7, **TINY["vit-b16"])
+    net, _ = create("vit-b16", classes=7, **shrunk("vit-b16"))
     state = as_transformers(net.state_dict(), "vit.")
     del state["vit.encoder.layer.1.attention.attention.key.weight"]
     path = tmp_path / "hf.safetensors"
     save_file({k: v.contiguous() for k, v in state.items()}, path)
     with pytest.raises(ModelError, match=r"blocks\.1\.attn\.qkv\.weight"):
-        create("vit-b16", classes=7, weights=path, **TINY["vit-b16"])
+        create("vit-b16", classes=7, weights=path, **shrunk("vit-b16"))

@@ -8,11 +8,11 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed: likewise")
 
 from mien.models.torch import create  # noqa: E402 - after the checks
-from mien.models.torch.networks.svm import fit_svm  # noqa: E402
+from mien.models.torch.networks.svm import FeatureSVM, fit_svm  # noqa: E402
+from mien.models.torch.registry import shrunk  # noqa: E402
 from mien.types import InputError  # noqa: E402
-from tests.models.tiny import TINY  # noqa: E402
 
-OPTIONS = TINY["vgg19-svm"]
+OPTIONS = shrunk("vgg19-svm")
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -20,6 +20,7 @@ OPTIONS = TINY["vgg19-svm"]
 def test_the_layer_decides_as_scikit_learn_does(classes: int, pool: str) -> None:
     torch.manual_seed(0)
     net, spec = create("vgg19-svm", classes=classes, pool=pool, group=2, **OPTIONS)
+    assert isinstance(net, FeatureSVM)
     net.train()
     labels = np.arange(24) % classes
     size = spec.preprocess.size
@@ -41,6 +42,7 @@ def test_the_layer_decides_as_scikit_learn_does(classes: int, pool: str) -> None
 
 def test_a_class_without_images_is_refused() -> None:
     net, _ = create("vgg19-svm", classes=3, **OPTIONS)
+    assert isinstance(net, FeatureSVM)
     with pytest.raises(InputError, match=r"expected images of all 3 classes, none of \[1, 2\]"):
         fit_svm(net, [(torch.zeros(2, 3, 64, 64), np.zeros(2, dtype=np.int64))])
 
@@ -49,5 +51,6 @@ def test_each_group_of_vgg19_gives_features() -> None:
     for group, width in enumerate((64, 128, 256, 512, 512), start=1):
         with torch.device("meta"):
             net, spec = create("vgg19-svm", classes=7, group=group)
+        assert isinstance(net, FeatureSVM)
         assert net.svm.in_features == width
         assert spec.layers[0].grid == (224 >> group, 224 >> group)

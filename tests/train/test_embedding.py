@@ -13,7 +13,7 @@ from tests.train.test_train import CPU, RECIPE, rows_of
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
 from mien.models.torch import create  # noqa: E402 - after the check
-from mien.models.torch.tiny import TINY  # noqa: E402
+from mien.models.torch.registry import shrunk  # noqa: E402
 from mien.train import report  # noqa: E402
 from mien.train.embedding import LEAST, penultimate, project  # noqa: E402
 from mien.train.examples import drawn as draw  # noqa: E402
@@ -33,7 +33,7 @@ LAST = {
 
 @pytest.mark.parametrize("name", LAST)
 def test_features_are_what_the_last_layer_makes_logits_of(name: str) -> None:
-    net, spec = create(name, classes=7, **TINY[name])
+    net, spec = create(name, classes=7, **shrunk(name))
     net.eval()
     how = spec.preprocess
     shape = (3, how.channels, how.size, how.size)

@@ -23,7 +23,7 @@ pytest.importorskip("lightning", reason="lightning is not installed")
 
 from mien.data import synthetic  # noqa: E402 - after the checks
 from mien.models.torch import create  # noqa: E402
-from mien.models.torch.tiny import TINY  # noqa: E402
+from mien.models.torch.registry import shrunk  # noqa: E402
 from mien.runs.compare import comparison  # noqa: E402
 from mien.runs.losses import LOSSES, soften  # noqa: E402
 from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
@@ -99,14 +99,14 @@ def test_a_strategy_trains_what_it_says(strategy: str, blocks: int) -> None:
 
 def learning(name: str, **how: Any) -> set[str]:
     """Names of the parameters of a small model that a strategy trains."""
-    net, spec = create(name, classes=7, **TINY.get(name, {}))
+    net, spec = create(name, classes=7, **shrunk(name))
     freeze(net, replace(RECIPE.training, **how), spec)
     return {n for n, p in net.named_parameters() if p.requires_grad}
 
 
 @pytest.mark.parametrize("strategy", ["full", "head"])
 def test_what_is_frozen_keeps_its_statistics(strategy: str) -> None:
-    net, spec = create("resnet18", classes=7, **TINY["resnet18"])
+    net, spec = create("resnet18", classes=7, **shrunk("resnet18"))
     how = RECIPE.training
     freeze(net, replace(how, strategy=strategy), spec)
     module = Fit(net, RECIPE, spec.preprocess, torch.ones(7)).train()

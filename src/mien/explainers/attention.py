@@ -162,9 +162,9 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
     if not -len(seen) <= layer < len(seen):
         raise InputError(f"expected a layer in 0..{len(seen) - 1}, or from the end, got {layer}")
     chosen = seen[layer]
-    if not -1 <= head < chosen.layer.heads:
+    if not -1 <= head < chosen.layer.num_heads:
         raise InputError(
-            f"expected a head in 0..{chosen.layer.heads - 1}, or -1 for the mean, got {head}"
+            f"expected a head in 0..{chosen.layer.num_heads - 1}, or -1 for the mean, got {head}"
         )
     heads = head_maps(chosen, read, branches)
     grid_values = heads.mean(axis=0) if head < 0 else heads[head]

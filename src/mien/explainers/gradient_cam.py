@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.explainers.method import Case, Evidence, method
-from mien.types import FloatArray, InputError
+from mien.types import FloatArray
 
 #: What the numbers of methods that hide nothing are.
 GRADIENTS: Final = (
@@ -81,7 +81,7 @@ def _evidence(
     combine: Callable[[FloatArray, FloatArray], FloatArray],
     unit: str = "logits",
 ) -> Evidence:
-    from mien.models.torch.probe import activations
+    from mien.models.torch.probe import activations, no_gradient
 
     model = opened(case.model)
     case.stop()
@@ -89,10 +89,7 @@ def _evidence(
     found, score = activations(model, case.pixels, case.direction, names)
     for seen in found:
         if not seen.gradients.any():
-            raise InputError(
-                f"no gradient reaches the places of the layer {seen.layer.name!r}: what it says of "
-                f"them is not used; take {chosen_layers(model, '', 0)[0]!r}"
-            )
+            raise no_gradient(model, seen.layer.name)
     size = case.pixels.shape[1]
     return Evidence(
         values=np.sum([spread(combine(x.values, x.gradients), size) for x in found], axis=0),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor, nn
 
+from mien.models.torch.borrow import Borrowed, borrowed
 from mien.models.torch.spec import Spec
 from mien.runs.recipe import Recipe
 from mien.runs.report import Points
@@ -36,25 +37,22 @@ class Features:
 
 @contextmanager
 def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
-    """Notes what goes into the last linear layer of each head while the network runs."""
+    """Notes what goes into the last linear layer before each output while the network runs."""
     found = Features()
-    hooks = []
 
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found.seen.setdefault(name, []).append(inputs[0].detach().flatten(1).float().cpu())
+    def watch(lent: Borrowed, layer: str, linear: str) -> None:
+        def note(inputs: tuple[Tensor, ...]) -> None:
+            found.seen.setdefault(layer, []).append(inputs[0].detach().flatten(1).float().cpu())
 
-        return note
+        lent.watch_inputs(linear, note)
 
-    try:
-        for head in spec.heads:
-            linear = [m for m in net.get_submodule(head).modules() if isinstance(m, nn.Linear)]
+    with borrowed(net) as lent:
+        for layer in spec.output_layers:
+            inside = lent.net.get_submodule(layer).named_modules(prefix=layer)
+            linear = [name for name, module in inside if isinstance(module, nn.Linear)]
             if linear:
-                hooks.append(linear[-1].register_forward_pre_hook(watch(head)))
+                watch(lent, layer, linear[-1])
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def project(

@@ -51,7 +51,7 @@ def freeze(net: nn.Module, how: Training, spec: Spec) -> None:
     """
     if how.strategy == "full":
         return
-    kept = [*spec.heads, *spec.classifier, *spec.added]
+    kept = [*spec.output_layers, *spec.classifier, *spec.added]
     if how.strategy == "partial":
         if len(spec.stages) < how.blocks:
             raise InputError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from mien.data import synthetic
 from mien.emotions import SEVEN
 from mien.models.torch import describe
-from mien.models.torch.tiny import TINY, shrunk
+from mien.models.torch.registry import shrunk
 from mien.runs.recipe import Recipe
 
 STEPS = 2  # batches of training
@@ -65,7 +65,7 @@ def draw(folder: Path) -> Path:
 def said(recipe: Recipe) -> str:
     """What of the recipe is shrunk, in a sentence."""
     text = f"smoke run: {STEPS} steps of {BATCH} drawn faces"
-    if recipe.model.name in TINY:
+    if shrunk(recipe.model.name):
         text += f", {recipe.model.name} made small"
     if recipe.grid:
         text += f", {TRIALS} of {recipe.points:,} trainings"

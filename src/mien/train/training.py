@@ -18,7 +18,8 @@ from mien.files import whole_file, write_whole
 from mien.metrics import accuracy, cross_entropy, fit_temperature, probabilities
 from mien.models.torch import create
 from mien.models.torch.networks.svm import FeatureSVM, fit_svm
-from mien.models.torch.spec import Spec, count
+from mien.models.torch.registry import count
+from mien.models.torch.spec import Spec
 from mien.runs.folder import DONE, WEIGHTS
 from mien.runs.model import load_weights
 from mien.runs.read import read_facts, read_history

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from mien.models.torch.spec import Attention, ClassMap, Layer, extra
+from torch import nn
+
+from mien.models.torch.spec import Attention, ClassMap, Layer
 
 
 @dataclass(frozen=True)
@@ -19,26 +22,15 @@ class Parts:
     notes: tuple[str, ...] = ()
 
 
-def parts(net: Any) -> Parts:
-    """Parts of a network that timm has built."""
-    models = extra("timm").models
-    kind = type(net)
-    if issubclass(kind, models.convit.ConVit):
-        return _convit(net)
-    if issubclass(kind, models.crossvit.CrossVit):
-        return _crossvit(net)
-    if issubclass(kind, (models.vision_transformer.VisionTransformer, models.eva.Eva)):
-        blocks = (models.vision_transformer.Block, models.eva.EvaBlock)
-        if all(isinstance(block, blocks) for block in net.blocks):
-            return _vit(net)
-    if issubclass(kind, models.resnet.ResNet):
-        return _resnet(net)
-    if issubclass(kind, models.vgg.VGG):
-        return _vgg(net)
+def parts(net: nn.Module) -> Parts:
+    """Parts of a network that timm has built, by its kind, and by that of its blocks."""
+    for kind, find in _KINDS.items():
+        if _is_a(net, kind):
+            return find(net)
     return _other(net)
 
 
-def with_parameters(prefix: str, modules: Any) -> tuple[str, ...]:
+def with_parameters(prefix: str, modules: Iterable[nn.Module]) -> tuple[str, ...]:
     """Names of the modules of a sequence that have parameters, in order."""
     return tuple(f"{prefix}.{i}" for i, m in enumerate(modules) if list(m.parameters()))
 
@@ -47,17 +39,77 @@ def _vit(net: Any) -> Parts:
     """The last place where patches still reach the class token: before the last attention.
 
     The last block's output, its ``norm2`` and the final norm give patches no gradient where the
-    class token alone is classified.
+    class token alone is classified. A block that does not begin with its norm is passed by: the
+    layer is then the output of the block before.
     """
     prefix = int(net.num_prefix_tokens)
     last = len(net.blocks) - 1
+    norm = next((n for kind, n in _FIRST_NORM.items() if _is_a(net.blocks[last], kind)), None)
+    layer = f"blocks.{last}.{norm}" if norm else f"blocks.{max(last - 1, 0)}"
+    found = [_self_attention(f"blocks.{i}", block, prefix) for i, block in enumerate(net.blocks)]
+    known = tuple(a for a in found if a is not None)
+    whole = len(known) == len(found)
     return Parts(
-        layers=(Layer(f"blocks.{last}.norm1", "NLC", prefix),),
+        layers=(Layer(layer, "NLC", prefix),),
         stages=tuple(f"blocks.{i}" for i in range(len(net.blocks))),
-        attention=tuple(
-            Attention(f"blocks.{i}.attn", "self", int(block.attn.num_heads), prefix)
-            for i, block in enumerate(net.blocks)
-        ),
+        attention=known if whole else (),
+        notes=() if whole else (f"attention in a {type(net.blocks[last]).__name__} is not read",),
+    )
+
+
+#: The norm with which a block of this class begins, so that all that it reads has passed there.
+_FIRST_NORM: Final = {"Block": "norm1", "EvaBlock": "norm1", "ParallelScalingBlock": "in_norm"}
+#: Classes whose ``attn_drop`` sees the weights of every token over every token.
+_ATTENTION: Final = ("Attention", "EvaAttention", "AttentionRope", "ParallelScalingBlock")
+
+
+def _self_attention(name: str, block: Any, prefix: int) -> Attention | None:
+    """The attention of a block, None where its weights cannot be read."""
+    places: dict[str, Any] = {f"{name}.attn": getattr(block, "attn", None), name: block}
+    for at, module in places.items():
+        if any(_is_a(module, kind) for kind in _ATTENTION) and hasattr(module, "attn_drop"):
+            return Attention(at, "self", int(module.num_heads), prefix)
+    return None
+
+
+def _is_a(module: Any, kind: str) -> bool:
+    """Whether a module is of a class of this name: timm moves its classes between files."""
+    return any(known.__name__ == kind for known in type(module).__mro__)
+
+
+def _hiera(net: Any) -> Parts:
+    """Hiera: its tokens lie row by row only once all of their unrolling has been pooled away.
+
+    Ryali et al. 2023, arXiv:2306.00989. The answer is the mean over patches, so that the last
+    block's output has its gradients.
+    """
+    last = len(net.blocks) - 1
+    pooled = sum(block.attn.q_stride > 1 for block in net.blocks)
+    ordered = pooled >= len(net.unroll.schedule)
+    return Parts(
+        layers=(Layer(f"blocks.{last}", "NLC"),) if ordered else (),
+        stages=tuple(f"blocks.{i}" for i in range(len(net.blocks))),
+        notes=("attention within windows is not read",)
+        + (() if ordered else ("the last tokens are not in the order of places: no CAM method",)),
+    )
+
+
+def _twins(net: Any) -> Parts:
+    """Twins (Chu et al. 2021, arXiv:2104.13840): the answer is the mean over the last tokens."""
+    stages = tuple(f"blocks.{i}.{len(stage) - 1}" for i, stage in enumerate(net.blocks))
+    return Parts(
+        layers=(Layer(stages[-1], "NLC"),),
+        stages=stages,
+        notes=("attention within windows is not read",),
+    )
+
+
+def _hrnet(net: Any) -> Parts:
+    """HRNet (Wang et al. 2019, arXiv:1908.07919): the branches meet in the last layer."""
+    return Parts(
+        layers=(Layer("final_layer"),),
+        stages=tuple(f"stage{i}" for i in range(2, 5)),
+        class_map=_exact(net, "final_layer", "classifier"),
     )
 
 
@@ -113,13 +165,21 @@ def _crossvit(net: Any) -> Parts:
 
 
 def _resnet(net: Any) -> Parts:
-    linear = type(net.fc).__name__ == "Linear"
-    average = getattr(net.global_pool, "pool_type", "") == "avg"
     return Parts(
         layers=(Layer("layer4"),),
         stages=tuple(f"layer{i}" for i in range(1, 5)),
-        class_map=ClassMap("layer4", "fc") if linear and average else None,
+        class_map=_exact(net, "layer4", "fc"),
     )
+
+
+def _exact(net: Any, features: str, linear: str) -> ClassMap | None:
+    """The class map where plain average pooling and one linear layer end the network."""
+    average = getattr(net.global_pool, "pool_type", "") == "avg"
+    return ClassMap(features, linear) if average and _is_linear(net, linear) else None
+
+
+def _is_linear(net: nn.Module, name: str) -> bool:
+    return type(net.get_submodule(name)) is nn.Linear
 
 
 def _vgg(net: Any) -> Parts:
@@ -131,7 +191,7 @@ def _vgg(net: Any) -> Parts:
     )
 
 
-def _other(net: Any) -> Parts:
+def _other(net: nn.Module) -> Parts:
     """Any other network: the last stage that timm names, if it turns out to be a map."""
     modules = dict(net.named_modules())
     named = [str(f["module"]) for f in getattr(net, "feature_info", None) or [] if "module" in f]
@@ -144,3 +204,18 @@ def _other(net: Any) -> Parts:
             "no attention is read",
         ),
     )
+
+
+#: By the name of timm's class, the first that fits.
+_KINDS: Final[dict[str, Callable[[Any], Parts]]] = {
+    "ConVit": _convit,
+    "CrossVit": _crossvit,
+    "Hiera": _hiera,
+    "Twins": _twins,
+    "HighResolutionNet": _hrnet,
+    "VisionTransformer": _vit,
+    "Eva": _vit,
+    "Beit": _vit,
+    "ResNet": _resnet,
+    "VGG": _vgg,
+}

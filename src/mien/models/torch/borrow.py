@@ -1,22 +1,37 @@
-"""Use a network and give it back as it was found: mode, hooks, gradients, options."""
+"""Use a network and give it back as it was found: modes, hooks, attributes; one user at a time."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from threading import Lock, RLock
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+#: Attributes by which timm and others recompute activations in the backward pass: what is watched
+#: would then be computed without gradients, and twice.
+CHECKPOINTING: Final = ("grad_checkpointing", "gradient_checkpointing")
+
+_locks: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
+_adding: Final = Lock()
+_held: Final[list[Any]] = []  # locks, while the process forks
 
 
 @dataclass(frozen=True, eq=False)
-class Lent:
-    """A network in evaluation, on which hooks and attributes hold until it is given back."""
+class Borrowed:
+    """A network in evaluation, on which hooks and attributes hold until it is given back.
+
+    ``net`` is the plain module, also where ``torch.compile`` wraps it: a compiled network does not
+    see hooks that are set later.
+    """
 
     net: nn.Module
-    _hooks: list[Any] = field(default_factory=list)
+    _hooks: list[RemovableHandle] = field(default_factory=list)
     _attributes: list[tuple[nn.Module, str, Any]] = field(default_factory=list)
 
     def watch(self, name: str, note: Callable[[Any], Any]) -> None:
@@ -28,9 +43,17 @@ class Lent:
 
         def hook(_: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
             note(output)
-            return output.clone() if isinstance(output, torch.Tensor) else None
+            return output.clone() if isinstance(output, Tensor) else None
 
         self._hooks.append(self.net.get_submodule(name).register_forward_hook(hook))
+
+    def watch_inputs(self, name: str, note: Callable[[tuple[Any, ...]], Any]) -> None:
+        """Hand the positional inputs of the module ``name`` to ``note`` before it runs."""
+
+        def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            note(inputs)
+
+        self._hooks.append(self.net.get_submodule(name).register_forward_pre_hook(hook))
 
     def set(self, module: nn.Module, name: str, value: Any) -> None:
         """Give an attribute of a module another value until the network is given back."""
@@ -38,33 +61,80 @@ class Lent:
         setattr(module, name, value)
 
     def give_back(self) -> None:
-        """Remove the hooks and restore the attributes."""
-        for hook in self._hooks:
-            hook.remove()
-        for module, name, value in reversed(self._attributes):
+        """Remove the hooks and restore the attributes, the last one first."""
+        while self._hooks:
+            self._hooks.pop().remove()
+        while self._attributes:
+            module, name, value = self._attributes.pop()
             setattr(module, name, value)
 
 
 @contextmanager
-def borrowed(net: nn.Module) -> Iterator[Lent]:
-    """The network in evaluation; mode, hooks and attributes are restored in any case.
+def borrowed(net: nn.Module) -> Iterator[Borrowed]:
+    """The network in evaluation; modes, hooks and attributes are restored in any case.
 
-    Gradients are taken with respect to pixels and activations by ``torch.autograd.grad``, which
-    leaves the parameters' own ``grad`` alone; a network whose parameters are frozen works too.
+    A network is lent to one thread at a time, which may borrow it again; the others wait, so that
+    they get the answers of a single thread. Every module's own mode is restored, so that parts of
+    a network that stood in evaluation still do. Gradients are taken with respect to pixels and
+    activations by ``torch.autograd.grad``, which leaves the parameters' own ``grad`` alone; a
+    network whose parameters are frozen works too.
 
     >>> net = nn.Sequential(nn.Dropout(), nn.ReLU())
     >>> with borrowed(net) as lent:
-    ...     net.training
-    False
-    >>> net.training
-    True
+    ...     lent.net.training, lent.net[0].training
+    (False, False)
+    >>> net.training, net[0].training
+    (True, True)
     """
-    modes = [(module, module.training) for module in net.modules()]
-    lent = Lent(net)
-    try:
-        net.eval()
-        yield lent
-    finally:
-        lent.give_back()
-        for module, training in modes:
-            module.training = training
+    plain = uncompiled(net)
+    with _lock_of(plain):
+        lent = Borrowed(plain)
+        try:
+            for module in plain.modules():
+                # not by eval(), which a network may have made to do more than this
+                if getattr(module, "training", False):
+                    lent.set(module, "training", False)
+                for name in CHECKPOINTING:
+                    if getattr(module, name, False) is True:
+                        lent.set(module, name, False)
+            yield lent
+        finally:
+            lent.give_back()
+
+
+def uncompiled(net: nn.Module) -> nn.Module:
+    """The module under ``torch.compile``, or the module itself."""
+    inner = getattr(net, "_orig_mod", None)
+    return inner if isinstance(inner, nn.Module) else net
+
+
+def _lock_of(net: nn.Module) -> Any:
+    """The lock of a network, made when it is first lent and forgotten with it."""
+    with _adding:
+        return _locks.setdefault(net, RLock())
+
+
+def _before_fork() -> None:
+    """Wait until no other thread uses a network: a child would keep its hooks and its lock."""
+    while True:
+        with _adding:
+            free = [lock for lock in _locks.values() if lock not in _held]
+        for lock in free:
+            lock.acquire()
+        _held.extend(free)
+        _adding.acquire()
+        if all(lock in _held for lock in _locks.values()):
+            return
+        _adding.release()
+
+
+def _after_fork() -> None:
+    _adding.release()
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )

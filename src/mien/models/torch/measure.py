@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from mien.models.torch.spec import Layer, Spec
+from mien.models.torch.answer import failures_named, like, logits_of
+from mien.models.torch.borrow import Borrowed, borrowed, uncompiled
+from mien.models.torch.spec import Attention, ClassMap, Layer, Spec
 from mien.types import ModelError
 
 Shape = tuple[int, ...]
@@ -18,43 +20,46 @@ Shape = tuple[int, ...]
 def shapes(net: nn.Module, spec: Spec, names: set[str]) -> dict[str, tuple[Shape, Shape]]:
     """Shapes of input and output of the named modules, in one pass over a batch of one.
 
-    Works on the ``meta`` device too, where it costs neither time nor memory. Hooks and mode are
-    restored.
+    Works on the ``meta`` device too, where it costs neither time nor memory. The network is left
+    as it was. ModelError where it fails or does not give the spec's classes.
     """
     found: dict[str, tuple[Shape, Shape]] = {}
+    inputs: dict[str, Any] = {}
 
-    def watch(name: str) -> Any:
-        def note(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if inputs and all(isinstance(v, torch.Tensor) for v in (inputs[0], output)):
-                found[name] = (tuple(inputs[0].shape), tuple(output.shape))
+    def watch(lent: Borrowed, name: str) -> None:
+        def note(output: Any) -> None:
+            if isinstance(output, Tensor) and name in inputs:
+                found[name] = (tuple(inputs[name].shape), tuple(output.shape))
 
-        return note
+        def before(values: tuple[Any, ...]) -> None:
+            if values and isinstance(values[0], Tensor):
+                inputs[name] = values[0]
+
+        lent.watch_inputs(name, before)
+        lent.watch(name, note)
 
     how = spec.preprocess
-    device = next(net.parameters()).device
-    training = net.training
-    hooks = []
-    try:
-        hooks = [net.get_submodule(n).register_forward_hook(watch(n)) for n in sorted(names)]
-        net.eval()
-        with torch.no_grad():
-            logits = net(torch.zeros(1, how.channels, how.size, how.size, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        net.train(training)
-    if tuple(logits.shape) != (1, spec.classes):
-        raise ModelError(
-            f"{spec.name}: expected logits of shape [1, {spec.classes}], got {list(logits.shape)}; "
-            "take a network that ends in a classifier"
-        )
+    shape = (1, how.channels, how.size, how.size)
+    device, dtype = like(net)
+    called = spec.name or type(net).__name__
+    with borrowed(net) as lent, torch.no_grad(), failures_named(called, shape):
+        for name in sorted(names):
+            watch(lent, name)
+        output = lent.net(torch.zeros(shape, device=device, dtype=dtype))
+        logits_of(output, 1, spec.classes, called)
     return found
 
 
 def measured(net: nn.Module, spec: Spec) -> Spec:
-    """The spec with every grid filled in; ModelError where a stated layer is no map."""
+    """The spec with every grid filled in; what turns out not to hold is left out, with a note.
+
+    Raises ModelError where the network fails, does not give the spec's classes, lacks a module
+    that the spec names, or gives no map where the spec states one.
+    """
+    net = uncompiled(net)
     names = {layer.name for layer in spec.layers} | {a.name for a in spec.attention}
     names |= {spec.class_map.features} if spec.class_map else set()
+    _check_modules(net, spec, names)
     found = shapes(net, spec, names)
     layers = []
     notes = list(spec.notes)
@@ -66,17 +71,72 @@ def measured(net: nn.Module, spec: Spec) -> Spec:
             notes.append(f"{layer.name} gives no map of rows and columns: no CAM method")
         else:
             raise ModelError(f"{spec.name}: expected a map {layer.layout} from {layer.name!r}")
-    attention = tuple(
-        replace(a, grid=_square(spec, a.name, found[a.name][0][1] - a.prefix))
-        for a in spec.attention
-    )
-    class_map = spec.class_map
-    if class_map is not None:
-        rows, columns = found[class_map.features][1][2:]
-        class_map = replace(class_map, grid=(rows, columns))
+    class_map = spec.class_map and _class_map(net, spec, spec.class_map, found)
+    if spec.class_map and class_map is None:
+        notes.append(f"{spec.class_map.linear} is no linear layer on an average: no exact map")
     return replace(
-        spec, layers=tuple(layers), attention=attention, class_map=class_map, notes=tuple(notes)
+        spec,
+        layers=tuple(layers),
+        attention=tuple(_attention(spec, a, found) for a in spec.attention),
+        class_map=class_map,
+        notes=tuple(notes),
     )
+
+
+def _check_modules(net: nn.Module, spec: Spec, names: set[str]) -> None:
+    """ModelError for a module that the spec names and the network lacks."""
+    if missing := sorted(names - {name for name, _ in net.named_modules()}):
+        raise ModelError(
+            f"{spec.name or type(net).__name__}: the spec names {', '.join(map(repr, missing))}, "
+            "which the network does not have; make the spec from this network"
+        )
+
+
+def _attention(spec: Spec, layer: Attention, found: dict[str, tuple[Shape, Shape]]) -> Attention:
+    """An attention layer with its grid; ModelError where its tokens are no square of patches."""
+    shape = found[layer.name][0] if layer.name in found else ()
+    patches = shape[1] - layer.prefix if len(shape) == 3 else -1
+    side = math.isqrt(max(patches, 0))
+    if patches < 1 or side * side != patches:
+        raise ModelError(
+            f"{spec.name}: expected a square of patches at {layer.name!r}, got {max(patches, 0)}; "
+            "check the number of prefix tokens"
+        )
+    return replace(layer, grid=(side, side))
+
+
+def _class_map(
+    net: nn.Module, spec: Spec, known: ClassMap, found: dict[str, tuple[Shape, Shape]]
+) -> ClassMap | None:
+    """The class map with its grid, None where the linear layer on the average is not the answer.
+
+    On the ``meta`` device, which has no numbers, only shapes are compared.
+    """
+    linear = net.get_submodule(known.linear)
+    shape = found[known.features][1] if known.features in found else ()
+    if not isinstance(linear, nn.Linear) or len(shape) != 4:
+        return None
+    if linear.weight.shape != (spec.classes, shape[1]):
+        return None
+    if linear.weight.device.type != "meta" and not _adds_up(net, spec, known, linear):
+        return None
+    return replace(known, grid=(shape[2], shape[3]))
+
+
+def _adds_up(net: nn.Module, spec: Spec, known: ClassMap, linear: nn.Linear) -> bool:
+    """Whether the linear layer on the average of the features is what the network answers."""
+    how = spec.preprocess
+    device, dtype = like(net)
+    # a pattern, not random numbers: the caller's generator is left alone
+    wave = torch.arange(how.channels * how.size**2, device=device, dtype=torch.float32).sin()
+    pixels = wave.reshape(1, how.channels, how.size, how.size).to(dtype)
+    kept: list[Tensor] = []
+    with borrowed(net) as lent, torch.no_grad():
+        lent.watch(known.features, kept.append)
+        answer = logits_of(lent.net(pixels), 1, spec.classes, spec.name).float()
+        rebuilt = linear(kept[-1].mean(dim=(2, 3)).to(linear.weight.dtype)).float()
+    loose = 1e-3 if dtype in (torch.float32, torch.float64) else 0.05
+    return bool(torch.allclose(answer, rebuilt, rtol=loose, atol=loose * float(answer.abs().max())))
 
 
 def resolved(layer: Layer, shape: Shape) -> Layer | None:
@@ -100,13 +160,3 @@ def resolved(layer: Layer, shape: Shape) -> Layer | None:
     else:
         grid = None
     return None if grid is None else replace(layer, layout=layout, grid=grid)
-
-
-def _square(spec: Spec, name: str, patches: int) -> tuple[int, int]:
-    side = math.isqrt(patches)
-    if side * side != patches:
-        raise ModelError(
-            f"{spec.name}: expected a square of patches at {name!r}, got {patches}; "
-            "check the number of prefix tokens"
-        )
-    return side, side

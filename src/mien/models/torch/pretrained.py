@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mien.models.torch.spec import Loaded, Spec, extra
+from mien.extras import need
+from mien.models.torch.spec import Loaded, Spec
 from mien.types import ModelError
 
 FILE: Final = "model.safetensors"  # the hub's other format is a pickle, which can hold code
@@ -30,7 +32,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: no such weights file; give a .safetensors or .pt file")
     try:
         if path.suffix == ".safetensors":
-            found: Any = extra("safetensors.torch").load_file(path, device="cpu")
+            found: Any = load_file(path, device="cpu")
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
@@ -64,12 +66,12 @@ def load_into(net: nn.Module, spec: Spec, path: Path, source: str = "") -> Loade
     misshapen = {k for k in own if k in state and state[k].shape != own[k].shape}
     missing = {k for k in own if k not in state}
     unexpected = {k for k in state if k not in own}
-    extras = {k for k in own if _under(k, spec.added) and not _under(k, spec.heads)}
-    fresh = {k for k in missing | misshapen if _under(k, spec.heads)}
+    extras = {k for k in own if _under(k, spec.added) and not _under(k, spec.output_layers)}
+    fresh = {k for k in missing | misshapen if _under(k, spec.output_layers)}
     if extras <= missing:  # a plain backbone's file; half of them would be a damaged one
         fresh |= extras
         unexpected = {k for k in unexpected if not _under(k, spec.dropped)}
-    unexpected = {k for k in unexpected if not _under(k, spec.heads)}
+    unexpected = {k for k in unexpected if not _under(k, spec.output_layers)}
     wrong = {
         "missing": missing - fresh,
         "of another shape": misshapen - fresh,
@@ -171,7 +173,7 @@ def fetched(repository: str) -> Path:
 
     Raises ModelError, at once where the hub cannot be reached, that names the file wanted.
     """
-    hub = extra("huggingface_hub")
+    hub = need("huggingface_hub", "train", "pretrained weights")
     cached = hub.try_to_load_from_cache(repository, FILE)
     if isinstance(cached, str):
         return Path(cached)

@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mien.models.torch.borrow import Lent, borrowed
+from mien.extras import need
+from mien.models.torch.answer import failures_named
+from mien.models.torch.borrow import Borrowed, borrowed, uncompiled
 from mien.models.torch.measure import resolved
 from mien.models.torch.model import TorchModel
 from mien.models.torch.spec import Attention, Layer, Spec
-from mien.types import FloatArray, InputError, MissingExtraError, UnknownNameError
+from mien.types import FloatArray, InputError, ModelError, UnknownNameError
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +51,14 @@ def activations(
     """
     for name in names:
         check_layer(model, name)
-    kept: dict[str, list[Any]] = {name: [] for name in names}
     with borrowed(model.net) as lent:
-        for name in names:
-            lent.watch(name, kept[name].append)
-        tensors, gradients, score = _score(
-            model, pixels, direction, lambda: [_only(name, kept[name]) for name in names]
-        )
+        kept = {name: _watched(lent, name) for name in names}
+        tensors, gradients, score = _score(model, lent, pixels, direction, kept)
     found = []
     for name, tensor, gradient in zip(names, tensors, gradients, strict=True):
         layer = as_map(model.spec, name, tuple(tensor.shape))
         if gradient is None:
-            raise InputError(f"the answer does not depend on the layer {name!r}; {_hint(model)}")
+            raise no_gradient(model, name)
         found.append(Activation(layer, _grid(tensor, layer), _grid(gradient, layer)))
     return found, score
 
@@ -72,14 +71,12 @@ def attention(
     Fused attention is switched off during the pass: it would compute no weights.
     """
     known = model.spec.attention
-    kept: dict[str, list[Any]] = {a.name: [] for a in known}
     with borrowed(model.net) as lent:
+        kept = {}
         for layer in known:
             _open(lent, layer.name)
-            lent.watch(f"{layer.name}.attn_drop", kept[layer.name].append)
-        tensors, gradients, score = _score(
-            model, pixels, direction, lambda: [_only(a.name, kept[a.name]) for a in known]
-        )
+            kept[layer.name] = _watched(lent, f"{layer.name}.attn_drop")
+        tensors, gradients, score = _score(model, lent, pixels, direction, kept)
     return [
         Weights(layer, _array(tensor), np.zeros(0) if gradient is None else _array(gradient))
         for layer, tensor, gradient in zip(known, tensors, gradients, strict=True)
@@ -90,28 +87,54 @@ def integrated(
     model: TorchModel, pixels: FloatArray, baseline: FloatArray, direction: FloatArray, steps: int
 ) -> FloatArray:
     """Integrated gradients ``[C, h, w]`` from ``baseline`` to ``pixels``, both in 0..255."""
-    try:
-        from captum.attr import IntegratedGradients
-    except ImportError as error:
-        raise MissingExtraError(
-            f"expected captum, which is not installed; pip install 'mien[explain]' ({error})"
-        ) from error
+    captum = need("captum.attr", "explain", "integrated gradients")
     how = model.card.preprocess
     start, end = (model.tensor(how.normalise(image[None])) for image in (baseline, pixels))
     along = model.tensor(direction)
-    with borrowed(model.net), torch.inference_mode(False), torch.enable_grad():
-        method = IntegratedGradients(lambda x: model.net(x) @ along)
-        found = method.attribute(end.requires_grad_(), start, n_steps=steps, internal_batch_size=32)
-    return np.asarray(found[0].detach().float().cpu().numpy(), dtype=np.float64)
+    with borrowed(model.net) as lent, torch.inference_mode(False), torch.enable_grad():
+
+        def score(values: Tensor) -> Tensor:
+            found = model.ask(lent.net, values) @ along
+            if not found.requires_grad:
+                raise _no_gradients(model)
+            return found
+
+        method = captum.IntegratedGradients(score)
+        with failures_named(model.card.name, tuple(end.shape)):
+            found = method.attribute(
+                end.requires_grad_(), start, n_steps=steps, internal_batch_size=32
+            )
+    return _array(found)
 
 
 def check_layer(model: TorchModel, name: str) -> None:
     """UnknownNameError where the network has no module of that name."""
-    modules = [known for known, _ in model.net.named_modules() if known]
+    modules = [known for known, _ in uncompiled(model.net).named_modules() if known]
     if name not in modules:
         near = difflib.get_close_matches(name, modules, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UnknownNameError(f"unknown layer {name!r}; {hint}{_hint(model)}")
+        raise UnknownNameError(f"unknown layer {name!r}; {hint}{other_layers(model.spec, name)}")
+
+
+def other_layers(spec: Spec, name: str) -> str:
+    """What to take instead of the layer ``name``: up to three others that are known, or methods.
+
+    >>> from mien.models.torch import describe
+    >>> other_layers(describe("resnet18"), "layer4")
+    "take 'layer1' or 'layer2' or 'layer3'"
+    """
+    known = dict.fromkeys([*(layer.name for layer in spec.layers), *spec.stages])
+    known.pop(name, None)
+    named = " or ".join(map(repr, list(known)[:3]))
+    return f"take {named}" if named else "take a method that only asks for answers, as 'regions'"
+
+
+def no_gradient(model: TorchModel, name: str) -> InputError:
+    """The error for a layer whose places have no say in the answer, with what to take instead."""
+    return InputError(
+        f"no gradient reaches the places of the layer {name!r}: what it says of them is not used; "
+        f"{other_layers(model.spec, name)}"
+    )
 
 
 def as_map(spec: Spec, name: str, shape: tuple[int, ...]) -> Layer:
@@ -135,52 +158,70 @@ def as_map(spec: Spec, name: str, shape: tuple[int, ...]) -> Layer:
     if found is None:
         raise InputError(
             f"the layer {name!r} gives {list(shape)}, no map of rows and columns; "
-            f"take {_names(spec)}"
+            f"{other_layers(spec, name)}"
         )
     return found
 
 
-def _names(spec: Spec) -> str:
-    return " or ".join(repr(n) for n in [*(x.name for x in spec.layers), *spec.stages][:3])
+def _watched(lent: Borrowed, name: str) -> list[Any]:
+    """The outputs that the module ``name`` will give while it is borrowed."""
+    kept: list[Any] = []
+    lent.watch(name, kept.append)
+    return kept
 
 
-def _hint(model: TorchModel) -> str:
-    return f"take {_names(model.spec)}"
-
-
-def _score(model: TorchModel, pixels: FloatArray, direction: FloatArray, kept: Any) -> Any:
+def _score(
+    model: TorchModel,
+    lent: Borrowed,
+    pixels: FloatArray,
+    direction: FloatArray,
+    kept: dict[str, list[Any]],
+) -> tuple[list[Tensor], tuple[Tensor | None, ...], float]:
     """What was kept in one pass, its gradients (None where the score ignores it), the score.
 
     The pixels ask for gradients, so that a network whose parameters are frozen has them too.
     """
     values = model.tensor(model.card.preprocess.normalise(pixels[None]))
     with torch.inference_mode(False), torch.enable_grad():
-        logits = model.net(values.clone().requires_grad_())[0]
+        logits = model.ask(lent.net, values.clone().requires_grad_())[0]
         score = logits @ model.tensor(direction)
-        tensors = kept()
-        gradients = torch.autograd.grad(score, tensors, allow_unused=True)
+        tensors = [_only(name, outputs) for name, outputs in kept.items()]
+        if not score.requires_grad:
+            raise _no_gradients(model)
+        if constant := [n for n, t in zip(kept, tensors, strict=True) if not t.requires_grad]:
+            raise no_gradient(model, constant[0])
+        with failures_named(model.card.name, tuple(values.shape)):
+            gradients = torch.autograd.grad(score, tensors, allow_unused=True)
     exact = float(logits.detach().cpu().double().numpy() @ direction)
     return tensors, gradients, exact
 
 
-def _only(name: str, outputs: list[Any]) -> Any:
+def _no_gradients(model: TorchModel) -> ModelError:
+    return ModelError(
+        f"{model.card.name}: its answer has no gradient, as of quantised weights or of a "
+        "pass under no_grad; take a method that only asks for answers, as 'regions'"
+    )
+
+
+def _only(name: str, outputs: list[Any]) -> Tensor:
     """The single output of a layer in a pass."""
-    if len(outputs) != 1 or not isinstance(outputs[0], torch.Tensor):
+    if len(outputs) != 1 or not isinstance(outputs[0], Tensor):
         what = f"ran {len(outputs)} times" if len(outputs) != 1 else "gives no tensor"
         raise InputError(
             f"the layer {name!r} {what} in a pass, expected one tensor; take another layer"
         )
-    return outputs[0]
+    found: Tensor = outputs[0]
+    return found
 
 
-def _open(lent: Lent, name: str) -> None:
+def _open(lent: Borrowed, name: str) -> None:
     """Let an attention module compute its weights one by one, where it would fuse them."""
     module = lent.net.get_submodule(name)
     if getattr(module, "fused_attn", False):
         lent.set(module, "fused_attn", False)
 
 
-def _grid(tensor: Any, layer: Layer) -> FloatArray:
+def _grid(tensor: Tensor, layer: Layer) -> FloatArray:
     """A layer's output ``[1, ...]`` as ``[C, rows, columns]``, without its prefix tokens."""
     values = _array(tensor)
     if layer.layout == "NCHW":
@@ -190,5 +231,5 @@ def _grid(tensor: Any, layer: Layer) -> FloatArray:
     return np.asarray(values[layer.prefix :].T.reshape(-1, *layer.grid))
 
 
-def _array(tensor: Any) -> FloatArray:
+def _array(tensor: Tensor) -> FloatArray:
     return np.asarray(tensor.detach()[0].float().cpu().numpy(), dtype=np.float64)

@@ -1,23 +1,16 @@
-"""What a network says of itself, what its file said, and the registry of networks."""
+"""What a network says of itself, and what its weights' file said."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, get_origin
+from typing import Final, NamedTuple
 
 from torch import nn
 
-from mien.registry import Registry, choose
-from mien.types import InputError, MissingExtraError
 from mien.vision.geometry import Preprocess
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class Attention:
 
     name: str
     kind: str
-    heads: int
+    num_heads: int
     prefix: int
     grid: tuple[int, int] = (0, 0)
 
@@ -93,7 +86,7 @@ class Spec:
     """All that training, explaining and exporting must know of a network, so that none guesses.
 
     ``layers`` are what CAM methods read: one, or one per branch, or none where no layer is a map
-    (``notes`` says why). ``heads`` are the modules that depend on the number of classes;
+    (``notes`` says why). ``output_layers`` are the modules that depend on the number of classes;
     ``classifier`` is the whole classifier where that is more, for training it alone; ``added`` are
     modules that a pretrained backbone's file does not have; ``dropped`` what it has beside.
     ``stages`` are whole modules from the input to the output, for training the last few only (a
@@ -107,7 +100,7 @@ class Spec:
     paper: str
     preprocess: Preprocess
     layers: tuple[Layer, ...]
-    heads: tuple[str, ...]
+    output_layers: tuple[str, ...]
     stages: tuple[str, ...] = ()
     classifier: tuple[str, ...] = ()
     class_map: ClassMap | None = None
@@ -144,59 +137,5 @@ class Spec:
 class Created(NamedTuple):
     """A network and what it says of itself."""
 
-    net: Any  # an nn.Module: [N, channels, size, size] to logits [N, classes]
+    net: nn.Module  # [N, channels, size, size] to logits [N, classes]
     spec: Spec
-
-
-Builder = Callable[..., tuple[nn.Module, Spec]]
-MODELS: Final = Registry[Builder](
-    "model", package="mien.models.torch.networks", group="mien.networks"
-)
-COUNTS: Final[dict[str, dict[int, int]]] = {}  # expected parameters by model and classes
-
-
-def register(name: str, build: Builder, counts: dict[int, int] | None = None) -> None:
-    """File a builder with the numbers of parameters that it must give by default."""
-    MODELS.register(name)(build)
-    COUNTS[name] = counts or {}
-
-
-def count(net: nn.Module) -> int:
-    """How many parameters a network has, trainable or not.
-
-    >>> count(nn.Linear(3, 2))
-    8
-    """
-    return sum(p.numel() for p in net.parameters())
-
-
-def extra(package: str) -> Any:
-    """Import an optional package; MissingExtraError says how to install it."""
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"expected the package {package!r}, which is not installed; "
-            f"pip install 'mien[train]' ({error})"
-        ) from error
-
-
-def checked_options(name: str, build: Builder, options: dict[str, Any]) -> dict[str, Any]:
-    """Options that a builder takes, lists as tuples.
-
-    Raises UnknownNameError for one it does not take, InputError for a wrong type.
-    """
-    parameters = inspect.signature(build, eval_str=True).parameters
-    known = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    found = {}
-    for key, value in options.items():
-        wanted = known[choose(f"option of {name!r}", key, known)].annotation
-        kind = get_origin(wanted) or wanted
-        given = tuple(value) if kind is tuple and isinstance(value, list) else value
-        fits = isinstance(given, (float, int) if kind is float else kind)
-        if not fits or (isinstance(given, bool) and kind is not bool):
-            raise InputError(
-                f"expected {kind.__name__} for the option {key!r} of {name!r}, got {value!r}"
-            )
-        found[key] = given
-    return found

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from mien.models.torch.anatomy import with_parameters
 from mien.models.torch.networks.compact import CompactNet
-from mien.models.torch.spec import ClassMap, Layer, Spec, register
+from mien.models.torch.registry import register
+from mien.models.torch.spec import ClassMap, Layer, Spec
 from mien.vision.geometry import Preprocess
 
 
@@ -43,7 +44,7 @@ def build(
         "none: Mien's own",
         Preprocess(size=size, channels=1, mean=(0.5,), std=(0.25,)),
         layers=(Layer(last),),
-        heads=("head",),
+        output_layers=("head",),
         stages=with_parameters("trunk", net.trunk),
         class_map=ClassMap(last, "head"),
         added=("head",),
@@ -51,4 +52,9 @@ def build(
     )
 
 
-register("compact", build, {6: 3_120_614, 7: 3_120_871})
+register(
+    "compact",
+    build,
+    {6: 3_120_614, 7: 3_120_871},
+    tiny={"stem": 8, "widths": (8, 8, 8), "blocks": (0, 0, 1)},
+)

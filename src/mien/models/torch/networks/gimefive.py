@@ -16,7 +16,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from mien.models.torch.spec import ClassMap, Layer, Spec, extra, register
+from mien.models.torch.registry import register
+from mien.models.torch.spec import ClassMap, Layer, Spec
 from mien.registry import choose
 from mien.types import InputError
 from mien.vision.geometry import Preprocess
@@ -55,43 +56,6 @@ class HalvingAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features ``[N, C, h // 2, w // 2]``."""
         return nn.functional.adaptive_avg_pool2d(x, (x.shape[2] // 2, x.shape[3] // 2))
-
-
-class ResidualStage(nn.Module):
-    """Two 3x3 convolutions, the first of stride 2, around a 1x1 projection, each with its norm."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.norm2 = nn.BatchNorm2d(outputs)
-        self.project = nn.Conv2d(inputs, outputs, 1, stride=2)
-        self.norm3 = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features ``[N, outputs, h / 2, w / 2]``."""
-        y = self.norm2(self.second(torch.relu(self.norm1(self.first(x)))))
-        return torch.relu(y + self.norm3(self.project(x)))
-
-
-class SharedStage(nn.Module):
-    """Two 3x3 convolutions that share one batch normalisation, then max-pooling: its VGG."""
-
-    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.norm = nn.BatchNorm2d(outputs)
-        self.dropout = nn.Dropout(dropout)
-        self.relu = nn.ReLU()
-        self.pool = nn.MaxPool2d(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features ``[N, outputs, h / 2, w / 2]``."""
-        x = self.dropout(torch.relu(self.norm(self.first(x))))
-        pooled: Tensor = self.pool(self.relu(self.norm(self.second(x))))
-        return pooled
 
 
 def plain_stage(
@@ -156,7 +120,7 @@ def build_plain(
         channels = tuple(channels[0] << i for i in range(depth))
     if not 1 <= linear <= 3:
         raise InputError(f"expected 1, 2 or 3 linear layers, got {linear}")
-    _large_enough(size, 2 ** len(channels))
+    large_enough(size, 2 ** len(channels))
     stages = [
         plain_stage(inputs, outputs, norm, excite and i == 0, pooling, dropout)
         for i, (inputs, outputs) in enumerate(pairwise((3, *channels)))
@@ -172,7 +136,7 @@ def build_plain(
         PAPER,
         pixels(size),
         layers=(Layer(f"stages.{at}.relu"),),
-        heads=(head,),
+        output_layers=(head,),
         classifier=("head",),
         stages=tuple(f"stages.{i}" for i in range(len(channels))),
         class_map=ClassMap(f"stages.{len(channels) - 1}", head) if linear == 1 else None,
@@ -183,128 +147,41 @@ def build_plain(
     )
 
 
-def build_residual(
-    classes: int,
-    *,
-    size: int = 64,
-    channels: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048),
-    head_dropout: float = 0.5,
-) -> tuple[nn.Module, Spec]:
-    """The 25 layers: a stem with excitation, five residual stages, three linear layers."""
-    _large_enough(size, 2 ** (len(channels) - 1))
-    stem = nn.Sequential(
-        OrderedDict(
-            [
-                ("conv", nn.Conv2d(3, channels[0], 3, padding=1)),
-                ("norm", nn.BatchNorm2d(channels[0])),
-                ("relu", nn.ReLU()),
-                ("excite", Excite(channels[0])),
-            ]
-        )
-    )
-    stages = [ResidualStage(inputs, outputs) for inputs, outputs in pairwise(channels)]
-    last = channels[-1]
-    net = trunk(stages, dense((last, 2 * last, last, classes), head_dropout), stem)
-    at = max([i for i in range(len(stages)) if size >> (i + 1) >= CELLS], default=0)
-    return net, Spec(
-        "",
-        classes,
-        "GiMeFive, section 4.3 (+BN+SE+RB, final report)",
-        pixels(size),
-        layers=(Layer(f"stages.{at}"),),
-        heads=("head.6",),
-        classifier=("head",),
-        stages=("stem", *(f"stages.{i}" for i in range(len(stages)))),
-        notes=(f"the layer is the deepest with {CELLS} x {CELLS} cells; the last has 2 x 2",),
-    )
-
-
-def build_vgg(
-    classes: int,
-    *,
-    size: int = 64,
-    channels: tuple[int, ...] = (64, 128, 256),
-    hidden: tuple[int, ...] = (4096, 1024),
-    dropout: float = 0.2,
-    head_dropout: float = 0.5,
-) -> tuple[nn.Module, Spec]:
-    """Its VGG: three stages of two convolutions, then dense layers on the flattened map."""
-    _large_enough(size, 2 ** len(channels))
-    stages = [SharedStage(a, b, dropout) for a, b in pairwise((3, *channels))]
-    flat = channels[-1] * (size >> len(channels)) ** 2
-    net = nn.Sequential(
-        OrderedDict(
-            [
-                ("grey", Repeat()),
-                ("stages", nn.Sequential(*stages)),
-                ("flat", nn.Flatten()),
-                ("head", dense((flat, *hidden, classes), head_dropout)),
-            ]
-        )
-    )
-    return net, Spec(
-        "",
-        classes,
-        PAPER + " (VGG: final report)",
-        pixels(size),
-        layers=(Layer(f"stages.{len(channels) - 1}.relu"),),
-        heads=(f"head.{3 * len(hidden)}",),
-        classifier=("head",),
-        stages=tuple(f"stages.{i}" for i in range(len(channels))),
-    )
-
-
-def build_resnet(
-    network: str,
-    classes: int,
-    *,
-    size: int = 64,
-    layers: tuple[int, ...] = (),
-    channels: tuple[int, ...] = (),
-) -> tuple[nn.Module, Spec]:
-    """ResNet18 or 34 from scratch, without the max-pooling after the 7x7 stem."""
-    shape = {"layers": layers, "channels": channels}
-    net = extra("timm").create_model(
-        network, num_classes=classes, **{k: v for k, v in shape.items() if v}
-    )
-    net.maxpool = nn.Identity()
-    return nn.Sequential(OrderedDict([("grey", Repeat()), ("net", net)])), Spec(
-        "",
-        classes,
-        f"GiMeFive, Table 2 ({network})",
-        pixels(size),
-        layers=(Layer("net.layer4"),),
-        heads=("net.fc",),
-        stages=tuple(f"net.layer{i}" for i in range(1, 5)),
-        class_map=ClassMap("net.layer4", "net.fc"),
-    )
-
-
-def _large_enough(size: int, factor: int) -> None:
+def large_enough(size: int, factor: int) -> None:
+    """InputError for a picture that cannot be halved as often as the network does it."""
     if size < factor:
         raise InputError(f"expected a size of {factor} pixels or more, got {size}; it is halved")
 
 
-_FIVE: Final = (64, 128, 256, 512, 1024)
+FIVE: Final = (64, 128, 256, 512, 1024)
 
 register(
     "gimefive-10",
-    partial(build_plain, channels=_FIVE, norm=False),
+    partial(build_plain, channels=FIVE, norm=False),
     {6: 10_474_118, 7: 10_475_143},
+    tiny={"channels": (8,) * 5},
 )
-register("gimefive-13", partial(build_plain, channels=_FIVE[:4]), {6: 2_606_086, 7: 2_606_599})
-register("gimefive-15", partial(build_plain, channels=_FIVE), {6: 10_478_086, 7: 10_479_111})
+register(
+    "gimefive-13",
+    partial(build_plain, channels=FIVE[:4]),
+    {6: 2_606_086, 7: 2_606_599},
+    tiny={"channels": (8,) * 4},
+)
+register(
+    "gimefive-15",
+    partial(build_plain, channels=FIVE),
+    {6: 10_478_086, 7: 10_479_111},
+    tiny={"channels": (8,) * 5},
+)
 register(
     "gimefive-16",
-    partial(build_plain, channels=_FIVE, excite=True),
+    partial(build_plain, channels=FIVE, excite=True),
     {6: 10_478_598, 7: 10_479_623},
+    tiny={"channels": (8,) * 5},
 )
 register(
     "gimefive-17",
-    partial(build_plain, channels=(*_FIVE, 2048)),
+    partial(build_plain, channels=(*FIVE, 2048)),
     {6: 41_950_726, 7: 41_952_775},
+    tiny={"channels": (8,) * 6},
 )
-register("gimefive-25", build_residual, {6: 95_051_014, 7: 95_053_063})
-register("gimefive-vgg", build_vgg, {6: 72_460_742, 7: 72_461_767})
-register("gimefive-resnet18", partial(build_resnet, "resnet18"), {6: 11_179_590, 7: 11_180_103})
-register("gimefive-resnet34", partial(build_resnet, "resnet34"), {6: 21_287_750, 7: 21_288_263})

@@ -15,18 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.extras import need
 from mien.models.torch.anatomy import with_parameters
-from mien.models.torch.networks.backbone import timm_network, timm_spec
-from mien.models.torch.spec import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    NOTHING,
-    ClassMap,
-    Layer,
-    Spec,
-    extra,
-    register,
-)
+from mien.models.torch.networks.backbone import BOTTLENECK, timm_network, timm_spec
+from mien.models.torch.registry import NOTHING, register
+from mien.models.torch.spec import IMAGENET_MEAN, IMAGENET_STD, ClassMap, Layer, Spec
 from mien.registry import choose
 from mien.types import InputError, IntArray
 from mien.vision.geometry import Preprocess
@@ -100,7 +93,8 @@ def fit_svm(
     x = np.concatenate(rows)
     mean, std = x.mean(axis=0), x.std(axis=0)
     std[std == 0] = 1.0  # a feature that never varies says nothing
-    model = extra("sklearn.svm").LinearSVC(C=penalty, random_state=seed, max_iter=20_000)
+    learn = need("sklearn.svm", "train", "the SVM")
+    model = learn.LinearSVC(C=penalty, random_state=seed, max_iter=20_000)
     model.fit((x - mean) / std, y)
     weight, bias = model.coef_, model.intercept_
     if classes == 2:  # scikit-learn keeps one row for two classes
@@ -133,7 +127,7 @@ def build_svm(
         PAPER,
         Preprocess(size=size, channels=3, mean=IMAGENET_MEAN, std=IMAGENET_STD),
         layers=(Layer(f"features.{last}"),),
-        heads=("svm",),
+        output_layers=("svm",),
         stages=with_parameters("features", net.features),
         class_map=ClassMap(f"features.{last}", "svm") if pool == "average" else None,
         dropped=("features", "pre_logits", "classifier", "head"),
@@ -166,5 +160,15 @@ def build_dense(
     return net, spec
 
 
-register("vgg19-svm", build_svm, {6: 20_027_462, 7: 20_027_975})
-register("resnet50-dense", build_dense, {6: 75_021_638, 7: 75_021_895})
+register(
+    "vgg19-svm",
+    build_svm,
+    {6: 20_027_462, 7: 20_027_975},
+    tiny={"size": 64, "channels": (8,) * 5},
+)
+register(
+    "resnet50-dense",
+    build_dense,
+    {6: 75_021_638, 7: 75_021_895},
+    tiny={"size": 64, "hidden": (16, 8), "extra": BOTTLENECK},
+)

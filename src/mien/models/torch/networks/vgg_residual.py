@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mien.models.torch.anatomy import with_parameters
-from mien.models.torch.spec import IMAGENET_MEAN, IMAGENET_STD, Layer, Spec, register
+from mien.models.torch.registry import register
+from mien.models.torch.spec import IMAGENET_MEAN, IMAGENET_STD, Layer, Spec
 from mien.types import InputError
 from mien.vision.geometry import Preprocess
 
@@ -106,7 +107,7 @@ def build(
         PAPER,
         Preprocess(size=size, channels=3, mean=IMAGENET_MEAN, std=IMAGENET_STD),
         layers=(Layer(f"features.{net.ends[-1] - 1}"),),
-        heads=("logits",),
+        output_layers=("logits",),
         stages=with_parameters("features", net.features),
         added=("residual", "dense", "logits"),
         dropped=("pre_logits", "head", "classifier"),
@@ -118,9 +119,12 @@ def build(
     )
 
 
-register("vgg-residual", build, {6: 28_593_990, 7: 28_596_039})
+TINY: Final = {"channels": (8,) * 5, "hidden": (16, 16)}
+
+register("vgg-residual", build, {6: 28_593_990, 7: 28_596_039}, tiny=TINY)
 register(
     "vgg-residual-baseline",
     partial(build, shortcuts=(3, 4), hidden=(4096, 4096)),
     {6: 41_356_102, 7: 41_360_199},
+    tiny=TINY,
 )

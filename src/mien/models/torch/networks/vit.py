@@ -9,7 +9,8 @@ from typing import Final
 from torch import nn
 
 from mien.models.torch.networks.backbone import THESIS, timm_network, timm_spec
-from mien.models.torch.spec import Spec, register
+from mien.models.torch.registry import register
+from mien.models.torch.spec import Spec
 
 # the same weights as google/vit-base-patch16-224-in21k, under timm's names
 NETWORK: Final = "vit_base_patch16_224.orig_in21k"
@@ -53,8 +54,15 @@ def build(
             nn.Dropout(dropout),
             nn.Linear(hidden, classes),
         )
-    return net, replace(spec, heads=("head",))
+    return net, replace(spec, output_layers=("head",))
 
 
-register("vit-b16", build, {6: 85_803_270, 7: 85_804_039})
-register("vit-b16-mlp", partial(build, hidden=256, dropout=0.3), {6: 85_997_062, 7: 85_997_319})
+TINY: Final = {"size": 32, "patch": 8, "width": 24, "depth": 2, "attention_heads": 2}
+
+register("vit-b16", build, {6: 85_803_270, 7: 85_804_039}, tiny=TINY)
+register(
+    "vit-b16-mlp",
+    partial(build, hidden=256, dropout=0.3),
+    {6: 85_997_062, 7: 85_997_319},
+    tiny={**TINY, "hidden": 16},
+)

@@ -9,7 +9,8 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from mien.models.torch.networks.backbone import timm_network, timm_spec
-from mien.models.torch.spec import Spec, register
+from mien.models.torch.registry import register
+from mien.models.torch.spec import Spec
 from mien.types import InputError
 from mien.vision.geometry import Preprocess
 
@@ -78,4 +79,9 @@ def build(
     return net, replace(spec, preprocess=grey, repository="")
 
 
-register("vit-small", build, {6: 2_923_542, 7: 2_923_735})
+register(
+    "vit-small",
+    build,
+    {6: 2_923_542, 7: 2_923_735},
+    tiny={"size": 32, "width": 24, "depth": 2, "attention_heads": 2},
+)
