@@ -19,7 +19,7 @@ from mien.train.embedding import LEAST, penultimate, project  # noqa: E402
 from mien.train.examples import drawn  # noqa: E402
 from mien.train.fit import fit  # noqa: E402
 from mien.train.loader import select  # noqa: E402
-from mien.train.parts import Part, parts_of  # noqa: E402
+from mien.train.folds import Fold, folds_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -53,20 +53,20 @@ def test_clusters_stay_clusters_and_few_images_are_not_laid_out() -> None:
     random = np.random.default_rng(0)
     n = 60
     rows = rows_of(["test"] * n, [None] * n)
-    part = Part("", np.arange(0), np.arange(0), np.arange(n))
+    fold = Fold("", np.arange(0), np.arange(0), np.arange(n))
     features = random.normal(size=(n, 16)) + 30 * rows.label[:, None]
     recipe = replace(RECIPE)
-    points = project(rows, part, rows.label, features, recipe)
+    points = project(rows, fold, rows.label, features, recipe)
     assert points is not None
     assert (points.flat.shape, points.deep.shape, points.whole) == ((n, 2), (n, 3), n)
     for places in (points.flat, points.deep):
         apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
         np.fill_diagonal(apart, np.inf)
-        assert (rows.label[apart.argmin(axis=1)] == rows.label).mean() > 0.95
-    again = project(rows, part, rows.label, features, recipe)
+        assert (rows.label[afold.argmin(axis=1)] == rows.label).mean() > 0.95
+    again = project(rows, fold, rows.label, features, recipe)
     assert again is not None
     np.testing.assert_array_equal(points.flat, again.flat)
-    few = Part("", np.arange(0), np.arange(0), np.arange(LEAST - 1))
+    few = Fold("", np.arange(0), np.arange(0), np.arange(LEAST - 1))
     assert project(rows, few, rows.label, features[: LEAST - 1], recipe) is None
 
 
@@ -74,16 +74,16 @@ def test_clusters_stay_clusters_and_few_images_are_not_laid_out() -> None:
 def test_features_that_never_vary_or_are_not_finite_are_left_out(value: float) -> None:
     n = 20
     rows = rows_of(["test"] * n, [None] * n)
-    part = Part("", np.arange(0), np.arange(0), np.arange(n))
-    assert project(rows, part, rows.label, np.full((n, 4), value), RECIPE) is None
+    fold = Fold("", np.arange(0), np.arange(0), np.arange(n))
+    assert project(rows, fold, rows.label, np.full((n, 4), value), RECIPE) is None
 
 
 def test_features_of_few_dimensions_and_equal_images_are_laid_out() -> None:
     n = 20
     rows = rows_of(["test"] * n, [None] * n)
-    part = Part("", np.arange(0), np.arange(0), np.arange(n))
+    fold = Fold("", np.arange(0), np.arange(0), np.arange(n))
     features = np.tile(rows.label[:, None].astype(float), (1, 4))  # two places, ten times each
-    points = project(rows, part, rows.label, features, RECIPE)
+    points = project(rows, fold, rows.label, features, RECIPE)
     assert points is not None
     assert np.isfinite(points.flat).all()
     assert np.isfinite(points.deep).all()
@@ -93,10 +93,10 @@ def test_examples_are_one_right_and_one_wrong_answer_of_each_class(tmp_path: Pat
     path = tmp_path / "drawn.parquet"
     synthetic.write(path, 280, people=40, size=48)
     rows = select(RECIPE, path)
-    (part,) = parts_of(rows, 0)
+    (fold,) = folds_of(rows, 0)
     probability = np.eye(7)[np.zeros(len(rows.number), int)]  # all are called angry
-    chosen = drawn(rows, part, probability, RECIPE)
-    assert set(chosen) <= set(part.test.tolist())
+    chosen = drawn(rows, fold, probability, RECIPE)
+    assert set(chosen) <= set(fold.test.tolist())
     assert sorted(rows.label[chosen]) == list(range(7))
     page = fit(RECIPE, path, tmp_path / "run", where=CPU, examples=True).folder / "report.html"
     text = page.read_text(encoding="utf-8")

@@ -17,10 +17,12 @@ pytest.importorskip("optuna", reason="optuna is not installed")
 
 from mien.runs.read import read_run
 from mien.train import descend
-from mien.train.fit import fit_part, parts_of
+from mien.train import report
+from mien.train.folds import folds_of
 from mien.train.loader import select
 from mien.train.search import Search, Trial, search
 from mien.train.summary import write_summary
+from mien.train.training import train_fold
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -66,8 +68,8 @@ def test_a_trial_is_what_the_recipe_gives_alone(found: Search, drawn: Path, tmp_
     trial = found.trials[1]
     recipe = GRID.at(trial.point)
     rows = select(recipe, drawn)
-    (part,) = parts_of(rows, recipe.training.seed)
-    alone = fit_part(recipe, rows, part, tmp_path / "run", None, CPU)
+    (fold,) = folds_of(rows, recipe.training.seed)
+    alone = train_fold(recipe, rows, fold, tmp_path / "run", None, CPU)
     assert alone.facts["val_accuracy"] == pytest.approx(trial.accuracy)
     assert alone.facts["val_nll"] == pytest.approx(trial.facts["val_nll"], abs=1e-5)
 
@@ -172,7 +174,7 @@ def test_folds_are_validated_on_what_each_holds_out(drawn: Path, tmp_path: Path)
     )
     result = search(recipe, drawn, tmp_path / "run", where=CPU)
     rows = select(recipe, drawn)
-    held = sum(len(part.val) for part in parts_of(rows, recipe.training.seed))
+    held = sum(len(fold.val) for fold in folds_of(rows, recipe.training.seed))
     for trial in result.trials:
         assert trial.facts["val_images"] == held
         right = (trial.accuracy or 0) * held

@@ -25,12 +25,13 @@ from mien.data import synthetic  # noqa: E402 - after the checks
 from mien.models.torch import create  # noqa: E402
 from mien.models.torch.tiny import TINY  # noqa: E402
 from mien.runs.compare import comparison  # noqa: E402
+from mien.runs.losses import LOSSES, soften  # noqa: E402
 from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
 from mien.train import pixels  # noqa: E402
 from mien.train.descend import accelerator, known_strategy  # noqa: E402
-from mien.train.fit import Where, fit, parts_of  # noqa: E402
+from mien.train.fit import Where, fit  # noqa: E402
+from mien.train.folds import folds_of  # noqa: E402
 from mien.train.loader import EpochSampler, Rows, select  # noqa: E402
-from mien.train.losses import LOSSES, soften  # noqa: E402
 from mien.train.module import freeze, optimizer_of, rate  # noqa: E402
 from mien.train.pixels import read_pixels  # noqa: E402
 
@@ -154,19 +155,19 @@ def rows_of(sides: list[Any], subjects: list[str | None]) -> Rows:
 def test_validation_is_held_out_of_training_by_subject_and_never_of_test() -> None:
     subjects: list[str | None] = [f"s{i // 4}" for i in range(100)]
     sides = ["train"] * 80 + ["test"] * 20
-    (part,) = parts_of(rows_of(sides, subjects), 0)
-    assert set(part.test) == set(range(80, 100))
-    assert len(part.val) > 0
-    assert not set(part.train) & set(part.val)
-    assert not {subjects[i] for i in part.train} & {subjects[i] for i in part.val}
-    folds = parts_of(rows_of([i // 4 % 5 for i in range(100)], subjects), 0)
+    (fold,) = folds_of(rows_of(sides, subjects), 0)
+    assert set(fold.test) == set(range(80, 100))
+    assert len(fold.val) > 0
+    assert not set(fold.train) & set(fold.val)
+    assert not {subjects[i] for i in fold.train} & {subjects[i] for i in fold.val}
+    folds = folds_of(rows_of([i // 4 % 5 for i in range(100)], subjects), 0)
     assert len(folds) == 5
     assert sorted(np.concatenate([p.test for p in folds])) == list(range(100))
     for fold in folds:
         whole = np.concatenate([fold.train, fold.val, fold.test])
         assert sorted(whole) == list(range(100))
     with pytest.raises(InputError, match="training and test images"):
-        parts_of(rows_of(["train"] * 10, [None] * 10), 0)
+        folds_of(rows_of(["train"] * 10, [None] * 10), 0)
 
 
 def test_rows_and_pixels_are_those_of_the_file(drawn: Path) -> None:
@@ -203,15 +204,15 @@ def test_images_decoded_on_the_fly_are_those_in_memory(
 def test_the_owners_split_in_two_parts_tests_their_validation_images_too(drawn: Path) -> None:
     official = select(RECIPE, drawn)
     rows = select(RECIPE.change(data={"protocol": "paper", "scheme": "train-test"}), drawn)
-    (part,) = parts_of(rows, 0)
+    (fold,) = folds_of(rows, 0)
     assert rows.scheme == "train-test"
     owners = {
         s: {int(n) for n, side in zip(official.number, official.side, strict=True) if side == s}
         for s in ("train", "val", "test")
     }
-    assert set(rows.number[part.test].tolist()) == owners["val"] | owners["test"]
-    assert set(rows.number[part.val].tolist()) < owners["train"]
-    assert len(part.val) > 0
+    assert set(rows.number[fold.test].tolist()) == owners["val"] | owners["test"]
+    assert set(rows.number[fold.val].tolist()) < owners["train"]
+    assert len(fold.val) > 0
 
 
 @pytest.fixture(scope="module")
@@ -521,7 +522,7 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
         export(finished, tmp_path / "drawn.bin")
     monkeypatch.setattr("mien.runs.export.TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="expected torch's logits"):
-        export(finished, tmp_path / "apart.onnx")
+        export(finished, tmp_path / "afold.onnx")
     assert not list(tmp_path.glob("apart*"))
 
 

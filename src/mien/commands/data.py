@@ -1,30 +1,25 @@
-"""The ``mien data`` commands: a thin skin over the functions of ``mien.data``."""
+"""``mien data``: data sets read, checked, split and drawn."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mien.commands.terminal import Seed, err, note, out, say
+from mien.commands.data_tables import check_table, count_table
+from mien.commands.terminal import Seed, note, out, progress, say
 from mien.files import check_writable, whole_file, write_whole
 from mien.options import pairs
 from mien.types import InputError
 
-if TYPE_CHECKING:
-    from mien.data.check import Check
-
 app = typer.Typer(
     help="Read data sets, find their leaks, and split them honestly.", no_args_is_help=True
 )
-MOST_PAIRS = 16  # pairs of splits that the table of a check lists
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")]
 File = Annotated[Path, typer.Argument(help="A file that mien data prepare made.")]
@@ -35,23 +30,6 @@ Options = Annotated[
 Labels = Annotated[str, typer.Option(help="Keep these alone: six, seven, eight, or happy,sad,...")]
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int | None], None]]:
-    """A bar on a terminal's stderr; yields what takes one row, given the whole where known."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        done = 0
-
-        def advance(total: int | None) -> None:
-            nonlocal done
-            done += 1
-            if not done % 100:
-                bar.update(task, completed=done, total=total)
-
-        yield advance
-
-
 def _labels(text: str) -> tuple[str, ...]:
     from mien import emotions
 
@@ -59,25 +37,6 @@ def _labels(text: str) -> tuple[str, ...]:
     if text in sets:
         return sets[text]
     return tuple(emotions.label(name) for name in text.split(",") if name.strip())
-
-
-def _counts(counts: Mapping[tuple[str | None, str | None], int]) -> Table:
-    """A table of counts: a row per split, a column per label, with sums."""
-    from mien.data.prepare import nested
-
-    rows = nested(counts)
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("split")
-    for name in (*names, "sum"):
-        table.add_column("no label" if name == "all" else name, justify="right")
-    for split, row in rows.items():
-        cells = [str(row.get(name, 0)) for name in names]
-        table.add_row("none" if split == "all" else split, *cells, str(sum(row.values())))
-    if len(rows) > 1:
-        sums = [sum(row.get(name, 0) for row in rows.values()) for name in names]
-        table.add_row("sum", *(str(n) for n in sums), str(sum(sums)))
-    return table
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -131,7 +90,7 @@ def show(name: Annotated[str, typer.Argument(help="A data set, or a file made fr
     for flaw in card.flaws:
         say(f"  flaw: {flaw}")
     if card.counts:
-        out.print(_counts(card.counts))
+        out.print(count_table(card.counts))
 
 
 def _scheme(meant: Mapping[str, str]) -> str:
@@ -157,7 +116,7 @@ def prepare(
     """
     from mien.data import prepare as preparing
 
-    with _progress(name) as advance:
+    with progress(None, name) as advance:
         done = preparing.prepare(
             name,
             source,
@@ -168,7 +127,7 @@ def prepare(
         )
     if report is not None:
         _write_json(report, done.to_dict())
-    out.print(_counts(done.counts))
+    out.print(count_table(done.counts))
     if not done.published:
         say("published counts: none to compare with")
     elif done.differences:
@@ -209,61 +168,23 @@ def check(
     from mien.data.table import ImageTable
 
     total = ImageTable(file).rows
-    with _progress("images") as advance:
-        done = 0
-
-        def to_row(rows: int) -> None:
-            nonlocal done
-            for _ in range(rows - done):
-                advance(total)
-            done = rows
-
-        found = checking.check(file, near=near, correlation=correlation, advance=to_row)
+    with progress(None, "images") as advance:
+        found = checking.check(
+            file, near=near, correlation=correlation, advance=lambda rows: advance.show(rows, total)
+        )
     if output is not None:
         _write_json(output, found.to_dict())
     if as_json:
         sys.stdout.write(json.dumps(found.to_dict(), indent=1) + "\n")
     else:
-        _show_check(found)
+        out.print(count_table(found.counts))
+        out.print(check_table(found))
+        for row, problem in found.unreadable[:5]:
+            say(f"row {row}: {problem}")
+        verdict = "the splits leak" if found.leaks else "no leak between splits found"
+        say(f"verdict: {verdict}")
     if strict and found.leaks:
         raise typer.Exit(1)
-
-
-def _show_check(found: Check) -> None:
-    out.print(_counts(found.counts))
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column("what")
-    table.add_column("number", justify="right")
-    table.add_row("images", str(found.rows))
-    table.add_row("unreadable", str(found.unreadable_count))
-    table.add_row("blank", str(found.blank_count))
-    table.add_row("different images", str(found.unique))
-    table.add_row("groups of exact copies", str(found.groups))
-    table.add_row("  with conflicting labels", str(found.conflicting))
-    _add_pairs(table, found.copies)
-    table.add_row("pairs of near duplicates", str(found.near_pairs))
-    table.add_row("  with conflicting labels", str(found.near_conflicting))
-    _add_pairs(table, found.near)
-    table.add_row("images with a copy on another side", str(found.across))
-    table.add_row("subjects", str(found.subjects) if found.subjects else "not named")
-    if len(found.shared_subjects) > MOST_PAIRS:
-        people = {person for shared in found.shared_subjects.values() for person in shared}
-        table.add_row("  on two sides", str(len(people)))
-    else:
-        for (one, other), shared in found.shared_subjects.items():
-            table.add_row(f"  in {one} and {other}", str(len(shared)))
-    out.print(table)
-    for row, problem in found.unreadable[:5]:
-        say(f"row {row}: {problem}")
-    say("verdict: " + ("the splits leak" if found.leaks else "no leak between splits found"))
-
-
-def _add_pairs(table: Table, pairs: Mapping[tuple[str, str], int]) -> None:
-    if len(pairs) > MOST_PAIRS:
-        return  # many folds: the table ends with the sum over all sides, the JSON has the rest
-    for (one, other), n in sorted(pairs.items()):
-        what = f"{one} images with a copy in {other}" if one != other else f"again within {one}"
-        table.add_row(f"  {what}", str(n))
 
 
 @app.command()
@@ -342,11 +263,11 @@ def merge(
     if pool and labels:
         raise InputError("expected --pool or --labels, got both: a pool names its own labels")
     recipe = merging.load_pool(pool) if pool else None
-    with _progress("images") as advance:
+    with progress(None, "images") as advance:
         done = merging.merge(
-            files, output, pool=recipe, labels=_labels(labels), advance=lambda _: advance(None)
+            files, output, pool=recipe, labels=_labels(labels), advance=lambda _: advance()
         )
-    out.print(_counts(done.counts))
+    out.print(count_table(done.counts))
     for name, sides in done.by_source.items():
         say(f"{name}: " + ", ".join(f"{side} {n}" for side, n in sides.items()))
     for name, difference in done.differences:
@@ -366,10 +287,10 @@ def synth(
     """Draw faces whose evidence is known: images with masks, to try everything with no data set."""
     from mien.data import synthetic
 
-    with _progress("faces") as advance:
+    with progress(None, "faces") as advance:
         counts, fingerprint = synthetic.write(
             output, images, people=people, seed=seed, size=size, advance=advance
         )
-    out.print(_counts(counts))
+    out.print(count_table(counts))
     say(f"fingerprint: {fingerprint}")
     say(f"{images} images: {output}")

@@ -1,4 +1,4 @@
-"""``mien serve``: a thin skin over :func:`mien.web.app.create_app`."""
+"""``mien serve``: the page and the service."""
 
 from __future__ import annotations
 
@@ -6,45 +6,60 @@ import logging
 import os
 import signal
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, err, out
-from mien.types import InputError, MissingExtraError
+from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, out, warn
+from mien.extras import need
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.web.settings import ServiceSettings
 
 GRACE = 30  # seconds in which answers that are under way are finished
 
+Host = Annotated[
+    str, typer.Option(help="Address to listen on; others than 127.0.0.1 can be reached.")
+]
+Port = Annotated[int, typer.Option(help="0 takes a free one.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MIEN_TOKEN",
+        help="A secret that callers must send. Set it as MIEN_TOKEN: other users of this machine "
+        "can see a command's options.",
+    ),
+]
+AllowHost = Annotated[
+    list[str] | None, typer.Option(help="A host name by which callers may address the server.")
+]
+Workers = Annotated[
+    int, typer.Option(help="Threads that answer photos; 0: as many as cores, at most 4.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No line per answer.")]
+
 
 def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than 127.0.0.1 can be reached.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8571,
+    host: Host = "127.0.0.1",
+    port: Port = 8571,
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
     detector: Detector = "auto",
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="MIEN_TOKEN", help="Asked of every caller. Better set MIEN_TOKEN."),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A host name by which callers may address the server.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(help="Threads that answer photos; 0: as many as cores, at most 4.")
-    ] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per answer.")] = False,
+    token: Token = None,
+    allow_host: AllowHost = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Open the page and the service on this machine: drop a photo, see why.
 
     Stops on Ctrl-C or SIGTERM after it has answered what it accepted.
     """
-    from mien.web.settings import ServiceSettings
+    from mien.web.settings import ServiceServiceSettings
 
-    settings = ServiceSettings(
+    settings = ServiceServiceSettings(
         model=model,
         head=head,
         contempt=contempt,
@@ -55,23 +70,28 @@ def serve(
         hosts=tuple(allow_host or ()),
         workers=workers,
     )
-    try:
-        import uvicorn
+    server = _server(settings, quiet)
+    bound = _bound(host, port)
+    _say(settings.local, settings.token, host, bound.getsockname()[1])
+    # uvicorn raises the signal again once all is answered: that is an end like any other
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    server.run(sockets=[bound])
 
-        from mien.web.app import create_app
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "mien serve needs FastAPI and uvicorn, which are not installed; "
-            "run: pip install 'mien[web]'"
-        ) from error
+
+def _server(settings: ServiceSettings, quiet: bool) -> Any:
+    """Uvicorn with the service in it; MissingExtraError without the packages of the web."""
+    uvicorn = need("uvicorn", "web", "mien serve")
+    need("fastapi", "web", "mien serve")
+    from mien.web.app import create_app
+
     app = create_app(settings)
     # the answers' lines are ours: uvicorn's would hold paths and queries
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("mien.web").setLevel(logging.WARNING if quiet else logging.INFO)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
+        host=settings.host,
+        port=settings.port,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -80,11 +100,7 @@ def serve(
         timeout_keep_alive=30,
         lifespan="on",
     )
-    bound = _bound(host, port)
-    _say(settings.local, settings.token, host, bound.getsockname()[1])
-    # uvicorn raises the signal again once all is answered: that is an end like any other
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[bound])
+    return uvicorn.Server(config)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -111,6 +127,6 @@ def _say(local: bool, token: str | None, host: str, port: int) -> None:
     if not local:
         text = f"listening on {host}: other machines can reach this server, unencrypted"
         text += "" if token else ", and no token is asked of them (set MIEN_TOKEN)"
-        err.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True, highlight=False)
+        warn(text)
     if os.name == "posix" and hasattr(os, "geteuid") and os.geteuid() == 0 and not local:
-        err.print("[yellow]warning:[/yellow] running as root; take a user of its own")
+        warn("running as root; take a user of its own")

@@ -1,15 +1,22 @@
-"""What every command shares: options, the two consoles, one-line errors, a progress bar."""
+"""What every command shares: options, the two consoles, one-line messages, tables, progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from mien.types import checked_seed
@@ -26,27 +33,39 @@ ModelName = Annotated[
 HeadName = Annotated[
     str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
 ]
-Contempt = Annotated[bool, typer.Option("--contempt", help="Answer with contempt as the eighth.")]
-
-
-Seed = Annotated[
-    int, typer.Option(callback=checked_seed, help="Of everything that is drawn by chance.")
+Contempt = Annotated[
+    bool, typer.Option("--contempt", help="Answer with contempt as an eighth expression.")
 ]
+Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
+
+
+def plain(text: str) -> str:
+    """A text without control characters: names of files and cards must not steer a terminal.
+
+    >>> plain("a\\x1b[31m.jpg"), plain("two\\nlines")
+    ('a\ufffd[31m.jpg', 'two\\nlines')
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def say(text: str) -> None:
     """One line on stdout, as it stands: names of files may hold brackets."""
-    out.print(escape(text), soft_wrap=True, highlight=False)
+    out.print(escape(plain(text)), soft_wrap=True, highlight=False)
 
 
 def note(text: str) -> None:
     """One line on stderr, as it stands."""
-    err.print(escape(text), soft_wrap=True, highlight=False)
+    err.print(escape(plain(text)), soft_wrap=True, highlight=False)
+
+
+def warn(text: str) -> None:
+    """One line on stderr that begins with "warning:"."""
+    err.print(f"[yellow]warning:[/yellow] {escape(plain(text))}", soft_wrap=True, highlight=False)
 
 
 def fail(text: str) -> None:
     """One line on stderr that begins with "error:"."""
-    err.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True, highlight=False)
+    err.print(f"[red]error:[/red] {escape(plain(text))}", soft_wrap=True, highlight=False)
 
 
 def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
@@ -55,16 +74,37 @@ def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
     for name in header:
         table.add_column(escape(name), justify="left" if name in left else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(plain(cell)) for cell in row))
     needed = Console(width=1000).measure(table).maximum
     Console(width=max(out.width, needed)).print(table)
 
 
+class Bar:
+    """A progress bar: called, it advances by one; :meth:`show` says how far the work is."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def __call__(self, total: int | None = None) -> None:
+        """One piece more is done, of ``total`` where that is known by now."""
+        self._progress.update(self._task, advance=1, total=total)
+
+    def show(self, done: int, total: int | None = None, said: str = "") -> None:
+        """So many pieces are done; ``said`` stands behind the bar."""
+        self._progress.update(self._task, completed=done, total=total, said=said)
+
+
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal's stderr for long work; yields what advances it by one."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = total >= LONG and err.is_terminal
+def progress(total: int | None, what: str) -> Iterator[Bar]:
+    """A bar on a terminal's stderr for long work, and for work whose length is not known yet."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    shown = err.is_terminal and (total is None or total >= LONG)
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+        yield Bar(bar, bar.add_task(what, total=total, said=""))

@@ -1,77 +1,135 @@
-"""``mien train``, ``mien recipes``, ``mien compare``: thin skins over recipes and runs."""
+"""``mien train``: a recipe, or its grid, trained, tested and reported."""
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
 import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from mien.commands.terminal import out, say, show
+from mien.commands.terminal import fail, out, say, show
+from mien.extras import need
+from mien.runs.catalogue import find_recipe
 from mien.runs.recipe import Recipe, read_recipe
-from mien.types import InputError, MissingExtraError
+from mien.types import InputError
 
+if TYPE_CHECKING:
+    from mien.train.descend import Where
+    from mien.train.search import Trial
 
-def _need_torch() -> None:
-    try:
-        import lightning  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise MissingExtraError(
-            "training needs torch and lightning, which are not installed; "
-            "run: pip install 'mien[train]'"
-        ) from error
+CHANGES, GRID, MACHINE = "Changes to the recipe", "A grid of trainings", "Machine"
+
+RecipeFile = Annotated[
+    str, typer.Argument(help="A name that mien recipes lists, or a file of your own.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")]
+DataFile = Annotated[
+    Path | None, typer.Option(help="Parquet file of mien data prepare; --smoke needs none.")
+]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="Two steps of a small network on a few drawn faces.")
+]
+Examples = Annotated[
+    bool, typer.Option(help="Explain test images in the report, which then shows them.")
+]
+Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files, too.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(rich_help_panel=CHANGES, help="Pretrained weights from a file, not from the hub."),
+]
+NoPretrained = Annotated[
+    bool,
+    typer.Option("--no-pretrained", rich_help_panel=CHANGES, help="Start from random weights."),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=CHANGES, help="paper or honest; default: the recipe's."),
+]
+Epochs = Annotated[
+    int | None, typer.Option(rich_help_panel=CHANGES, help="Other than the recipe's.")
+]
+OwnSeed = Annotated[
+    int | None, typer.Option(rich_help_panel=CHANGES, help="Other than the recipe's.")
+]
+Precision = Annotated[str | None, typer.Option(rich_help_panel=CHANGES, help="32, bf16 or 16.")]
+Grid = Annotated[
+    bool,
+    typer.Option(
+        "--grid",
+        rich_help_panel=GRID,
+        help="Train every point of the recipe's grid; test the best.",
+    ),
+]
+Sampler = Annotated[
+    str,
+    typer.Option(rich_help_panel=GRID, help="grid, random or tpe; the last two with --trials."),
+]
+Trials = Annotated[int | None, typer.Option(rich_help_panel=GRID, help="At most so many points.")]
+Device = Annotated[str, typer.Option(rich_help_panel=MACHINE, help="auto, cpu, cuda or mps.")]
+Devices = Annotated[
+    int, typer.Option(min=1, rich_help_panel=MACHINE, help="How many on this machine.")
+]
+Nodes = Annotated[int, typer.Option(min=1, rich_help_panel=MACHINE, help="How many machines.")]
+Strategy = Annotated[str, typer.Option(rich_help_panel=MACHINE, help="Lightning's: auto, ddp, ...")]
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/gimefive/....toml.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Parquet file of mien data prepare; --smoke needs none.")
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="paper or honest; default: the recipe's.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Pretrained weights from a file, not from the hub.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Other than the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Other than the recipe's.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32, bf16 or 16.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many on this machine.")] = 1,
-    num_nodes: Annotated[int, typer.Option(min=1, help="How many machines.")] = 1,
-    strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, ...")] = "auto",
-    smoke: Annotated[
-        bool, typer.Option("--smoke", help="Two steps of a small network on a few drawn faces.")
-    ] = False,
-    grid: Annotated[
-        bool, typer.Option("--grid", help="Train every point of the recipe's grid; test the best.")
-    ] = False,
-    sampler: Annotated[
-        str, typer.Option(help="Of a grid: grid, random or tpe; the last two with --trials.")
-    ] = "grid",
-    trials: Annotated[int | None, typer.Option(help="At most so many points of a grid.")] = None,
-    examples: Annotated[
-        bool, typer.Option(help="Explain test images in the report, which then shows them.")
-    ] = True,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard's files, too.")
-    ] = False,
+    recipe: RecipeFile,
+    output: Output,
+    data: DataFile = None,
+    smoke: Smoke = False,
+    examples: Examples = True,
+    tensorboard: Tensorboard = False,
+    weights: Weights = None,
+    no_pretrained: NoPretrained = False,
+    protocol: Protocol = None,
+    epochs: Epochs = None,
+    seed: OwnSeed = None,
+    precision: Precision = None,
+    grid: Grid = False,
+    sampler: Sampler = "grid",
+    trials: Trials = None,
+    device: Device = "auto",
+    devices: Devices = 1,
+    num_nodes: Nodes = 1,
+    strategy: Strategy = "auto",
 ) -> None:
     """Train a recipe, test it once, and put our number beside the paper's.
 
-    A stopped run in the same folder goes on from its last epoch to the same result, and a
-    stopped grid from its last trial.
+    A run that was stopped goes on from its last epoch when the same command is run again, and a
+    grid from its last trial, to the same result.
     """
-    _need_torch()
-    chosen = read_recipe(recipe)
+    for package in ("torch", "lightning"):
+        need(package, "train", "training")
+    chosen = _chosen(find_recipe(recipe), data, smoke=smoke, grid=grid)
+    if no_pretrained and weights is not None:
+        raise InputError("expected --weights or --no-pretrained, got both; choose one")
+    training = {"epochs": epochs, "seed": seed, "precision": precision}
+    chosen = _changed(chosen, training, protocol, no_pretrained)
+    where = _where(device, devices, num_nodes, strategy, tensorboard)
+    how: dict[str, Any] = {"weights": weights, "examples": examples}
+    if grid:
+        how |= {"sampler": sampler, "trials": trials}
+    work = _search if grid else _train
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lightning's advice on loaders and folders
+            if smoke:
+                _smoke(work, chosen, output, where, **how)
+            elif data is not None:
+                work(chosen, data, output, where, **how)
+    except KeyboardInterrupt:
+        fail(f"stopped; run the same command to go on in {output}")
+        raise typer.Exit(130) from None
+
+
+def _chosen(path: Path, data: Path | None, *, smoke: bool, grid: bool) -> Recipe:
+    """The recipe; InputError where it cannot be trained as it was asked for."""
+    chosen = read_recipe(path)
     if data is None and not smoke:
         raise InputError(
             f"expected --data with images of {', '.join(chosen.data.sets)}; make the file with "
@@ -79,151 +137,126 @@ def train(
         )
     if chosen.grid and not grid:
         raise InputError(
-            f"{recipe}: is a grid of {chosen.points:,} trainings; give --grid, "
+            f"{path}: is a grid of {chosen.points:,} trainings; give --grid, "
             "and --sampler random --trials N for some of them"
         )
-    changes: dict[str, Any] = {"epochs": epochs, "seed": seed, "precision": precision}
-    chosen = chosen.change(
-        training={k: v for k, v in changes.items() if v is not None},
+    return chosen
+
+
+def _changed(
+    recipe: Recipe, training: dict[str, Any], protocol: str | None, no_pretrained: bool
+) -> Recipe:
+    """The recipe with what the command line changes; fewer epochs are marked as such."""
+    whole = recipe.training.epochs
+    changed = recipe.change(
+        training={k: v for k, v in training.items() if v is not None},
         data={} if protocol is None else {"protocol": protocol},
+        model={"pretrained": False} if no_pretrained else {},
     )
-    from mien.train import smoke as small
+    epochs = changed.training.epochs
+    short = {"shortened": f"{epochs} of {whole} epochs"} if epochs < whole else {}
+    return changed.change(about=short)
+
+
+def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard: bool) -> Where:
     from mien.train.descend import Where, accelerator, known_strategy
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    where = Where(
+    return Where(
         accelerator(device),
         devices,
         num_nodes,
         known_strategy(strategy),
         progress=out.is_terminal,
-        steps=small.STEPS if smoke else None,
         tensorboard=tensorboard,
     )
-    said = small.said(chosen, small.shrink(chosen)) if smoke else ""
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")  # Lightning's advice on loaders and folders
-        if smoke:
-            chosen, data = small.shrink(chosen), small.draw(Path(folder))
-            weights = None
-            trials = trials or small.TRIALS
-        assert data is not None  # checked above
-        how: dict[str, Any] = {"weights": weights, "where": where, "examples": examples}
-        if grid:
-            _search(chosen, data, output, sampler=sampler, trials=trials, said=said, **how)
-            return
-        from mien.train.fit import fit
 
-        run = fit(chosen, data, output, **how)
-    if int(os.environ.get("LOCAL_RANK", "0")):
-        return  # one process of several speaks
+
+def _smoke(work: Any, recipe: Recipe, output: Path, where: Where, **how: Any) -> None:
+    """The same work on a small network and a few drawn faces."""
+    from dataclasses import replace
+
+    from mien.train import smoke
+
+    how["weights"] = None
+    if "trials" in how:
+        how["trials"] = how["trials"] or smoke.TRIALS
+    with tempfile.TemporaryDirectory() as folder:
+        data = smoke.draw(Path(folder))
+        work(smoke.shrink(recipe), data, output, replace(where, steps=smoke.STEPS), **how)
+
+
+def _train(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    where: Where,
+    *,
+    weights: Path | None,
+    examples: bool,
+) -> None:
+    """Train, test and report one recipe."""
     from mien.runs.report import headline
+    from mien.train import report
+    from mien.train.fit import fit
 
-    say(said or headline(chosen, run.report))
-    say(f"report: {run.folder / 'report.html'}")
+    run = fit(recipe, data, folder, weights=weights, where=where)
+    page = report.write(run, examples=examples)
+    if where.first:  # one process of several speaks
+        say(headline(run.recipe, run.report))
+        say(f"report: {page}")
 
 
-def _search(recipe: Recipe, data: Path, folder: Path, *, said: str, **how: Any) -> None:
-    """Run a grid, telling each trial, and write its table and its picture."""
+def _search(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    where: Where,
+    *,
+    weights: Path | None,
+    examples: bool,
+    sampler: str,
+    trials: int | None,
+) -> None:
+    """Run a grid, tell each trial, and write its table, its picture and the best one's report."""
     from mien.runs.report import headline
-    from mien.train.search import Trial, search
-    from mien.train.summary import short, table, write_summary, written
+    from mien.train import report
+    from mien.train.search import search
+    from mien.train.summary import table, write_summary
 
-    began = time.perf_counter()
-    told = 0
+    found = search(
+        recipe,
+        data,
+        folder,
+        sampler=sampler,
+        trials=trials,
+        weights=weights,
+        where=where,
+        tell=_Teller(),
+    )
+    page = report.write(found.run, examples=examples)
+    write_summary(found)
+    header, rows = table(found)
+    show(header, [[cell.partition(": ")[0] for cell in row] for row in rows[:10]])
+    say(headline(found.run.recipe, found.run.report))
+    say(f"all trials: {folder / 'search.md'}; the best one's report: {page}")
 
-    def tell(trial: Trial, done: int, wanted: int) -> None:
-        nonlocal told
-        told += 1
-        left = (time.perf_counter() - began) / told * (wanted - done)
+
+class _Teller:
+    """Says how each trial went, and how long the rest will take."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.count = 0
+
+    def __call__(self, trial: Trial, done: int, wanted: int) -> None:
+        from mien.train.summary import short, written
+
+        self.count += 1
+        left = (time.perf_counter() - self.began) / self.count * (wanted - done)
         what = f"failed: {trial.error}"
         if trial.accuracy is not None:
             what = f"validation {trial.accuracy:.2%}"
         values = ", ".join(f"{short(k)} {written(v)}" for k, v in trial.point.items())
         ahead = f"; about {left / 60:.0f} min left" if left > 30 else ""
         say(f"{done} of {wanted}: {what} ({values}){ahead}")
-
-    found = search(recipe, data, folder, tell=tell, **how)
-    write_summary(found)
-    header, rows = table(found)
-    show(header, [[cell.partition(": ")[0] for cell in row] for row in rows[:10]])
-    say(said or headline(recipe.at(found.best.point), found.run.report))
-    say(
-        f"all trials: {folder / 'search.md'}; the best one's report: "
-        f"{found.best.folder / 'report.html'}"
-    )
-
-
-def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write.")],
-    int8: Annotated[bool, typer.Option("--int8", help="Quantise; needs --data.")] = False,
-    data: Annotated[Path | None, typer.Option(help="The run's Parquet file.")] = None,
-) -> None:
-    """Write a run as ONNX with its card, for mien predict --model FILE."""
-    _need_torch()
-    from mien.runs.export import export as write
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        written = write(run, output, int8=int8, data=data)
-    out.print(escape(f"model: {written}"), soft_wrap=True, highlight=False)
-
-
-def recipes(
-    folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path("recipes"),
-) -> None:
-    """List the recipes: the paper's cell that each repeats, and its printed number."""
-    rows = []
-    for path, recipe in _recipes(folder):
-        printed = recipe.about.expected
-        grid = f" ({recipe.points:,} trainings: --grid)" if recipe.grid else ""
-        rows.append(
-            [
-                str(path),
-                recipe.about.table + grid,
-                "" if printed is None else f"{printed:.2%}",
-                recipe.model.name,
-                ", ".join(recipe.data.sets),
-            ]
-        )
-    show(
-        ("recipe", "repeats", "printed", "model", "data"),
-        rows,
-        left=("recipe", "repeats", "model", "data"),
-    )
-
-
-def _recipes(folder: Path) -> list[tuple[Path, Recipe]]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the one that holds the recipes")
-    paths = [p for p in sorted(folder.rglob("*.toml")) if p.parent.name != "builtin"]
-    if not paths:
-        raise InputError(f"{folder}: expected recipes (*.toml), found none")
-    return [(path, read_recipe(path)) for path in paths]
-
-
-def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the table: .md or .csv.")
-    ] = None,
-) -> None:
-    """Put runs side by side as the papers do; each against the first by McNemar's exact test.
-
-    The test needs the same test images; runs on others say so instead.
-    """
-    from mien.runs.compare import comparison
-
-    if output is not None and output.suffix not in (".md", ".csv"):
-        raise InputError(f"{output}: expected a name ending in .md or .csv; rename the output")
-    header, rows = comparison(runs)
-    show(header, rows, left=("run", "model", "data"))
-    if output is None:
-        return
-    with output.open("w", newline="", encoding="utf-8") as file:
-        if output.suffix == ".csv":
-            csv.writer(file).writerows([header, *rows])
-        else:
-            lines = [header, ["---"] * len(header), *rows]
-            file.writelines("| " + " | ".join(line) + " |\n" for line in lines)

@@ -1,23 +1,29 @@
-"""``mien video`` and ``mien webcam``: thin skins over the package."""
+"""``mien video``: every face of a clip, and what it expresses when."""
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, err, fail, out, say
+from mien.commands.terminal import (
+    Contempt,
+    Detector,
+    HeadName,
+    ModelName,
+    fail,
+    out,
+    progress,
+    say,
+)
 from mien.types import InputError
 
-Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
+if TYPE_CHECKING:
+    from mien.video.analysis import Analysis, Progress
+    from mien.video.frames import VideoOptions
+
 Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
 Overlay = Annotated[
     str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
@@ -25,6 +31,16 @@ Overlay = Annotated[
 TimelineFile = Annotated[
     Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")
 ]
+ClipFile = Annotated[Path, typer.Argument(help="A video of any kind that FFmpeg reads.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Annotated video: .mp4, .mov, .mkv or .webm."),
+]
+SummaryFolder = Annotated[
+    Path | None, typer.Option(help="Folder for summary.json, timeline.png and peaks.png.")
+]
+Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
+PerSecond = Annotated[float | None, typer.Option(help="Look at so many frames per second.")]
 
 
 def seconds(text: str) -> float:
@@ -42,18 +58,12 @@ def seconds(text: str) -> float:
 
 
 def video(
-    clip: Annotated[Path, typer.Argument(help="A video of any kind that FFmpeg reads.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Annotated video: .mp4, .mov, .mkv or .webm."),
-    ] = None,
+    clip: ClipFile,
+    output: Output = None,
     timeline: TimelineFile = None,
-    summary: Annotated[
-        Path | None,
-        typer.Option(help="Folder for summary.json, timeline.png and peaks.png."),
-    ] = None,
+    summary: SummaryFolder = None,
     every: Every = 1,
-    fps: Annotated[float | None, typer.Option(help="Look at so many frames per second.")] = None,
+    fps: PerSecond = None,
     smoothing: Smoothing = "0.3",
     overlay: Overlay = "none",
     detector: Detector = "auto",
@@ -75,31 +85,30 @@ def video(
     if summary is not None:
         make_folder(summary)
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
-    columns = (
-        TextColumn("frames"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[rate]}"),
-    )
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("frames", total=None, rate="")
+    files = {"output": output, "timeline": timeline}
+    with progress(None, "frames") as bar:
 
-        def show(progress: Any) -> None:
-            rate = f"{progress.frame / max(progress.elapsed, 1e-9):.0f} frames/s"
-            bar.update(task, total=progress.frames, completed=progress.frame, rate=rate)
+        def show(seen: Progress) -> None:
+            rate = f"{seen.frame / max(seen.elapsed, 1e-9):.0f} frames/s"
+            bar.show(seen.frame, seen.frames, rate)
 
-        result = analyse(
-            clip,
-            recognizer=recognizer,
-            options=options,
-            output=output,
-            timeline=timeline,
-            progress=show,
-        )
+        result = analyse(clip, recognizer=recognizer, options=options, progress=show, **files)
+    _tell(result, options, {"annotated": output, "table": timeline}, summary)
+    if result.stopped:
+        fail(f"stopped after {result.frames} frames; what was done is written")
+        raise typer.Exit(130)
+    if result.problem:
+        fail(f"{result.problem}; the frames before that are done")
+        raise typer.Exit(1)
+
+
+def _tell(
+    result: Analysis, options: VideoOptions, files: dict[str, Path | None], summary: Path | None
+) -> None:
+    """The faces, the files, and how fast it was."""
     out.print(_faces(result))
     written = [] if summary is None else result.save(summary)
-    for name, path in (("annotated", output), ("table", timeline)):
+    for name, path in files.items():
         if path is not None:
             say(f"{name}: {path}")
     for path in written:
@@ -110,22 +119,16 @@ def video(
         f"{result.looked_at:,} of {result.frames:,} frames looked at, {how}; "
         f"{result.seconds:.1f} s, {rate:.0f} frames/s"
     )
-    if result.stopped:
-        fail(f"stopped after {result.frames} frames; what was done is written")
-        raise typer.Exit(130)
-    if result.problem:
-        fail(f"{result.problem}; what was there is done")
-        raise typer.Exit(1)
 
 
-def _faces(result: Any) -> Table:
+def _faces(result: Analysis) -> Table:
     """Time in sight and its parts by expression, one row per face."""
+    from mien.video.figure import clock
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("face", "from", "to", "in sight", "expressions, by time", "changes"):
         right = name not in ("expressions, by time",)
         table.add_column(name, justify="right" if right else "left", no_wrap=right)
-    from mien.video.figure import clock
-
     for face in result.faces[:20]:
         ranked = sorted(face.shares.items(), key=lambda item: -item[1])
         parts = ", ".join(f"{name} {share:.0%}" for name, share in ranked if share >= 0.005)
@@ -136,88 +139,3 @@ def _faces(result: Any) -> Table:
     if not result.faces:
         table.add_row("", "", "", "", "no face found", "")
     return table
-
-
-def webcam(
-    source: Annotated[str, typer.Option(help="A camera's number, or a video in its place.")] = "0",
-    text: Annotated[
-        bool, typer.Option("--text", help="No window: rows as JSON lines on stdout.")
-    ] = False,
-    record: Annotated[
-        Path | None, typer.Option(help="Write the annotated pictures to this video.")
-    ] = None,
-    timeline: TimelineFile = None,
-    smoothing: Smoothing = "0.3",
-    overlay: Overlay = "none",
-    detector: Detector = "auto",
-    model: ModelName = "mien",
-    head: HeadName = None,
-    contempt: Contempt = False,
-) -> None:
-    """Show a camera's picture with what the faces express, and how late it is.
-
-    Nothing is written unless --record or --timeline asks for it. Escape, q or Control-C ends.
-    Without a display, the page of mien serve shows the camera of the browser that opens it.
-    """
-    from mien.files import exists
-    from mien.recognizer import load
-    from mien.video.analysis import check_apart
-    from mien.video.camera import Camera, Window, has_display
-    from mien.video.frames import VideoOptions
-    from mien.video.live import Meter, run
-    from mien.video.sink import check_output
-
-    options = VideoOptions(smoothing=seconds(smoothing), overlay=overlay, batch=1)
-    if record is not None:
-        check_output(record)
-    if not source.isdigit() and exists(Path(source)):
-        check_apart(source, record, timeline)
-    # the page uses the browser's camera and writes nothing
-    plain = source == "0" and record is None and timeline is None and overlay == "none"
-    if not text and plain and not has_display():
-        from mien.commands.serve import serve
-
-        say("there is no display for a window; the page shows the camera: open its tab Camera")
-        serve(model=model, head=head, contempt=contempt, detector=detector)
-        return
-    window = None if text else Window("mien webcam")
-    recognizer = load(model, head=head, contempt=contempt, detector=detector)
-    meter = Meter()
-    with ExitStack() as stack:
-        if window is not None:
-            stack.callback(window.close)
-        camera = stack.enter_context(Camera(int(source) if source.isdigit() else source))
-        rows = 0
-        try:
-            answers = run(
-                camera,
-                recognizer,
-                options,
-                meter,
-                record=record,
-                timeline=timeline,
-                drawn=window is not None or record is not None,
-            )
-            stack.callback(answers.close)
-            for shown in answers:
-                rows += len(shown.result.faces)
-                if window is not None and shown.image is not None:
-                    window.show(shown.image)
-                    if not window.open:
-                        break
-                else:
-                    for row in shown.result.rows:
-                        record_of = {**row.to_dict(), "latency_ms": round(shown.latency * 1000, 1)}
-                        sys.stdout.write(json.dumps(record_of) + "\n")
-                    sys.stdout.flush()
-        except KeyboardInterrupt:
-            pass  # that is how it ends
-    err.print(
-        escape(
-            f"{meter.count} pictures in {time.perf_counter() - meter.started:.1f} s, {rows} faces; "
-            f"from picture to answer {meter.median * 1000:.0f} ms (median), "
-            f"{meter.missed} pictures skipped"
-        ),
-        soft_wrap=True,
-        highlight=False,
-    )

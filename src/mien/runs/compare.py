@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mien.runs.evaluate import compare
-from mien.runs.read import read_run, read_scores
+from mien.runs.read import Scores, read_run, read_scores
 
 COLUMNS = (
-    "run", "model", "data", "parameters", "training time", "train", "val", "test (95 %)",
-    "macro F1", "printed", "McNemar",
-)  # fmt: skip
+    "run",
+    "model",
+    "data",
+    "parameters",
+    "training time",
+    "train",
+    "val",
+    "test (95 %)",
+    "macro F1",
+    "printed",
+    "McNemar",
+)
 
 
 def comparison(folders: Sequence[str | Path]) -> tuple[list[str], list[list[str]]]:
@@ -22,34 +32,38 @@ def comparison(folders: Sequence[str | Path]) -> tuple[list[str], list[list[str]
     """
     found = [(Path(folder), read_run(folder), read_scores(folder)) for folder in folders]
     first = found[0][2]
-    rows = []
-    for number, (folder, report, scores) in enumerate(found):
-        facts, test, printed = report["facts"], report["test"], report["about"]["expected"]
-        versus = ""
-        if number and (scores.names != first.names or scores.labels != first.labels):
-            versus = "other images"
-        elif number:
-            result = compare(first.truth, first.answer, scores.answer)
-            versus = f"p {result.p_value:.3g} ({result.only_first} to {result.only_second})"
-        accuracy = test["accuracy"]
-        rows.append(
-            [
-                str(folder),
-                facts["model"],
-                f"{accuracy['images']:,} test",
-                f"{facts['parameters']:,}",
-                clock(facts.get("training_seconds", facts["seconds"])),
-                *(
-                    f"{facts[k]:.1%}" if k in facts else ""
-                    for k in ("train_accuracy", "val_accuracy")
-                ),
-                f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
-                f"{test['macro_f1']:.3f}",
-                "" if printed is None else f"{printed:.1%}",
-                versus,
-            ]
-        )
-    return list(COLUMNS), rows
+    return list(COLUMNS), [
+        _row(folder, report, _versus(first, scores) if number else "")
+        for number, (folder, report, scores) in enumerate(found)
+    ]
+
+
+def _versus(first: Scores, scores: Scores) -> str:
+    """McNemar's test against the first run, where both answered the same images."""
+    if scores.names != first.names or scores.labels != first.labels:
+        return "other images"
+    result = compare(first.truth, first.answer, scores.answer)
+    return f"p {result.p_value:.3g} ({result.only_first} to {result.only_second})"
+
+
+def _row(folder: Path, report: dict[str, Any], versus: str) -> list[str]:
+    """One run; the printed number stands beside a whole experiment alone."""
+    facts, test, about = report["facts"], report["test"], report["about"]
+    accuracy, printed = test["accuracy"], about.get("expected")
+    short = about.get("shortened", "")
+    shares = [f"{facts[k]:.1%}" if k in facts else "" for k in ("train_accuracy", "val_accuracy")]
+    return [
+        f"{folder} (SHORTENED: {short})" if short else str(folder),
+        facts["model"],
+        f"{accuracy['images']:,} test",
+        f"{facts['parameters']:,}",
+        clock(facts.get("training_seconds", facts["seconds"])),
+        *shares,
+        f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
+        f"{test['macro_f1']:.3f}",
+        "" if printed is None or short else f"{printed:.1%}",
+        versus,
+    ]
 
 
 def clock(seconds: float) -> str:

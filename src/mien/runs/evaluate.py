@@ -19,7 +19,7 @@ from mien.metrics import (
     recall,
     top_k,
 )
-from mien.types import FloatArray, InputError, IntArray
+from mien.types import BoolArray, FloatArray, InputError, IntArray
 
 SMALL_GROUP = 30  # images; below, a group's figure says little
 
@@ -96,14 +96,7 @@ def evaluate(
     >>> round(report.accuracy.value, 3), report.confusion
     (0.667, ((1, 0), (1, 1)))
     """
-    shape = (len(truth), len(labels))
-    if probability.shape != shape or not len(truth):
-        raise InputError(
-            f"expected probabilities of shape {list(shape)} with at least one row, "
-            f"got {list(probability.shape)}"
-        )
-    if not np.isfinite(probability).all():
-        raise InputError("expected finite probabilities, got nan or infinity; the model diverged")
+    _check(truth, probability, labels)
     guess = probability.argmax(axis=1)
     right = guess == truth
     k = len(labels)
@@ -114,15 +107,8 @@ def evaluate(
     seen = sizes > 0
     share = sizes / sizes.sum()
     clean = np.nan_to_num(precisions)
-    named: dict[str, Score] = {}
-    warnings = []
-    for name in sorted({g for g in groups if g is not None}):
-        chosen = np.array([g == name for g in groups])
-        named[name] = _score(right[chosen], seed)
-        if chosen.sum() < SMALL_GROUP:
-            warnings.append(
-                f"group {name}: {int(chosen.sum())} images only; its figure says little"
-            )
+    named, warnings = _grouped(right, groups, seed)
+    rows = zip(labels, precisions, recalls, both, sizes, strict=True)
     return Report(
         labels=tuple(labels),
         accuracy=_score(right, seed),
@@ -136,25 +122,48 @@ def evaluate(
         ece=calibration_error(truth, probability),
         nll=cross_entropy(np.eye(k)[truth], probability),
         classes=tuple(
-            ClassScore(
-                label, float(precisions[i]), float(recalls[i]), float(both[i]), int(sizes[i])
-            )
-            for i, label in enumerate(labels)
+            ClassScore(label, float(p), float(r), float(f), int(n)) for label, p, r, f, n in rows
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in counts),
         reliability=_reliability(right, probability.max(axis=1)),
         groups=named,
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 
-def _score(right: Any, seed: int) -> Score:
+def _check(truth: IntArray, probability: FloatArray, labels: Sequence[str]) -> None:
+    shape = (len(truth), len(labels))
+    if probability.shape != shape or not len(truth):
+        raise InputError(
+            f"expected probabilities of shape {list(shape)} with at least one row, "
+            f"got {list(probability.shape)}"
+        )
+    if not np.isfinite(probability).all():
+        raise InputError("expected finite probabilities, got nan or infinity; the model diverged")
+
+
+def _grouped(
+    right: BoolArray, groups: Sequence[str | None], seed: int
+) -> tuple[dict[str, Score], tuple[str, ...]]:
+    """The accuracy of each group, and warnings of those that are small."""
+    named, warnings = {}, []
+    for name in sorted({g for g in groups if g is not None}):
+        chosen = np.array([g == name for g in groups])
+        named[name] = _score(right[chosen], seed)
+        if chosen.sum() < SMALL_GROUP:
+            warnings.append(
+                f"group {name}: {int(chosen.sum())} images only; its figure says little"
+            )
+    return named, tuple(warnings)
+
+
+def _score(right: BoolArray, seed: int) -> Score:
     low, high = bootstrap_interval(right.astype(float), seed=seed)
     return Score(float(right.mean()), low, high, len(right))
 
 
 def _reliability(
-    right: Any, sure: FloatArray, bins: int = 10
+    right: BoolArray, sure: FloatArray, bins: int = 10
 ) -> tuple[tuple[float, float, int], ...]:
     which = np.minimum((sure * bins).astype(int), bins - 1)
     return tuple(

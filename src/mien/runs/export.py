@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -20,22 +18,17 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mien.files import write_whole
 from mien.models.card import CARD_KEY, Card
 from mien.models.onnx import Model
-from mien.models.torch import Spec, create
-from mien.runs.model import run_card, weights_of
-from mien.runs.read import read_run
-from mien.runs.recipe import read_recipe
-from mien.train.loader import Rows, select
-from mien.train.pixels import read_pixels
-from mien.types import InputError, ModelError
+from mien.models.torch import Spec
+from mien.runs.model import open_run
+from mien.types import FloatArray, InputError, ModelError
 from mien.vision.geometry import Preprocess
 
 TOLERANCE = 1e-4  # of logits, between torch and the exported file
-CALIBRATION = 512  # training images that the int8 variant is calibrated on
 
 
 def to_onnx(net: nn.Module, how: Preprocess, outputs: Sequence[str], path: Path) -> None:
@@ -121,9 +114,9 @@ def attach(model: onnx.ModelProto, card: Card, path: Path) -> str:
         node.doc_string = ""
     onnx.checker.check_model(model)
     content = model.SerializeToString()
-    path.write_bytes(content)
+    write_whole(path, content)
     digest = hashlib.sha256(content).hexdigest()
-    path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    write_whole(path.with_name(path.name + ".sha256"), f"{digest}  {path.name}\n")
     return digest
 
 
@@ -145,54 +138,40 @@ class WithMap(nn.Module):
         return logits, torch.nn.functional.conv2d(self.seen[-1], weight)
 
 
-def export(
-    run: str | Path, output: str | Path, *, int8: bool = False, data: str | Path | None = None
-) -> Path:
+def export(run: str | Path, output: str | Path, *, calibration: FloatArray | None = None) -> Path:
     """Write a finished run as an ONNX file with its card; checked against torch to 1e-4.
 
-    ``int8`` quantises it statically, calibrated on training images of ``data``, the run's Parquet
-    file. Raises InputError for a folder without a finished run and ModelError where the exported
-    file does not agree with torch.
+    ``calibration`` are pixels ``[N, C, size, size]`` in 0..255 of images that the network was
+    trained on: with them the file is quantised statically to int8, and smaller and less exact.
+    Raises InputError for a folder without a finished run and ModelError where the exported file
+    does not agree with torch.
     """
     run, output = Path(run), Path(output)
     if output.suffix != ".onnx" or not output.parent.is_dir():
         raise InputError(f"{output}: expected a name ending in .onnx in a folder that exists")
-    if int8 and data is None:
-        raise InputError("int8: expected the run's data for calibration, got none; give --data")
-    report = read_run(run)
-    recipe = read_recipe(run / "recipe.toml")
-    net, spec = create(recipe.model.name, classes=len(recipe.data.labels), **recipe.model.options)
-    net.load_state_dict(load_file(weights_of(run)))
+    net, spec, card = open_run(run)
     net.eval()
-    linear = None if spec.class_map is None else net.get_submodule(spec.class_map.linear)
-    card = run_card(recipe, spec, report, net)
-    module: Any = net
+    module: nn.Module = net
     names = ["logits"]
-    if spec.class_map is not None and linear is not None:
+    if spec.class_map is not None:
+        linear = net.get_submodule(spec.class_map.linear)
         module, names = WithMap(net, spec.class_map.features, linear), ["logits", "cam"]
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.onnx"
         to_onnx(module, spec.preprocess, names, raw)
-        if int8:
-            assert data is not None  # checked above
+        if calibration is not None:
             small = Path(folder) / "int8.onnx"
-            crops = _calibration(select(recipe, Path(data)), spec.preprocess)
+            crops = spec.preprocess.normalise(calibration)
             quantise(raw, small, crops, heads=len(names) - 1)
             raw = small
         whole = Path(folder) / "whole" / output.name  # what does not agree is not written
         whole.parent.mkdir()
         attach(onnx.load(str(raw)), card, whole)
-        if not int8:
+        if calibration is None:
             _agree(net, spec, whole)
         for name in (output.name, f"{output.name}.sha256"):
-            shutil.copyfile(whole.with_name(name), output.with_name(name))
+            write_whole(output.with_name(name), whole.with_name(name).read_bytes())
     return output
-
-
-def _calibration(rows: Rows, how: Preprocess) -> np.ndarray:
-    train = np.flatnonzero([side == "train" for side in rows.side])
-    chosen = np.random.default_rng(0).permutation(train)[:CALIBRATION]
-    return how.normalise(read_pixels(rows.path, rows.number[chosen], how).float().numpy())
 
 
 def _agree(net: nn.Module, spec: Spec, path: Path) -> None:

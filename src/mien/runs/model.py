@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from mien.models.card import Card
 from mien.models.onnx import Model
@@ -15,9 +17,10 @@ from mien.models.torch import Spec, create
 from mien.models.torch.model import TorchModel, open_head
 from mien.models.weights import locate
 from mien.registry import choose
+from mien.runs.folder import DONE, RECIPE, WEIGHTS
 from mien.runs.read import read_run
-from mien.runs.recipe import Recipe, read_recipe
-from mien.types import InputError
+from mien.runs.recipe import Recipe, mark, read_recipe
+from mien.types import InputError, ModelError
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -28,30 +31,56 @@ def load_run(folder: str | Path, *, head: str | None = None, device: str = "auto
     Raises InputError for a folder without a finished run, or with one per fold.
     """
     folder = Path(folder)
-    report = read_run(folder)
-    recipe = read_recipe(folder / "recipe.toml")
-    net, spec = create(recipe.model.name, classes=len(recipe.data.labels), **recipe.model.options)
-    place = weights_of(folder)
-    net.load_state_dict(load_file(place))
-    digest = hashlib.sha256(place.read_bytes()).hexdigest()
-    card = run_card(recipe, spec, report, net)
+    net, spec, card = open_run(folder)
+    digest = hashlib.sha256(weights_of(folder).read_bytes()).hexdigest()
     net.eval().to(_device(device))
     return TorchModel(net, spec, card=card, head=head, sha256=digest)
 
 
+def open_run(folder: Path) -> tuple[nn.Module, Spec, Card]:
+    """Network, spec and card of a finished run.
+
+    Raises InputError for a folder without a finished run, with one per fold, or whose recipe and
+    report are not of one run; ModelError for weights that cannot be read.
+    """
+    report = read_run(folder)
+    place = weights_of(folder)
+    recipe = read_recipe(folder / RECIPE)
+    if report["facts"].get("recipe_hash", recipe.hash) != recipe.hash:
+        raise InputError(
+            f"{folder / RECIPE}: expected the recipe that report.json names, got another or a part "
+            "of it; copy the run again, or train it in a new folder"
+        )
+    net, spec = create(recipe.model.name, classes=len(recipe.data.labels), **recipe.model.options)
+    load_weights(net, place)
+    return net, spec, run_card(recipe, spec, report, net)
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Copy a run's weights into its network; ModelError where they are damaged or another's."""
+    try:
+        net.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError, ValueError) as error:
+        why = str(error).splitlines()[0][:120] if str(error) else "it is empty"
+        raise ModelError(
+            f"{path}: expected the weights of this run, but they cannot be read ({why}); copy the "
+            f"run again, or delete the {DONE} beside it and train it again"
+        ) from error
+
+
 def weights_of(run: Path) -> Path:
     """The weights of a run; InputError where it has none of its own."""
-    place = run / "weights.safetensors"
+    place = run / WEIGHTS
     if not place.is_file():
         raise InputError(f"{place}: no such file; a run of several folds has one per fold folder")
     return place
 
 
-def run_card(recipe: Recipe, spec: Spec, report: dict[str, Any], net: Any) -> Card:
+def run_card(recipe: Recipe, spec: Spec, report: dict[str, Any], net: nn.Module) -> Card:
     """What a run says of its network, as the model's card."""
     return Card(
         name=recipe.model.name,
-        summary=recipe.about.title,
+        summary=mark(recipe, recipe.about.title),
         preprocess=spec.preprocess,
         heads={
             "expression": open_head(net, spec, recipe.data.labels, report["facts"]["temperature"])

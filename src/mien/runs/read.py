@@ -1,16 +1,20 @@
-"""Read a finished run's folder: its report and the scores of its test images."""
+"""What a run's folder holds, read with care: report, curves, scores of its test images."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.files import whole_file
 from mien.types import InputError, IntArray
+
+AGAIN = "delete it, and the same mien train command writes it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,29 +32,76 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "report.json"
     if not path.is_file():
         raise InputError(f"{folder}: expected a finished run with its report.json, found none")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return read_facts(path, ("about", "facts", "test"))
+
+
+def read_facts(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """A JSON object that training wrote, with the fields ``needed``.
+
+    Raises InputError, which names the file and the way out, for one that is cut short, empty or
+    something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, str(error)) from error
+    missing = [name for name in needed if not isinstance(found, dict) or name not in found]
+    if not isinstance(found, dict) or missing:
+        raise damaged(path, f"it lacks {', '.join(missing) or 'its fields'}")
     return found
 
 
+def damaged(path: Path, why: str) -> InputError:
+    """The error for a file of a run that cannot be read, with what to do."""
+    return InputError(f"{path}: expected what mien train wrote, but {_plain(why)}; {AGAIN}")
+
+
+def _plain(why: str) -> str:
+    return f"it cannot be read ({why.splitlines()[0][:120]})" if why else "it is empty"
+
+
 def read_scores(folder: str | Path) -> Scores:
-    """The scores of a run's test images; InputError where there are none."""
+    """The scores of a run's test images; InputError where there are none, or not all."""
     path = Path(folder) / "scores.csv"
     if not path.is_file():
         raise InputError(f"{folder}: expected a finished run with its scores.csv, found none")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    labels = tuple(rows[0][2:])
-    return Scores(
-        names=tuple(row[0] for row in rows[1:]),
-        labels=labels,
-        truth=np.array([labels.index(row[1]) for row in rows[1:]]),
-        answer=np.array([np.argmax([float(v) for v in row[2:]]) for row in rows[1:]]),
-    )
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, strict=True))
+        labels = tuple(rows[0][2:])
+        if not labels or any(len(row) != len(rows[0]) for row in rows):
+            raise damaged(path, "it is cut short")
+        return Scores(
+            names=tuple(row[0] for row in rows[1:]),
+            labels=labels,
+            truth=np.array([labels.index(row[1]) for row in rows[1:]], dtype=int),
+            answer=np.array([np.argmax([float(v) for v in row[2:]]) for row in rows[1:]], int),
+        )
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise damaged(path, str(error)) from error
+
+
+def write_table(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file whole."""
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``history.csv``; none where there is no file."""
+    """Rows of a ``history.csv``; none where there is no file, InputError for one cut short."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows: list[dict[str, str]] = list(csv.DictReader(file, strict=True))
+        for row in rows:
+            if None in row or None in row.values():
+                raise damaged(path, "it is cut short")
+            int(row["epoch"]), float(row["seconds"])
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+    return rows

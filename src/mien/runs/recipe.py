@@ -5,30 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_type_hints
+from typing import Any, Final, TypeVar
 
 from mien.emotions import EIGHT, SEVEN
 from mien.registry import choose
+from mien.runs.fields import between, typed
+from mien.runs.losses import LOSSES
+from mien.runs.toml import flat, read_toml, table
 from mien.types import InputError, UnknownNameError
 
 T = TypeVar("T")
 PROTOCOLS: Final = ("paper", "honest", "official")
 STRATEGIES: Final = ("full", "head", "partial")
-LOSSES: Final = ("cross-entropy", "focal")
 OPTIMIZERS: Final = ("sgd", "adam", "adamw")
 SCHEDULES: Final = ("constant", "step", "cosine", "linear", "plateau")
 CLASS_WEIGHTS: Final = ("none", "balanced", "effective")
 PRECISIONS: Final = ("32", "bf16", "16")
 METRICS: Final = ("accuracy", "macro_f1")
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(f"{name}: expected {low:.10g} to {high:.10g}, got {value:.10g}")
 
 
 @dataclass(frozen=True)
@@ -43,11 +39,12 @@ class About:
     protocol: str = ""  # the paper's own, in words
     cost: str = ""  # what it takes, in words
     notes: str = ""  # errata, and choices where the paper is silent
+    shortened: str = ""  # how a run trains less than the experiment; no printed number beside it
 
     def __post_init__(self) -> None:
         choose("metric", self.metric, METRICS)
         if self.expected is not None:
-            _between("about.expected", self.expected, 0, 1)
+            between("about.expected", self.expected, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,8 @@ class Data:
             raise InputError(f"data.folds: expected 0 (none) or 2 to 1000, got {self.folds}")
         if self.folds and self.scheme:
             raise InputError(f"data.scheme: expected none beside folds, got {self.scheme!r}")
-        _between("data.under", self.under, 0.05, 1)
-        _between("data.over", self.over, 1, 10)
+        between("data.under", self.under, 0.05, 1)
+        between("data.over", self.over, 1, 10)
 
 
 @dataclass(frozen=True)
@@ -121,29 +118,29 @@ class Training:
 
     def __post_init__(self) -> None:
         choose("strategy", self.strategy, STRATEGIES)
-        choose("loss", self.loss, LOSSES)
+        choose("loss", self.loss, LOSSES.names())
         choose("optimizer", self.optimizer, OPTIMIZERS)
         choose("schedule", self.schedule, SCHEDULES)
         choose("class_weights", self.class_weights, CLASS_WEIGHTS)
         choose("precision", self.precision, PRECISIONS)
-        _between("training.seed", self.seed, 0, 2**32 - 1)
-        _between("training.epochs", self.epochs, 1, 10_000)
-        _between("training.batch_size", self.batch_size, 1, 65_536)
-        _between("training.learning_rate", self.learning_rate, 1e-9, 100)
-        _between("training.momentum", self.momentum, 0, 0.9999)
-        _between("training.weight_decay", self.weight_decay, 0, 10)
-        _between("training.blocks", self.blocks, 0, 1000)
-        _between("training.focal_gamma", self.focal_gamma, 0, 20)
-        _between("training.focal_alpha", self.focal_alpha, 1e-6, 100)
-        _between("training.label_smoothing", self.label_smoothing, 0, 0.9)
-        _between("training.mixup", self.mixup, 0, 10)
-        _between("training.schedule_factor", self.schedule_factor, 1e-6, 1)
-        _between("training.schedule_epochs", self.schedule_epochs, 1, 10_000)
-        _between("training.warmup_epochs", self.warmup_epochs, 0, self.epochs)
-        _between("training.patience", self.patience, 0, 10_000)
-        _between("training.clip", self.clip, 0, 1e6)
-        _between("training.ema", self.ema, 0, 0.99999)
-        _between("training.warmup_multiplier", self.warmup_multiplier, 1, 1e6)
+        between("training.seed", self.seed, 0, 2**32 - 1)
+        between("training.epochs", self.epochs, 1, 10_000)
+        between("training.batch_size", self.batch_size, 1, 65_536)
+        between("training.learning_rate", self.learning_rate, 1e-9, 100)
+        between("training.momentum", self.momentum, 0, 0.9999)
+        between("training.weight_decay", self.weight_decay, 0, 10)
+        between("training.blocks", self.blocks, 0, 1000)
+        between("training.focal_gamma", self.focal_gamma, 0, 20)
+        between("training.focal_alpha", self.focal_alpha, 1e-6, 100)
+        between("training.label_smoothing", self.label_smoothing, 0, 0.9)
+        between("training.mixup", self.mixup, 0, 10)
+        between("training.schedule_factor", self.schedule_factor, 1e-6, 1)
+        between("training.schedule_epochs", self.schedule_epochs, 1, 10_000)
+        between("training.warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        between("training.patience", self.patience, 0, 10_000)
+        between("training.clip", self.clip, 0, 1e6)
+        between("training.ema", self.ema, 0, 0.99999)
+        between("training.warmup_multiplier", self.warmup_multiplier, 1, 1e6)
         if self.strategy == "partial" and self.blocks < 1:
             raise InputError("training.blocks: expected 1 or more with strategy 'partial', got 0")
 
@@ -170,7 +167,10 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values."""
-        return asdict(self)
+        fields = asdict(self)
+        if not self.about.shortened:  # a mark, and no field of every recipe
+            del fields["about"]["shortened"]
+        return fields
 
     def to_toml(self) -> str:
         """The recipe with every default resolved, as TOML that :func:`read_recipe` reads."""
@@ -178,12 +178,12 @@ class Recipe:
         for section, values in self.to_dict().items():
             if section == "grid":
                 quoted = {json.dumps(k): v for k, v in values.items()}
-                parts += [_section(section, quoted)] if values else []
+                parts += [table(section, quoted)] if values else []
                 continue
             tables = {k: v for k, v in values.items() if isinstance(v, dict)}
             plain = {k: v for k, v in values.items() if k not in tables and v is not None}
-            parts.append(_section(section, plain))
-            parts += [_section(f"{section}.{k}", v) for k, v in tables.items() if v]
+            parts.append(table(section, plain))
+            parts += [table(f"{section}.{k}", v) for k, v in tables.items() if v]
         return "\n".join(parts)
 
     @property
@@ -237,43 +237,25 @@ class Recipe:
         return math.prod(len(values) for values in self.grid.values())
 
 
-def _section(name: str, values: Mapping[str, Any]) -> str:
-    return f"[{name}]\n" + "".join(f"{k} = {_value(v)}\n" for k, v in values.items())
+def mark(recipe: Recipe, text: str) -> str:
+    """A text about a run of the recipe, marked where the run is not the whole experiment.
 
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(v) for v in value) + "]"
-    # JSON's scalars are TOML's too, but for its surrogate pairs
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    >>> recipe = Recipe(About("t", "p"), Data(("fer2013",)), Network("gimefive-15"))
+    >>> mark(recipe, "Accuracy 20 %")
+    'Accuracy 20 %'
+    >>> mark(recipe.change(about={"shortened": "2 of 30 epochs"}), "Accuracy 20 %")
+    'SHORTENED (2 of 30 epochs): Accuracy 20 %'
+    """
+    short = recipe.about.shortened
+    return f"SHORTENED ({short}): {text}" if short else text
 
 
 def _changed(section: str, part: T, values: Mapping[str, Any]) -> T:
     known = [f.name for f in fields(part)]  # type: ignore[arg-type]  # every section is a dataclass
     for name in values:
         choose(f"field of [{section}]", name, known)
-    checked = {k: _typed(f"{section}.{k}", type(part), k, v) for k, v in values.items()}
+    checked = {k: typed(f"{section}.{k}", type(part), k, v) for k, v in values.items()}
     return replace(part, **checked)  # type: ignore[type-var]  # likewise
-
-
-def _typed(what: str, kind: type, name: str, value: Any) -> Any:
-    """The value as the field's type wants it; InputError where it cannot be."""
-    wanted = get_type_hints(kind)[name]
-    text = str(wanted)
-    if text.startswith("tuple"):
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise InputError(f"{what}: expected a list of texts, got {value!r}")
-        return tuple(value)
-    if wanted is float or text == "float | None":
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{what}: expected a number, got {value!r}")
-        return float(value)
-    base = dict if text.startswith("dict") else wanted
-    if not isinstance(value, base) or (base is int and isinstance(value, bool)):
-        raise InputError(f"{what}: expected {base.__name__}, got {value!r}")
-    return value
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -286,23 +268,11 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such recipe; see: mien recipes")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML ({error})") from error
+    content = read_toml(path)
     try:
         return _recipe(content)
     except (InputError, UnknownNameError) as error:
         raise type(error)(f"{path}: {error}") from error
-
-
-def _flat(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values: TOML takes a dotted name without quotes as tables in tables."""
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{start}{name}.")
-        else:
-            yield f"{start}{name}", value
 
 
 def _recipe(content: Mapping[str, Any]) -> Recipe:
@@ -321,10 +291,10 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
         ]
         if missing:
             raise InputError(f"[{section}]: expected the field {missing[0]!r}; add it")
-        typed = {k: _typed(f"{section}.{k}", kind, k, v) for k, v in values.items()}
+        typed = {k: typed(f"{section}.{k}", kind, k, v) for k, v in values.items()}
         parts[section] = kind(**typed)
     grid = content.get("grid", {})
     if not isinstance(grid, dict):
         raise InputError(f"grid: expected a table of lists, got {grid!r}")
-    parts["grid"] = dict(_flat(grid))
+    parts["grid"] = dict(flat(grid))
     return Recipe(**parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,21 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
 )
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import StrategyRegistry
+from lightning.pytorch.utilities import rank_zero_only
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
+from mien.files import whole_file
 from mien.registry import choose
-from mien.runs.read import read_history
+from mien.runs.folder import WEIGHTS
+from mien.runs.read import read_history, write_table
+from mien.runs.recipe import Training
+from mien.train.checkpoints import BEST, LAST, WholeFiles, best_weights, resumable
 from mien.train.loader import EpochSampler
-from mien.train.module import Fit
-from mien.train.pixels import Images
+from mien.train.module import DivergedError, Fit
+from mien.train.pixels import Images, Item
 from mien.types import InputError, MissingExtraError
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -59,6 +65,11 @@ class Where:
     tensorboard: bool = False
 
     @property
+    def first(self) -> bool:
+        """Whether this process is the first of those that train together, which alone writes."""
+        return bool(rank_zero_only.rank == 0)
+
+    @property
     def device(self) -> torch.device:
         """Where one process computes outside of the training loop."""
         if self.accelerator in ("auto", "gpu") and torch.cuda.is_available():
@@ -79,10 +90,13 @@ class History(Callback):
         """Start the epoch's clock."""
         self._started = time.perf_counter()
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
         """Append one row; every process takes part in the mean, the first one writes."""
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        assert isinstance(module, Fit)  # the only module that is trained here
         row["train_loss"] = module.epoch_loss()
         if not trainer.is_global_zero:
             return
@@ -92,10 +106,7 @@ class History(Callback):
         row |= {k: float(v) for k, v in trainer.callback_metrics.items()}
         row["seconds"] = round(time.perf_counter() - self._started, 2)
         rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows([*rows, row])
+        write_table(self.path, list(row), [list(r.values()) for r in [*rows, row]])
 
 
 def descend(
@@ -104,37 +115,75 @@ def descend(
     """State of the network after gradient descent, of the epoch best on validation.
 
     ``sets`` has the images ``train`` and ``val``. What a stopped training left in ``folder`` is
-    taken up; checkpoints are removed at the end.
+    taken up. Raises DivergedError at the first epoch that is not finite, and leaves the best
+    weights before it in ``weights.safetensors``.
     """
-    how = module.recipe.training
-    many = {"num_workers": sets["train"].pixels.workers}
-    if many["num_workers"]:
-        many["persistent_workers"] = True
+    resume = resumable(folder, module.net)
+    trainer = _trainer(module.recipe.training, folder, where)
+    train, val = _loaders(module.recipe.training, sets, batch)
+    module.train()
+    try:
+        trainer.fit(module, train, val, ckpt_path=resume and str(resume))
+    except SystemExit as error:
+        if trainer.interrupted:  # Lightning's answer to Control-C
+            raise KeyboardInterrupt from error
+        raise
+    except DivergedError as error:
+        raise DivergedError(f"{error}; {_kept(folder)}") from error
+    return best_weights(folder)
+
+
+def _kept(folder: Path) -> str:
+    """What a training that diverged leaves, and what to change."""
+    said = "take a lower learning rate, or a longer warm-up"
+    if not (folder / BEST).exists():
+        return f"no epoch before it has weights to keep; {said}"
+    if rank_zero_only.rank == 0:
+        with whole_file(folder / WEIGHTS) as part:
+            save_file({k: v.contiguous() for k, v in best_weights(folder).items()}, part)
+    return f"the best weights before it are kept in {folder / WEIGHTS}; {said}"
+
+
+def _loaders(
+    how: Training, sets: dict[str, Images], batch: int
+) -> tuple[DataLoader[Item], DataLoader[Item]]:
+    """Batches to train on, in the order of their epoch, and to validate on."""
+    workers = sets["train"].pixels.workers
     train = DataLoader(
         sets["train"],
         batch_size=batch,
         sampler=EpochSampler(len(sets["train"]), how.seed),
         drop_last=len(sets["train"]) > how.batch_size,
-        **many,
+        num_workers=workers,
+        persistent_workers=bool(workers),
     )
-    val = DataLoader(sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers)
+    return train, DataLoader(
+        sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers
+    )
+
+
+def _trainer(how: Training, folder: Path, where: Where) -> lightning.Trainer:
     best = ModelCheckpoint(
         folder,
-        "best",
+        BEST.removesuffix(".ckpt"),
         monitor="val_accuracy",
         mode="max",
         save_weights_only=True,
         enable_version_counter=False,
     )
     last = ModelCheckpoint(
-        folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+        folder,
+        LAST.removesuffix(".ckpt"),
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
-    callbacks: list[Any] = [best, last, History(folder / "history.csv")]
+    callbacks: list[Callback] = [best, last, History(folder / "history.csv")]
     if how.patience:
         callbacks.append(EarlyStopping("val_loss", patience=how.patience))
     if how.ema:
         callbacks.append(EMAWeightAveraging(decay=how.ema))
-    trainer = lightning.Trainer(
+    return lightning.Trainer(
         accelerator=where.accelerator,
         devices=where.devices,
         num_nodes=where.num_nodes,
@@ -143,6 +192,7 @@ def descend(
         max_epochs=how.epochs,
         gradient_clip_val=how.clip or None,
         callbacks=callbacks,
+        plugins=[WholeFiles()],
         logger=_tensorboard(folder) if where.tensorboard else False,
         enable_progress_bar=where.progress,
         enable_model_summary=False,
@@ -152,13 +202,9 @@ def descend(
         default_root_dir=folder,
         log_every_n_steps=1,
     )
-    resume = folder / "last.ckpt"
-    trainer.fit(module, train, val, ckpt_path=str(resume) if resume.exists() else None)
-    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path) -> Logger:
     from lightning.pytorch.loggers import TensorBoardLogger
 
     try:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from mien.models.torch.spec import Spec
 from mien.runs.recipe import Recipe
 from mien.runs.report import Points
+from mien.train.folds import Fold
 from mien.train.loader import Rows
-from mien.train.parts import Part
 from mien.types import FloatArray, IntArray
 
 MOST = 2000  # images; more are drawn by chance: t-SNE's time grows with them, the picture does not
@@ -41,7 +40,7 @@ def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
     found = Features()
     hooks = []
 
-    def watch(name: str) -> Any:
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             found.seen.setdefault(name, []).append(inputs[0].detach().flatten(1).float().cpu())
 
@@ -59,7 +58,7 @@ def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
 
 
 def project(
-    rows: Rows, part: Part, answer: IntArray, features: FloatArray, recipe: Recipe
+    rows: Rows, fold: Fold, answer: IntArray, features: FloatArray, recipe: Recipe
 ) -> Points | None:
     """t-SNE (van der Maaten and Hinton 2008) of the test images in two and in three dimensions.
 
@@ -67,13 +66,13 @@ def project(
     drawn with the recipe's seed; None for fewer than ten, and where features never vary or are
     not finite (scikit-learn's t-SNE crashes the process on those).
     """
-    if len(part.test) < LEAST or not np.isfinite(features).all() or not features.std(axis=0).any():
+    if len(fold.test) < LEAST or not np.isfinite(features).all() or not features.std(axis=0).any():
         return None
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     seed = recipe.training.seed
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(part.test))[:MOST])
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(fold.test))[:MOST])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a matrix of few dimensions
         few = min(50, len(chosen), features.shape[1])  # as the authors advise
@@ -85,7 +84,7 @@ def project(
             else np.zeros((len(chosen), n))
             for n in (2, 3)
         )
-    index = part.test[chosen]
+    index = fold.test[chosen]
     return Points(
         labels=recipe.data.labels,
         names=tuple(rows.names[i] for i in index),
@@ -93,5 +92,5 @@ def project(
         answer=answer[index],
         flat=np.asarray(flat, dtype=float),
         deep=np.asarray(deep, dtype=float),
-        whole=len(part.test),
+        whole=len(fold.test),
     )

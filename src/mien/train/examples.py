@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mien.models.torch.model import TorchModel
 from mien.recognizer import Recognizer
 from mien.results import draw
 from mien.results.explanation import Explanation
-from mien.runs.evaluate import Report
 from mien.runs.model import run_card
 from mien.runs.recipe import Recipe
 from mien.runs.report import Example
-from mien.runs.report.figures import picture_url
-from mien.train.fit import Trained
+from mien.train.fit import Run
+from mien.train.folds import Fold
 from mien.train.loader import Rows
-from mien.train.parts import Part
 from mien.train.pixels import read_cells
-from mien.types import FloatArray
+from mien.types import FloatArray, ImageArray
 from mien.vision import faces
 
 SIDE = 150  # pixels, of the crop and of the evidence beside it
 
 
-def explained(
-    recipe: Recipe,
-    trained: Trained,
-    rows: Rows,
-    part: Part,
-    probability: FloatArray,
-    report: Report,
-    facts: dict[str, Any],
-) -> list[Example]:
+def explained(run: Run) -> list[Example]:
     """Explanations by exact Shapley values over regions, the answer that was given being explained.
 
-    The images are drawn with the recipe's seed among a part's test images, so that none is
-    chosen for its looks; a class without a right, or without a wrong, answer has one less.
+    The images are drawn with the recipe's seed among the first fold's test images, so that none
+    is chosen for its looks; a class without a right, or without a wrong, answer has one less.
     """
-    chosen = drawn(rows, part, probability, recipe)
-    net, spec = trained.module.net, trained.spec
-    card = run_card(recipe, spec, {"facts": facts, "test": report.to_dict()}, net)
-    labels = recipe.data.labels
+    rows, recipe, labels = run.rows, run.recipe, run.recipe.data.labels
+    chosen = drawn(rows, run.folds[0], run.probability, recipe)
+    net, spec = run.first.module.net, run.first.spec
+    card = run_card(recipe, spec, {"facts": run.facts, "test": run.report.to_dict()}, net)
     recognizer = Recognizer(
         faces.create("none"), TorchModel(net, spec, card=card), contempt="contempt" in labels
     )
@@ -57,17 +45,17 @@ def explained(
                 truth=labels[rows.label[i]],
                 answer=explanation.target,
                 name=rows.names[i],
-                picture=picture_url(_picture(explanation)),
+                picture=draw.data_url(_picture(explanation)),
                 sentence=explanation.sentence,
             )
         )
     return found
 
 
-def drawn(rows: Rows, part: Part, probability: FloatArray, recipe: Recipe) -> list[int]:
+def drawn(rows: Rows, fold: Fold, probability: FloatArray, recipe: Recipe) -> list[int]:
     """Rows to explain: of each class one with a right and one with a wrong answer."""
     random = np.random.default_rng(recipe.training.seed)
-    test = random.permutation(part.test)
+    test = random.permutation(fold.test)
     right = probability[test].argmax(axis=1) == rows.label[test]
     chosen = []
     for label in range(len(recipe.data.labels)):
@@ -76,7 +64,7 @@ def drawn(rows: Rows, part: Part, probability: FloatArray, recipe: Recipe) -> li
     return chosen
 
 
-def _picture(e: Explanation) -> Any:
+def _picture(e: Explanation) -> ImageArray:
     """The crop, and beside it what each region adds, full colour at the largest."""
     shown = np.array(list(e.regions.values()))[e.labels]
     crop = draw.enlarge(e.crop, SIDE)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from mien.data.augment import Augmenter
 from mien.data.augmentation import Augmentation, preset
 from mien.models.torch.spec import Spec
+from mien.runs.losses import LOSSES, soften
 from mien.runs.recipe import Recipe, Training
-from mien.train.losses import LOSSES, soften
-from mien.types import InputError
+from mien.types import InputError, MienError
 from mien.vision.geometry import Preprocess
 
 
@@ -90,6 +91,32 @@ def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
     return kind(learning, lr=how.learning_rate, weight_decay=how.weight_decay)
 
 
+class DivergedError(MienError, ArithmeticError):
+    """A training whose loss or weights are no longer finite."""
+
+
+def not_finite(net: nn.Module) -> str:
+    """The first parameter or buffer with a value that is nan or infinite; nothing if none has.
+
+    >>> not_finite(nn.Linear(2, 2))
+    ''
+    """
+    for name, value in net.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            return name
+    return ""
+
+
+def frozen(net: nn.Module) -> list[nn.Module]:
+    """Modules that have parameters and learn none of them."""
+    return [
+        module
+        for module in net.modules()
+        if any(True for _ in module.parameters())
+        and not any(p.requires_grad for p in module.parameters())
+    ]
+
+
 class Fit(lightning.LightningModule):
     """A network under training: pixels in 0..255 in, logits out."""
 
@@ -97,6 +124,8 @@ class Fit(lightning.LightningModule):
         super().__init__()
         self.net = net
         self.recipe = recipe
+        self._frozen = frozen(net)
+        self._checks: list[Tensor] = []
         change = preset(recipe.data.augmentation)
         if recipe.training.mixup > 0:
             change = replace(change, mixup=recipe.training.mixup)
@@ -117,6 +146,13 @@ class Fit(lightning.LightningModule):
         """Pixels in 0..255 as the network was made for."""
         return (pixels.float() / 255 - self.mean) / self.std
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; what learns nothing stays as it answers, its statistics included."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
     def on_train_epoch_start(self) -> None:
         """Start the epoch's mean anew."""
         self.losses: list[Tensor] = []
@@ -127,7 +163,28 @@ class Fit(lightning.LightningModule):
         Kept here and not by Lightning's log, whose means a resumed run would mix up.
         """
         mean = torch.stack(self.losses).mean()
-        return float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
+        return self._mean(mean)
+
+    def _mean(self, value: Tensor) -> float:
+        """The mean over all processes."""
+        return float(self.trainer.strategy.reduce(value, reduce_op="mean"))
+
+    def on_validation_epoch_start(self) -> None:
+        """End a training whose epoch left anything that is not finite, before it is validated."""
+        self._checks = []
+        if not math.isfinite(self.epoch_loss()):
+            raise DivergedError(f"the training loss of epoch {self.current_epoch + 1} is no number")
+        if name := not_finite(self.net):
+            raise DivergedError(
+                f"the weights {name!r} are no longer finite in epoch {self.current_epoch + 1}"
+            )
+
+    def on_validation_epoch_end(self) -> None:
+        """The same for what the weights answer."""
+        if not math.isfinite(self._mean(torch.stack(self._checks).mean())):
+            raise DivergedError(
+                f"the validation loss of epoch {self.current_epoch + 1} is no number"
+            )
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Augment, mix, and compare with the targets."""
@@ -146,11 +203,12 @@ class Fit(lightning.LightningModule):
         pixels, targets = batch
         logits = self(pixels).float()
         loss = self.loss(logits, targets, self.weights, self.recipe.training)
+        self._checks.append(loss.detach())
         right = (logits.argmax(1) == targets.argmax(1)).float().mean()
         for name, value in (("val_loss", loss), ("val_accuracy", right)):
             self.log(name, value, prog_bar=True, batch_size=len(pixels), sync_dist=True)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimiser and schedule; plateau watches the validation loss."""
         how = self.recipe.training
         optimizer = optimizer_of(self.net, how)

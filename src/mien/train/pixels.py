@@ -100,7 +100,10 @@ def pixels_of(path: Path, rows: IntArray, how: Preprocess, copy: Path) -> Decode
     return Encoded(path, rows, how, copy)
 
 
-class Images(Dataset[tuple[Tensor, Tensor]]):
+Item = tuple[Tensor, Tensor]  # uint8 pixels, soft target
+
+
+class Images(Dataset[Item]):
     """Images with soft targets ``[K]``; an item is (uint8 pixels, target)."""
 
     def __init__(self, pixels: Decoded | Encoded, targets: FloatArray) -> None:
@@ -110,7 +113,7 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Item:
         return self.pixels[index], self.targets[index]
 
     def batches(self, size: int) -> Iterator[Tensor]:

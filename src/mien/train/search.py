@@ -16,13 +16,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.files import check_folder
-from mien.models.torch.spec import extra
+from mien.extras import need
+from mien.files import check_folder, write_whole
 from mien.registry import choose
+from mien.runs.folder import DONE, WEIGHTS, claim
 from mien.runs.recipe import Recipe
 from mien.train.descend import Where
-from mien.train.fit import DONE, Run, claim, fit, fit_part, forget_copies, parts_of
+from mien.train.fit import Run, fit, held, marked
+from mien.train.folds import folds_of
 from mien.train.loader import Rows, select
+from mien.train.training import forget_copies, train_fold
 from mien.types import InputError, MienError
 
 SAMPLERS: Final = ("grid", "random", "tpe")
@@ -60,7 +63,6 @@ def search(
     trials: int | None = None,
     weights: str | Path | None = None,
     where: Where | None = None,
-    examples: bool = False,
     tell: Callable[[Trial, int, int], None] | None = None,
 ) -> Search:
     """Train the points of a recipe's grid one after another, and test the best on validation.
@@ -83,7 +85,29 @@ def search(
     search, and where every trial failed.
     """
     where = where or Where()
+    recipe = marked(recipe, where)
     folder = Path(folder)
+    _check(recipe, sampler, trials, where)
+    check_folder(folder)
+    rows = select(recipe, Path(data))
+    with held(folder, recipe, rows):
+        study = _study(recipe, folder, sampler, rows)
+        wanted = min(trials or recipe.points, recipe.points if sampler == "grid" else 10**9)
+        for trial in _asked(study, wanted):
+            found = _tried(study, trial, recipe, rows, folder, weights, where)
+            if tell is not None:
+                tell(found, len(_finished(study)), wanted)
+        done = tuple(_trial(folder, frozen) for frozen in _finished(study))
+        good = [trial for trial in done if trial.accuracy is not None]
+        if not good:
+            raise MienError(f"{folder}: all {len(done)} trials failed; the first: {done[0].error}")
+        best = max(good, key=lambda trial: (trial.accuracy or 0, -trial.number))
+        run = fit(recipe.at(best.point), data, best.folder, weights=weights, where=where)
+    return Search(folder, recipe, done, best, run)
+
+
+def _check(recipe: Recipe, sampler: str, trials: int | None, where: Where) -> None:
+    """Raise InputError for what cannot be searched so."""
     choose("sampler", sampler, SAMPLERS)
     if not recipe.grid:
         raise InputError("expected a recipe with a [grid] to search, got none; train it as it is")
@@ -93,29 +117,11 @@ def search(
         raise InputError(f"expected --trials with the sampler {sampler!r}, got none; say how many")
     if trials is not None and trials < 1:
         raise InputError(f"expected 1 trial or more, got {trials}")
-    check_folder(folder)
-    rows = select(recipe, Path(data))
-    claim(folder, recipe, rows)
-    study = _study(recipe, folder, sampler, rows)
-    wanted = min(trials or recipe.points, recipe.points if sampler == "grid" else 10**9)
-    for trial in _asked(study, wanted):
-        found = _tried(study, trial, recipe, rows, folder, weights, where)
-        if tell is not None:
-            tell(found, len(_finished(study)), wanted)
-    done = tuple(_trial(folder, frozen) for frozen in _finished(study))
-    good = [trial for trial in done if trial.accuracy is not None]
-    if not good:
-        raise MienError(f"{folder}: all {len(done)} trials failed; the first: {done[0].error}")
-    best = max(good, key=lambda trial: (trial.accuracy or 0, -trial.number))
-    run = fit(
-        recipe.at(best.point), data, best.folder, weights=weights, where=where, examples=examples
-    )
-    return Search(folder, recipe, done, best, run)
 
 
 def _study(recipe: Recipe, folder: Path, sampler: str, rows: Rows) -> Any:
     """The study of this folder, made or taken up."""
-    optuna = extra("optuna")
+    optuna = need("optuna", "train", "a search over a grid")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     seed = recipe.training.seed
     if sampler == "grid":
@@ -159,7 +165,7 @@ def _finished(study: Any) -> list[Any]:
 
 def _asked(study: Any, wanted: int) -> Iterator[Any]:
     """Trials that were interrupted, then new ones, until ``wanted`` are finished."""
-    optuna = extra("optuna")
+    optuna = need("optuna", "train", "a search over a grid")
     for frozen in study.get_trials(deepcopy=False):
         if not frozen.state.is_finished():
             # the same trial again, with the values that were drawn for it
@@ -178,7 +184,7 @@ def _tried(
     where: Where,
 ) -> Trial:
     """Train and validate one trial and write down how it went."""
-    optuna = extra("optuna")
+    optuna = need("optuna", "train", "a search over a grid")
     drawn = {
         name: json.loads(trial.suggest_categorical(name, _texts(values)))
         for name, values in recipe.grid.items()
@@ -188,7 +194,7 @@ def _tried(
         value, facts = _validated(recipe.at(drawn), rows, place, weights, where)
     except Exception as error:  # one point that cannot be trained must not cost the others
         place.mkdir(parents=True, exist_ok=True)
-        (place / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        write_whole(place / "error.txt", traceback.format_exc())
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         trial.set_user_attr("error", said)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -207,13 +213,13 @@ def _validated(
     recipe: Recipe, rows: Rows, folder: Path, weights: str | Path | None, where: Where
 ) -> tuple[float, dict[str, Any]]:
     """Accuracy on validation images, over the folds where there are several, and facts."""
-    claim(folder, recipe, rows)
-    parts = parts_of(rows, recipe.training.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, recipe, rows.fingerprint)
     done = []
-    for part in parts:
-        place = folder / part.name if part.name else folder
+    for fold in folds_of(rows, recipe.training.seed):
+        place = folder / fold.name
         try:
-            done.append(fit_part(recipe, rows, part, place, weights, where).facts)
+            done.append(train_fold(recipe, rows, fold, place, weights, where).facts)
         finally:
             forget_copies(place)
     images = [facts["val_images"] for facts in done]
@@ -233,7 +239,7 @@ def _drop_weights(study: Any, folder: Path, number: int, value: float) -> None:
     best = max(others, key=lambda t: (t.value, -t.number), default=None)
     loser = number if best is not None and value <= best.value else best and best.number
     if loser is not None:
-        for path in _place(folder, loser).rglob("weights.safetensors"):
+        for path in _place(folder, loser).rglob(WEIGHTS):
             path.with_name(DONE).unlink(missing_ok=True)  # it cannot be taken up without them
             path.unlink()
 

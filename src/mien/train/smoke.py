@@ -11,6 +11,7 @@ from mien.models.torch.tiny import TINY, shrunk
 from mien.runs.recipe import Recipe
 
 STEPS = 2  # batches of training
+BATCH = 4  # images of a step
 TRIALS = 2  # of a grid
 #: What a grid may not vary here: it would make the training long again.
 LONG = ("training.epochs", "training.batch_size", "training.patience")
@@ -35,6 +36,7 @@ def shrink(recipe: Recipe) -> Recipe:
         spec = describe(recipe.model.name, classes=len(labels), **options)
         blocks = min(blocks, len(spec.stages))
     return recipe.change(
+        about={"shortened": said(recipe)},
         data={
             "sets": ["synthetic"],
             "protocol": "official",
@@ -44,7 +46,7 @@ def shrink(recipe: Recipe) -> Recipe:
         },
         model={"pretrained": False, "options": options},
         training={
-            "batch_size": 4,
+            "batch_size": BATCH,
             "epochs": 1,
             "warmup_epochs": min(how.warmup_epochs, 1.0),
             "blocks": blocks,
@@ -60,9 +62,9 @@ def draw(folder: Path) -> Path:
     return path
 
 
-def said(recipe: Recipe, small: Recipe) -> str:
-    """What of the recipe was shrunk, in a sentence."""
-    text = f"smoke run: {STEPS} steps of {small.training.batch_size} drawn faces"
+def said(recipe: Recipe) -> str:
+    """What of the recipe is shrunk, in a sentence."""
+    text = f"smoke run: {STEPS} steps of {BATCH} drawn faces"
     if recipe.model.name in TINY:
         text += f", {recipe.model.name} made small"
     if recipe.grid:

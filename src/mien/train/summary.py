@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from mien.files import write_whole
+from mien.results.tables import markdown_table
+from mien.runs.read import write_table
+from mien.runs.recipe import mark
 from mien.runs.report import headline
-from mien.runs.report.figures import BLUE, INK, PALE, VERMILION, new_figure, quiet
+from mien.runs.report.figures import BLUE, INK, PALE, VERMILION, new_figure, png, quiet
 from mien.train.search import Search, Trial
 
 
 def write_summary(search: Search) -> None:
     """Write ``trials.csv``, ``search.md`` and ``search.png`` into the search's folder."""
     varied = list(search.recipe.grid)
-    with (search.folder / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            [
-                "trial",
-                *varied,
-                "val_accuracy",
-                "val_nll",
-                "parameters",
-                "epochs",
-                "seconds",
-                "error",
-            ]
-        )
-        for trial in search.trials:
-            known = [trial.facts.get(k, "") for k in ("val_nll", "parameters", "epochs", "seconds")]
-            value = "" if trial.accuracy is None else trial.accuracy
-            values = [written(trial.point[name]) for name in varied]
-            writer.writerow([trial.number, *values, value, *known, trial.error])
-    (search.folder / "search.md").write_text(markdown(search), encoding="utf-8")
-    search_figure(search).savefig(search.folder / "search.png", dpi=130)
+    known = ("val_nll", "parameters", "epochs", "seconds")
+    rows = []
+    for trial in search.trials:
+        value = "" if trial.accuracy is None else trial.accuracy
+        point = [written(trial.point[name]) for name in varied]
+        facts = [trial.facts.get(name, "") for name in known]
+        rows.append([trial.number, *point, value, *facts, trial.error])
+    write_table(
+        search.folder / "trials.csv", ["trial", *varied, "val_accuracy", *known, "error"], rows
+    )
+    write_whole(search.folder / "search.md", markdown(search))
+    write_whole(search.folder / "search.png", png(search_figure(search)))
 
 
 def written(value: Any) -> str:
@@ -98,19 +92,16 @@ def markdown(search: Search) -> str:
     failed = sum(t.accuracy is None for t in search.trials)
     failures = f", {failed} of them failed" * bool(failed)
     header, rows = table(search)
+    title = mark(search.recipe, search.recipe.about.title)
     lines = [
-        f"# {search.recipe.about.title}: {len(search.trials)} of {search.recipe.points:,} "
-        f"trainings{failures}",
+        f"# {title}: {len(search.trials)} of {search.recipe.points:,} trainings{failures}",
         "",
         f"Best on validation, trial {best.number} ({point}): {best.accuracy:.2%}. Tested once: "
         f"{headline(search.recipe.at(best.point), search.run.report)}.",
         "",
         "![Accuracy on validation images by each value](search.png)",
         "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
-        "",
+        markdown_table(header, rows),
     ]
     return "\n".join(lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from mien.emotions import COLOURS
+from mien.extras import need
+from mien.results import draw
 from mien.runs.evaluate import Report
-from mien.types import FloatArray, ImageArray, IntArray, MissingExtraError
+from mien.types import FloatArray, IntArray
 
 INK, PALE, BLUE, VERMILION = "#1e2228", "#70767f", "#0072b2", "#d55e00"
 
@@ -32,30 +33,17 @@ class Points:
 
 def new_figure(size: tuple[float, float], columns: int = 1, **options: Any) -> tuple[Any, Any]:
     """A figure of ``size`` in inches and its axes; MissingExtraError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "reports need matplotlib, which is not installed; run: pip install 'mien[train]'"
-        ) from error
-    figure = Figure(figsize=size, layout="constrained")
+    figure = need("matplotlib.figure", "train", "a report").Figure(
+        figsize=size, layout="constrained"
+    )
     return figure, figure.subplots(1, columns, **options)
 
 
-def data_url(figure: Any) -> str:
-    """A figure as a PNG inside a URL."""
+def png(figure: Any) -> bytes:
+    """A figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def picture_url(picture: ImageArray) -> str:
-    """An array ``[H, W, 3] uint8`` as a PNG inside a URL."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def quiet(axes: Any) -> None:
@@ -97,7 +85,7 @@ def confusion_figure(report: Report) -> str:
                     color="white" if share[i, j] > 55 else INK,
                     weight="bold" if i == j else "normal",
                 )
-    return data_url(figure)
+    return draw.data_url(png(figure))
 
 
 def reliability_figure(report: Report) -> str:
@@ -114,7 +102,7 @@ def reliability_figure(report: Report) -> str:
     axes.set_xlabel("score", color=PALE)
     axes.set_ylabel("share right", color=PALE)
     quiet(axes)
-    return data_url(figure)
+    return draw.data_url(png(figure))
 
 
 def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
@@ -160,7 +148,7 @@ def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
         quiet(axes)
-    return data_url(figure)
+    return draw.data_url(png(figure))
 
 
 def features_figure(points: Points) -> str:
@@ -196,4 +184,4 @@ def features_figure(points: Points) -> str:
         columnspacing=1.2,
         handletextpad=0.2,
     )
-    return data_url(figure)
+    return draw.data_url(png(figure))

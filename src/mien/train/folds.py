@@ -13,8 +13,11 @@ HELD_OUT = 0.1  # share of the training images that become validation where a sp
 
 
 @dataclass(frozen=True)
-class Part:
-    """One training of a run: indices into the selected rows. Folds have several, others one."""
+class Fold:
+    """One training of a run: indices into the selected rows.
+
+    A run without cross-validation has one, whose name is empty.
+    """
 
     name: str
     train: IntArray
@@ -22,7 +25,7 @@ class Part:
     test: IntArray
 
 
-def parts_of(rows: Rows, seed: int) -> list[Part]:
+def folds_of(rows: Rows, seed: int) -> list[Fold]:
     """The trainings of a split: one, or one per fold.
 
     Where the split has no validation images, a tenth of the training images is held out, whole
@@ -33,7 +36,7 @@ def parts_of(rows: Rows, seed: int) -> list[Part]:
         found = []
         for fold in np.unique(folds):
             train, val = _held_out(rows, np.flatnonzero(folds != fold), seed)
-            found.append(Part(f"fold-{fold}", train, val, np.flatnonzero(folds == fold)))
+            found.append(Fold(f"fold-{fold}", train, val, np.flatnonzero(folds == fold)))
         return found
     sides = np.array([str(side) for side in rows.side])
     train, val, test = (np.flatnonzero(sides == s) for s in ("train", "val", "test"))
@@ -44,7 +47,7 @@ def parts_of(rows: Rows, seed: int) -> list[Part]:
         )
     if not len(val):
         train, val = _held_out(rows, train, seed)
-    return [Part("", train, val, test)]
+    return [Fold("", train, val, test)]
 
 
 def _held_out(rows: Rows, train: IntArray, seed: int) -> tuple[IntArray, IntArray]:

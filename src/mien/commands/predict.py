@@ -1,0 +1,157 @@
+"""``mien predict``: one row per face of any number of images."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mien.commands.terminal import (
+    Contempt,
+    Detector,
+    HeadName,
+    ModelName,
+    fail,
+    note,
+    out,
+    plain,
+    progress,
+)
+from mien.types import InputError, Prediction
+
+if TYPE_CHECKING:
+    from mien.results.predictions import Predictions
+
+
+class TableFormat(StrEnum):
+    """How ``mien predict`` writes its rows."""
+
+    table = "table"
+    csv = "csv"
+    jsonl = "jsonl"
+    json = "json"
+    parquet = "parquet"
+
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(help="Images, folders, quoted globs, or - for a list of paths on stdin."),
+]
+Format = Annotated[
+    TableFormat | None,
+    typer.Option("--format", "-f", help="Default: a table on a terminal, else CSV."),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")]
+
+
+def _listed(paths: list[str]) -> list[str]:
+    """Arguments with ``-`` replaced by the lines of standard input."""
+    lines: list[str] = []
+    for path in paths:
+        lines += [s for s in sys.stdin.read().splitlines() if s.strip()] if path == "-" else [path]
+    if not lines:
+        raise InputError("expected the path of an image, got an empty list")
+    return lines
+
+
+def predict(
+    paths: Paths,
+    format: Format = None,  # noqa: A002 - the option's name
+    output: Output = None,
+    detector: Detector = "auto",
+    model: ModelName = "mien",
+    head: HeadName = None,
+    contempt: Contempt = False,
+) -> None:
+    """Find every face and say what it expresses: one row per face.
+
+    An image without a face and an image that cannot be read have a row too; after the latter the
+    exit code is 1, and all other images are done.
+    """
+    from mien.recognizer import load
+    from mien.results.predictions import Predictions
+    from mien.vision.find import find_images
+
+    kind = _kind(format, output)
+    found = find_images(_listed(paths))
+    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    rows: list[Prediction] = []
+    stopped = False
+    with progress(len(found), "images") as advance:
+        try:
+            # small batches, so that an interrupt loses little
+            named = ((str(path), path) for path in found)
+            for part in recognizer.predict_many(named, batch=8):
+                rows += part
+                advance()
+        except KeyboardInterrupt:
+            stopped = True  # what is done is written all the same
+    results = Predictions(tuple(rows), recognizer.labels)
+    _write(results, kind, output)
+    if output is not None:
+        done = f"{_count(len(results.faces), 'face')} in {_count(len(found), 'image')}"
+        note(f"{done}, found by {recognizer.detector.name}: {output}")
+    for row in results.errors:
+        fail(str(row.error))
+    if stopped:
+        fail(f"stopped after {len(rows)} rows; they are written")
+        raise typer.Exit(130)
+    if results.errors:
+        raise typer.Exit(1)
+
+
+def _kind(asked: TableFormat | None, output: Path | None) -> str | None:
+    """The format to write; what cannot be written fails before the work, not after it."""
+    from mien.files import check_writable
+    from mien.results.predictions import file_format, require_parquet
+
+    kind = asked.value if asked else None
+    if output is None:
+        if kind == "parquet":
+            raise InputError("parquet is not text: give an --output ending in .parquet")
+        return kind
+    kind = file_format(output) if kind in (None, "table") else kind
+    if kind == "parquet":
+        require_parquet()
+    check_writable(output)
+    return kind
+
+
+def _write(results: Predictions, kind: str | None, output: Path | None) -> None:
+    """The rows into a file, as a table, or as text for another program."""
+    if output is not None:
+        results.save(output, kind)
+    elif kind in (None, "table") and (kind or out.is_terminal):
+        out.print(_table(results))
+    else:
+        sys.stdout.write(results.text(kind or "csv"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _table(results: Predictions) -> Table:
+    from mien.results.predictions import brief
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("input", "face", "box", "expression", "score", "next"):
+        right, fold = name in ("face", "score"), name in ("input", "next")
+        table.add_column(name, justify="right" if right else "left", no_wrap=not fold)
+    for row in results:
+        if row.error or row.face_id is None:
+            answer = "error" if row.error else "no face found"
+            table.add_row(escape(plain(row.input)), "", "", answer, "", "")
+            continue
+        ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
+        box = ",".join(f"{v:.0f}" for v in row.box or ())
+        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3])
+        name = escape(plain(row.input))
+        score = "" if row.score is None else f"{row.score:.2f}"
+        table.add_row(name, str(row.face_id), box, row.dominant_emotion, score, others)
+    return table

@@ -1,0 +1,32 @@
+"""Training images of a run, for the quantisation of its export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mien.models.torch import describe
+from mien.runs.folder import RECIPE
+from mien.runs.recipe import read_recipe
+from mien.train.loader import select
+from mien.train.pixels import read_pixels
+from mien.types import FloatArray
+
+IMAGES: Final = 512  # so many settle the ranges of an int8 network
+
+
+def calibration_pixels(run: str | Path, data: str | Path) -> FloatArray:
+    """Pixels ``[N, C, size, size]`` in 0..255 of at most 512 training images of a run.
+
+    ``data`` is the Parquet file that the run was trained on; InputError where it is another's.
+    """
+    recipe = read_recipe(Path(run) / RECIPE)
+    classes = len(recipe.data.labels)
+    how = describe(recipe.model.name, classes=classes, **recipe.model.options).preprocess
+    rows = select(recipe, Path(data))
+    train = np.flatnonzero([side == "train" for side in rows.side])
+    chosen = np.random.default_rng(0).permutation(train)[:IMAGES]
+    pixels: FloatArray = read_pixels(rows.path, rows.number[chosen], how).float().numpy()
+    return pixels
