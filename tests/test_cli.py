@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mien import __version__
+from mien.runs.catalogue import find_recipe
 from tests.conftest import PORTRAIT, ROOT
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -208,6 +210,36 @@ def test_version_and_help(run: Run) -> None:
 
 def test_lines_of_help_are_the_terminals(run: Run) -> None:
     assert "or where --output says. With several methods" in run("explain", "--help").stdout
+
+
+def test_the_help_groups_the_commands_and_begins_with_what_most_people_need(run: Run) -> None:
+    text = run("--help").stdout
+    panels = ["Use", "predict", "explain", "video", "webcam", "batch", "Explain a model", "judge"]
+    panels += ["atlas", "Data", "Train", "recipes", "compare", "export", "Serve", "models"]
+    places = [re.search(rf"(─|│) {name} ", text) for name in panels]
+    starts = [place.start() for place in places if place is not None]
+    assert len(starts) == len(panels)
+    assert starts == sorted(starts)
+    assert "mien explain photo.jpg" in text
+
+
+def test_names_of_files_cannot_steer_the_terminal(run: Run, photo: Path) -> None:
+    named = photo.with_name("a\x1b[31mred.jpg")
+    shutil.copy(photo, named)
+    done = run("explain", str(named), "-o", str(photo.with_name("b\x1b[2J.png")))
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "\x1b" not in run("predict", str(named), "--format", "table").stdout
+
+
+def test_recipes_are_found_by_name_from_anywhere(run: Run, tmp_path: Path) -> None:
+    listed = run("recipes", cwd=tmp_path).stdout
+    assert "gimefive/fer2013-15 " in listed
+    assert "builtin" not in listed
+    for name in ("gimefive/fer2013-15", "recipes/gimefive/fer2013-15.toml"):
+        assert find_recipe(name) == ROOT / "recipes" / "gimefive" / "fer2013-15.toml"
+    for name in ("gimefive/absent", "../recipes/gimefive/fer2013-15", "", "/gimefive"):
+        assert find_recipe(name) == Path(name)
 
 
 def test_recipes_are_listed_whole(run: Run) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mien.data.augmentation import preset
 from mien.data.base import DATASETS
+from mien.extras import present
 from mien.runs.recipe import About, Data, Network, Recipe, Training, read_recipe
 from mien.types import InputError, UnknownNameError
 from tests.conftest import ROOT
@@ -146,17 +147,6 @@ name = "gimefive-15"
 """
 
 
-@pytest.fixture(params=FILES, ids=name_of)
-def path(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
-
-
-@pytest.fixture
-def recipe(path: Path) -> Recipe:
-    return read_recipe(path)
-
-
 @pytest.fixture
 def minimal(tmp_path: Path) -> Recipe:
     file = tmp_path / "minimal.toml"
@@ -165,6 +155,89 @@ def minimal(tmp_path: Path) -> Recipe:
 
 
 # every recipe
+
+RECIPES = {name_of(path): read_recipe(path) for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_recipe(path: Path, tmp_path: Path) -> None:
+    """It repeats what its paper prints, by names that exist, and says so in three places."""
+    recipe = RECIPES[name_of(path)]
+    check_resolved(recipe, tmp_path / "copy.toml")
+    check_names(recipe)
+    check_about(path, recipe)
+    check_paper(path, recipe)
+    check_page(path, recipe)
+
+
+def check_resolved(recipe: Recipe, copy: Path) -> None:
+    """Its resolved copy reads back equal, with the same hash."""
+    copy.write_text(recipe.to_toml(), encoding="utf-8")
+    again = read_recipe(copy)
+    assert again == recipe
+    assert again.to_toml() == recipe.to_toml()
+    assert re.fullmatch(r"[0-9a-f]{64}", recipe.hash)
+    assert again.hash == recipe.hash
+
+
+def check_names(recipe: Recipe) -> None:
+    """Its sets, their classes, its augmentation and its network exist; tests/train builds each small."""
+    for name in recipe.data.sets:
+        assert set(recipe.data.labels) <= set(DATASETS.get(name).card.labels)
+    preset(recipe.data.augmentation)
+    if present("torch"):
+        from mien.models.torch import names
+
+        assert recipe.model.name in names()
+
+
+def check_about(path: Path, recipe: Recipe) -> None:
+    """It says what it repeats, and states only what differs from the defaults."""
+    about = recipe.about
+    for field in fields(About):
+        if field.name not in ("expected", "metric", "shortened"):
+            assert getattr(about, field.name).strip(), field.name
+    assert about.metric == "accuracy"
+    assert recipe.data.protocol == ("official" if path.stem == "final-pooled" else "paper")
+    text = path.read_text(encoding="utf-8")
+    first = text.split("\n\n")[0].splitlines()
+    assert 1 <= len(first) <= 2
+    assert all(line.startswith("# ") for line in first)
+    plain = Recipe(
+        About("t", "p"), Data(recipe.data.sets), Network(recipe.model.name), Training()
+    ).to_dict()
+    for section in ("data", "model", "training"):
+        body = text.partition(f"[{section}]\n")[2].partition("\n\n")[0]
+        for key in re.findall(r"^(\w+) =", body, re.M):
+            if (section, key) not in (("data", "sets"), ("model", "name")):
+                assert recipe.to_dict()[section][key] != plain[section][key], (section, key)
+
+
+def check_paper(path: Path, recipe: Recipe) -> None:
+    """Its number is the printed one, and what the paper states of training holds."""
+    printed = PRINTED[path.parent.name][recipe.about.table]
+    expected = None if printed is None else pytest.approx(printed / 100, abs=1e-9)
+    assert recipe.about.expected == expected
+    if path.stem.endswith("svm"):  # fitted by scikit-learn: no epochs
+        assert recipe.training.strategy == "head"
+        return
+    for start, stated in STATED.items():
+        if name_of(path).startswith(start):
+            have = {name: getattr(recipe.training, name) for name in stated}
+            assert have == pytest.approx(stated), start
+
+
+def check_page(path: Path, recipe: Recipe) -> None:
+    """It stands in the table of the page."""
+    start = f"| `{name_of(path)}.toml` |"
+    lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(start)]
+    assert len(lines) == 1
+    _, _, table, printed, protocol, uncertain, _ = (cell.strip() for cell in lines[0].split("|"))
+    assert table == recipe.about.table
+    expected = recipe.about.expected
+    assert printed == ("none" if expected is None else f"{100 * expected:.6g} %")
+    assert protocol
+    assert uncertain
 
 
 def test_the_experiments_of_the_papers_are_all_there() -> None:
@@ -178,96 +251,15 @@ def test_the_experiments_of_the_papers_are_all_there() -> None:
     }
     folders = {p.parent.name for p in FOLDER.glob("*/*.toml")} - {"builtin"}
     assert folders == {*PAPERS, "from-scratch"}
-
-
-def test_its_resolved_copy_reads_back_equal(recipe: Recipe, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.toml"
-    copy.write_text(recipe.to_toml(), encoding="utf-8")
-    again = read_recipe(copy)
-    assert again == recipe
-    assert again.hash == recipe.hash
-    assert again.to_toml() == recipe.to_toml()
-
-
-def test_its_hash_is_stable(path: Path, recipe: Recipe) -> None:
-    assert re.fullmatch(r"[0-9a-f]{64}", recipe.hash)
-    assert read_recipe(path).hash == recipe.hash
-
-
-def test_no_two_recipes_are_the_same_experiment() -> None:
-    hashes = {read_recipe(path).hash: name_of(path) for path in FILES}
-    assert len(hashes) == len(FILES)
-
-
-def test_its_names_exist(recipe: Recipe) -> None:
-    assert set(recipe.data.sets) <= set(DATASETS.names())
-    preset(recipe.data.augmentation)
-
-
-def test_its_classes_are_in_its_data(recipe: Recipe) -> None:
-    for name in recipe.data.sets:
-        assert set(recipe.data.labels) <= set(DATASETS.get(name).card.labels)
-
-
-def test_the_models_of_all_recipes_exist() -> None:
-    pytest.importorskip("torch", reason="the names of the models need torch")
-    from mien import models
-
-    assert {read_recipe(path).model.name for path in FILES} <= set(models.names())
-
-
-def test_it_says_what_it_repeats(path: Path, recipe: Recipe) -> None:
-    about = recipe.about
-    for field in fields(About):
-        if field.name not in ("expected", "metric"):
-            assert getattr(about, field.name).strip(), field.name
-    assert about.metric == "accuracy"
-    assert recipe.data.protocol == ("official" if path.stem == "final-pooled" else "paper")
-    first = path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-    assert 1 <= len(first) <= 2
-    assert all(line.startswith("# ") for line in first)
-
-
-def test_only_what_differs_from_the_defaults_is_in_the_file(path: Path, recipe: Recipe) -> None:
-    plain = Recipe(
-        About("t", "p"), Data(recipe.data.sets), Network(recipe.model.name), Training()
-    ).to_dict()
-    text = path.read_text(encoding="utf-8")
-    for section in ("data", "model", "training"):
-        body = text.partition(f"[{section}]\n")[2].partition("\n\n")[0]
-        for key in re.findall(r"^(\w+) =", body, re.M):
-            if (section, key) not in (("data", "sets"), ("model", "name")):
-                assert recipe.to_dict()[section][key] != plain[section][key], (section, key)
-
-
-def test_its_number_is_the_printed_one(path: Path, recipe: Recipe) -> None:
-    printed = PRINTED[path.parent.name][recipe.about.table]
-    expected = recipe.about.expected
-    if printed is None:
-        assert expected is None
-    else:
-        assert expected == pytest.approx(printed / 100, abs=1e-9)
-
-
-@pytest.mark.parametrize("paper", PAPERS)
-def test_every_printed_number_has_a_recipe(paper: str) -> None:
-    cells = {read_recipe(path).about.table for path in (FOLDER / paper).glob("*.toml")}
-    assert cells == set(PRINTED[paper])
-
-
-def test_what_the_paper_states_of_training_holds(path: Path, recipe: Recipe) -> None:
-    if path.stem.endswith("svm"):  # fitted by scikit-learn: no epochs
-        assert recipe.training.strategy == "head"
-        return
-    for start, stated in STATED.items():
-        if name_of(path).startswith(start):
-            have = {name: getattr(recipe.training, name) for name in stated}
-            assert have == pytest.approx(stated), start
+    assert len({recipe.hash for recipe in RECIPES.values()}) == len(FILES)
+    for paper in PAPERS:
+        mine = [r for name, r in RECIPES.items() if name.startswith(f"{paper}/")]
+        assert {recipe.about.table for recipe in mine} == set(PRINTED[paper])
 
 
 def test_both_readings_of_a_contradiction_differ_in_the_loss_alone() -> None:
     for one, other in READINGS:
-        focal, plain = (read_recipe(FOLDER / f"{name}.toml") for name in (one, other))
+        focal, plain = RECIPES[one], RECIPES[other]
         assert (focal.training.loss, plain.training.loss) == ("focal", "cross-entropy")
         loss = {"loss": "focal", "focal_alpha": focal.training.focal_alpha}
         assert plain.change(training=loss).hash == focal.hash
@@ -276,18 +268,6 @@ def test_both_readings_of_a_contradiction_differ_in_the_loss_alone() -> None:
             text = (FOLDER / f"{name}.toml").read_text("utf-8")
             assert "contradicts itself" in text
             assert f"{counterpart.partition('/')[2]}.toml" in text
-
-
-def test_it_stands_in_the_table_of_the_page(path: Path, recipe: Recipe) -> None:
-    start = f"| `{name_of(path)}.toml` |"
-    lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(start)]
-    assert len(lines) == 1
-    _, _, table, printed, protocol, uncertain, _ = (cell.strip() for cell in lines[0].split("|"))
-    assert table == recipe.about.table
-    expected = recipe.about.expected
-    assert printed == ("none" if expected is None else f"{100 * expected:.6g} %")
-    assert protocol
-    assert uncertain
 
 
 def test_the_page_names_no_recipe_that_is_not_there() -> None:
@@ -321,22 +301,17 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", GRIDS)
-def test_a_grid_is_the_papers(name: str) -> None:
-    recipe = read_recipe(FOLDER / "gimefive" / f"{name}.toml")
-    assert recipe.grid == GRIDS[name]
-    assert recipe.points == {"grid-preliminary": 144, "grid-final": 41_472}[name]
-
-
-def test_every_recipe_without_a_grid_is_one_training() -> None:
-    assert {name_of(p) for p in FILES if read_recipe(p).points > 1} == {
-        f"gimefive/{name}" for name in GRIDS
+def test_the_grids_are_the_papers() -> None:
+    grids = {name: recipe for name, recipe in RECIPES.items() if recipe.points > 1}
+    assert {name: recipe.grid for name, recipe in grids.items()} == {
+        f"gimefive/{name}": grid for name, grid in GRIDS.items()
     }
+    assert [recipe.points for recipe in grids.values()] == [41_472, 144]
 
 
-@pytest.mark.parametrize("name", [f"fer2013-{n}" for n in (13, 15, 17)] + ["final-fer2013"])
-def test_gimefive_tests_on_both_of_fer2013s_test_sets(name: str) -> None:
-    assert read_recipe(FOLDER / "gimefive" / f"{name}.toml").data.scheme == "train-test"
+def test_gimefive_tests_on_both_of_fer2013s_test_sets() -> None:
+    for name in ("fer2013-13", "fer2013-15", "fer2013-17", "final-fer2013"):
+        assert RECIPES[f"gimefive/{name}"].data.scheme == "train-test"
 
 
 def test_a_point_of_a_grid_is_a_recipe_without_one(minimal: Recipe) -> None:
@@ -542,6 +517,7 @@ def test_the_hash_ignores_about_and_nothing_else(minimal: Recipe) -> None:
         "protocol": "x",
         "cost": "y",
         "notes": "z",
+        "shortened": "2 of 30 epochs",
     }
     assert set(about) == {field.name for field in fields(About)}
     assert minimal.change(about=about).hash == minimal.hash

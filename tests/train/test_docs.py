@@ -1,13 +1,15 @@
-"""The commands in docs/training.md are understood by the command as it is."""
+"""docs/training.md: its commands are understood as they are, and its Python runs."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mien.runs.catalogue import find_recipe
 from tests.conftest import ROOT
 
 pytest.importorskip("torch", reason="torch is not installed: make test does without it")
@@ -32,9 +34,16 @@ def test_a_command_of_the_page_has_these_arguments_and_its_recipe_exists(line: s
     while hasattr(found, "commands"):
         found = found.commands[words.pop(0)]
     found.make_context(found.name, words)  # raises where an option does not exist
-    for word in words:
-        if word.endswith(".toml"):
-            assert (ROOT / word).is_file(), word
+    if line.startswith("mien train"):
+        assert find_recipe(words[0]).is_file(), words[0]
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's advice
+def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S):
+        exec(compile(block, "docs/training.md", "exec"), {})
+    assert "SHORTENED" in (tmp_path / "trial" / "report.md").read_text("utf-8")
 
 
 def test_every_option_that_the_page_names_exists() -> None:

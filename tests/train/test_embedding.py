@@ -12,14 +12,14 @@ from tests.train.test_train import CPU, RECIPE, rows_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
-from mien.data import synthetic  # noqa: E402 - after the check
-from mien.models.torch import create  # noqa: E402
+from mien.models.torch import create  # noqa: E402 - after the check
 from mien.models.torch.tiny import TINY  # noqa: E402
+from mien.train import report  # noqa: E402
 from mien.train.embedding import LEAST, penultimate, project  # noqa: E402
-from mien.train.examples import drawn  # noqa: E402
+from mien.train.examples import drawn as draw  # noqa: E402
 from mien.train.fit import fit  # noqa: E402
-from mien.train.loader import select  # noqa: E402
 from mien.train.folds import Fold, folds_of  # noqa: E402
+from mien.train.loader import select  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -62,7 +62,7 @@ def test_clusters_stay_clusters_and_few_images_are_not_laid_out() -> None:
     for places in (points.flat, points.deep):
         apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
         np.fill_diagonal(apart, np.inf)
-        assert (rows.label[afold.argmin(axis=1)] == rows.label).mean() > 0.95
+        assert (rows.label[apart.argmin(axis=1)] == rows.label).mean() > 0.95
     again = project(rows, fold, rows.label, features, recipe)
     assert again is not None
     np.testing.assert_array_equal(points.flat, again.flat)
@@ -89,19 +89,18 @@ def test_features_of_few_dimensions_and_equal_images_are_laid_out() -> None:
     assert np.isfinite(points.deep).all()
 
 
-def test_examples_are_one_right_and_one_wrong_answer_of_each_class(tmp_path: Path) -> None:
-    path = tmp_path / "drawn.parquet"
-    synthetic.write(path, 280, people=40, size=48)
-    rows = select(RECIPE, path)
+def test_examples_are_one_right_and_one_wrong_answer_of_each_class(
+    drawn: Path, tmp_path: Path
+) -> None:
+    rows = select(RECIPE, drawn)
     (fold,) = folds_of(rows, 0)
     probability = np.eye(7)[np.zeros(len(rows.number), int)]  # all are called angry
-    chosen = drawn(rows, fold, probability, RECIPE)
+    chosen = draw(rows, fold, probability, RECIPE)
     assert set(chosen) <= set(fold.test.tolist())
     assert sorted(rows.label[chosen]) == list(range(7))
-    page = fit(RECIPE, path, tmp_path / "run", where=CPU, examples=True).folder / "report.html"
-    text = page.read_text(encoding="utf-8")
+    run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)
+    text = report.write(run, examples=True).read_text(encoding="utf-8")
     assert text.count('class="card"') >= 7
     assert 'id="points"' in text
-    without = fit(RECIPE, path, tmp_path / "run", where=CPU)
-    text = (without.folder / "report.html").read_text(encoding="utf-8")
+    text = report.write(run).read_text(encoding="utf-8")
     assert 'class="card"' not in text

@@ -16,8 +16,7 @@ from tests.train.test_train import CPU, RECIPE
 pytest.importorskip("optuna", reason="optuna is not installed")
 
 from mien.runs.read import read_run
-from mien.train import descend
-from mien.train import report
+from mien.train import descend, report
 from mien.train.folds import folds_of
 from mien.train.loader import select
 from mien.train.search import Search, Trial, search
@@ -33,15 +32,10 @@ GRID = RECIPE.change(
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("drawn") / "drawn.parquet"
-    synthetic.write(path, 140, people=20, size=48)
-    return path
-
-
-@pytest.fixture(scope="module")
 def found(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Search:
-    return search(GRID, drawn, tmp_path_factory.mktemp("search"), where=CPU)
+    result = search(GRID, drawn, tmp_path_factory.mktemp("search"), where=CPU)
+    report.write(result.run)
+    return result
 
 
 def points(result: Search) -> list[tuple[Any, ...]]:
@@ -179,7 +173,7 @@ def test_folds_are_validated_on_what_each_holds_out(drawn: Path, tmp_path: Path)
         assert trial.facts["val_images"] == held
         right = (trial.accuracy or 0) * held
         assert math.isclose(right, round(right), abs_tol=1e-6)
-    assert result.run.report.accuracy.images == 140
+    assert result.run.report.accuracy.images == 280
     assert result.run.facts["trainings"] == 2
 
 

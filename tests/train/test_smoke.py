@@ -14,10 +14,12 @@ pytest.importorskip("lightning", reason="lightning is not installed")
 
 from mien.models.torch import names
 from mien.models.torch.tiny import TINY
+from mien.runs.folder import IMAGES, claim
 from mien.runs.read import read_run
-from mien.train import smoke
+from mien.train import report, smoke
 from mien.train.fit import Where, fit
-from tests.train.test_train import command
+from mien.types import InputError
+from tests.train.test_train import RECIPE, command
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -56,6 +58,7 @@ def test_all_recipes_are_run_and_all_models_are_made_small() -> None:
 def test_a_recipe_trains_tests_and_reports(name: str, faces: Path, tmp_path: Path) -> None:
     small, files = DIFFERENT[name]
     run = fit(small, faces, tmp_path / "run", where=Where("cpu", steps=smoke.STEPS))
+    assert report.write(run).is_file()
     assert 0 <= run.report.accuracy.value <= 1, files
     assert run.report.labels == small.data.labels
     assert (tmp_path / "run" / "weights.safetensors").exists()
@@ -81,16 +84,41 @@ def test_a_grid_runs_two_of_its_points(name: str, tmp_path: Path) -> None:
     assert len(tested) == 1
 
 
-def test_the_command_says_what_it_made_small_and_explains_right_and_wrong_answers(
+def test_every_file_of_a_smoke_run_says_what_it_is_and_none_holds_the_printed_number(
     tmp_path: Path,
 ) -> None:
-    recipe = FOLDER / "gimefive" / "fer2013-13.toml"
-    said = command("train", recipe, "--smoke", "-o", tmp_path / "run", "--device", "cpu")
-    assert "gimefive-13 made small" in said
-    assert "its numbers mean nothing" in said
-    assert read_run(tmp_path / "run")["facts"]["images"]["train"] > 0
-    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "<h2>Examples</h2>" in page
+    run = tmp_path / "run"
+    said = command("train", "gimefive/fer2013-13", "--smoke", "-o", run, "--device", "cpu")
+    texts = {p.name: p.read_text("utf-8") for p in run.iterdir() if p.suffix != ".safetensors"}
+    mark = "gimefive-13 made small; its numbers mean nothing"
+    for text in (said, *(texts[f"report.{kind}"] for kind in ("json", "md", "html"))):
+        assert "smoke run: 2 steps of 4 drawn faces" in text
+        assert mark in text
+        assert "interval; printed" not in text
+        assert "our interval" not in text
+    assert mark in texts["recipe.toml"]
+    assert read_run(run)["facts"]["images"]["train"] > 0
+    assert "<h2>Examples</h2>" in texts["report.html"]
+    table = command("compare", run, run)
+    assert "SHORTENED" in table
+    assert "64.1" not in table
+    with pytest.raises(InputError, match="another recipe"):
+        claim(run, read_recipe(FOLDER / "gimefive" / "fer2013-13.toml"), fingerprint(run))
+
+
+def fingerprint(run: Path) -> str:
+    """Of the split, as the first line of a run's recipe says it."""
+    first = (run / "recipe.toml").read_text("utf-8").partition("\n")[0]
+    return first.removeprefix(IMAGES)
+
+
+def test_fewer_epochs_than_the_recipes_are_marked(drawn: Path, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(RECIPE.change(training={"epochs": 30}).to_toml(), encoding="utf-8")
+    words = ["train", file, "--data", drawn, "--no-examples", "--device", "cpu"]
+    said = command(*words, "--epochs", "1", "-o", tmp_path / "run")
+    assert "SHORTENED (1 of 30 epochs): Accuracy" in said
+    assert "90.0%" not in said
 
 
 def test_a_grid_is_not_mistaken_for_one_training(tmp_path: Path) -> None:

@@ -27,12 +27,12 @@ from mien.models.torch.tiny import TINY  # noqa: E402
 from mien.runs.compare import comparison  # noqa: E402
 from mien.runs.losses import LOSSES, soften  # noqa: E402
 from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
-from mien.train import pixels  # noqa: E402
+from mien.train import pixels, report  # noqa: E402
 from mien.train.descend import accelerator, known_strategy  # noqa: E402
-from mien.train.fit import Where, fit  # noqa: E402
+from mien.train.fit import Run, Where, fit  # noqa: E402
 from mien.train.folds import folds_of  # noqa: E402
 from mien.train.loader import EpochSampler, Rows, select  # noqa: E402
-from mien.train.module import freeze, optimizer_of, rate  # noqa: E402
+from mien.train.module import Fit, freeze, optimizer_of, rate  # noqa: E402
 from mien.train.pixels import read_pixels  # noqa: E402
 
 # Lightning advises on loaders, folders and its own deprecations; none is about our code
@@ -45,13 +45,6 @@ RECIPE = Recipe(
     Network("compact", options={"stem": 8, "widths": [8, 16, 16], "blocks": [0, 0, 0]}),
     Training(epochs=2, batch_size=16, optimizer="sgd", learning_rate=0.05, seed=3),
 )
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("drawn") / "drawn.parquet"
-    synthetic.write(path, 280, people=40, size=48)
-    return path
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
@@ -109,6 +102,19 @@ def learning(name: str, **how: Any) -> set[str]:
     net, spec = create(name, classes=7, **TINY.get(name, {}))
     freeze(net, replace(RECIPE.training, **how), spec)
     return {n for n, p in net.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("strategy", ["full", "head"])
+def test_what_is_frozen_keeps_its_statistics(strategy: str) -> None:
+    net, spec = create("resnet18", classes=7, **TINY["resnet18"])
+    how = RECIPE.training
+    freeze(net, replace(how, strategy=strategy), spec)
+    module = Fit(net, RECIPE, spec.preprocess, torch.ones(7)).train()
+    before = {n: b.clone() for n, b in net.named_buffers()}
+    module(torch.rand(4, 3, 64, 64) * 255)
+    moved = {n for n, b in net.named_buffers() if not torch.equal(b, before[n])}
+    assert bool(moved) is (strategy == "full")
+    assert net.fc.training
 
 
 def test_partial_trains_what_follows_the_last_blocks() -> None:
@@ -215,11 +221,16 @@ def test_the_owners_split_in_two_parts_tests_their_validation_images_too(drawn: 
     assert len(fold.val) > 0
 
 
+def trained(recipe: Recipe, data: Path, folder: Path, **how: Any) -> Run:
+    """A run with its report, as the command leaves it."""
+    run = fit(recipe, data, folder, where=how.get("where", CPU))
+    report.write(run, examples=how.get("examples", False))
+    return run
+
+
 @pytest.fixture(scope="module")
 def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    fit(RECIPE, drawn, folder, where=CPU)
-    return folder
+    return trained(RECIPE, drawn, tmp_path_factory.mktemp("run")).folder
 
 
 def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Path) -> None:
@@ -255,7 +266,7 @@ def test_a_finished_run_is_not_trained_again(
     finished: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = read_run(finished)
-    monkeypatch.setattr("mien.train.fit.descend", None)
+    monkeypatch.setattr("mien.train.training.descend", None)
     again = fit(RECIPE, drawn, finished, where=CPU)
     assert again.report.to_dict()["accuracy"]["value"] == before["test"]["accuracy"]["value"]
     assert again.facts["train_accuracy"] == before["facts"]["train_accuracy"]
@@ -276,7 +287,7 @@ def test_more_images_than_fit_into_memory_train_to_the_same_run(
 ) -> None:
     monkeypatch.setattr(pixels, "DECODED_BYTES", 0)
     monkeypatch.setattr(pixels.Encoded, "workers", 0)
-    run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)
+    run = trained(RECIPE, drawn, tmp_path / "run")
     np.testing.assert_array_equal(read_scores(run.folder).answer, read_scores(finished).answer)
     assert not list(run.folder.glob("*.images"))
 
@@ -326,7 +337,7 @@ def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
     )
     assert killed.returncode == -9, killed.stderr
     assert not (tmp_path / "run" / "report.json").exists()
-    run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)
+    run = trained(RECIPE, drawn, tmp_path / "run")
     np.testing.assert_array_equal(read_scores(run.folder).answer, read_scores(finished).answer)
     first, second = (read_history(f / "history.csv") for f in (finished, run.folder))
     assert [r["epoch"] for r in second] == ["1", "2"]
@@ -404,7 +415,7 @@ def test_two_processes_give_the_result_of_one(drawn: Path, tmp_path: Path) -> No
     )
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
-    alone = fit(recipe, drawn, tmp_path / "run1", where=CPU)
+    alone = trained(recipe, drawn, tmp_path / "run1")
     done = subprocess.run(
         [
             sys.executable,
@@ -479,6 +490,17 @@ def command(*words: object) -> str:
     return done.output
 
 
+def refused(*words: object) -> str:
+    """What a ``mien`` command says that refuses its arguments."""
+    from typer.testing import CliRunner
+
+    from mien.commands.main import app
+
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert isinstance(done.exception, MienError), done.output
+    return str(done.exception)
+
+
 def test_compare_puts_runs_side_by_side(finished: Path) -> None:
     header, (first, second) = comparison([finished, finished])
     report = json.loads((finished / "report.json").read_text())
@@ -503,7 +525,7 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
     from mien.data.table import ImageTable, image_bytes
     from mien.runs.export import export
 
-    path = export(finished, tmp_path / "drawn.onnx")
+    command("export", finished, "-o", path := tmp_path / "drawn.onnx")
     recognizer = mien.load(path, detector="none")
     assert recognizer.labels == SEVEN
     cells = next(iter(ImageTable(drawn).batches(["image"]))).column("image").to_pylist()[:20]
@@ -514,10 +536,11 @@ def test_a_run_is_exported_and_serves_like_the_built_in_model(
     ]
     for method in ("regions", "cam"):
         assert recognizer.explain(images[0], method=method)[0].check() < 1e-4
-    small = export(finished, tmp_path / "small.onnx", int8=True, data=drawn)
+    small = tmp_path / "small.onnx"
+    command("export", finished, "-o", small, "--int8", "--data", drawn)
     assert mien.load(small, detector="none").predict(images[0])[0].error is None
-    with pytest.raises(InputError, match="give --data"):
-        export(finished, tmp_path / "small.onnx", int8=True)
+    assert small.stat().st_size < path.stat().st_size
+    assert "give --data" in refused("export", finished, "-o", small, "--int8")
     with pytest.raises(InputError, match=r"\.onnx"):
         export(finished, tmp_path / "drawn.bin")
     monkeypatch.setattr("mien.runs.export.TOLERANCE", -1.0)
@@ -530,6 +553,7 @@ def test_missing_weights_and_wrong_data_are_one_line(drawn: Path, tmp_path: Path
     recipe = RECIPE.change(model={"name": "vit-b16", "options": {}, "pretrained": True})
     with pytest.raises(MienError):
         fit(recipe, drawn, tmp_path / "a", where=CPU, weights=tmp_path / "absent.safetensors")
+    assert not (tmp_path / "a").exists()
 
 
 def test_tensorboard_is_written_on_request(

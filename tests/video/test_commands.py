@@ -13,7 +13,8 @@ from subprocess import CompletedProcess
 import pytest
 
 import mien
-from mien.commands.video import seconds, webcam
+from mien.commands.video import seconds
+from mien.commands.webcam import webcam
 from mien.extras import install
 from mien.types import InputError
 from mien.video.camera import Camera, Window

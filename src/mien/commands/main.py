@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import inspect
 import sys
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -31,7 +32,7 @@ from mien.commands.terminal import err, fail
 from mien.types import MienError
 
 #: Commands and groups by the panel of the help in which they stand, in its order.
-PANELS = {
+PANELS: dict[str, tuple[Any, ...]] = {
     "Use": (
         predict.predict,
         explain.explain,
@@ -81,10 +82,10 @@ app = typer.Typer(
 )
 for _panel, _entries in PANELS.items():
     for _entry in _entries:
-        if inspect.isfunction(_entry):
-            app.command(rich_help_panel=_panel)(_entry)
-        else:
+        if isinstance(_entry, ModuleType):
             app.add_typer(_entry.app, name=_name(_entry), rich_help_panel=_panel)
+        else:
+            app.command(rich_help_panel=_panel)(_entry)
 
 
 def _show_version(wanted: bool) -> None:

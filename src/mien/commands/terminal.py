@@ -40,9 +40,9 @@ Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
 
 
 def plain(text: str) -> str:
-    """A text without control characters: names of files and cards must not steer a terminal.
+    r"""A text without control characters: names of files and cards must not steer a terminal.
 
-    >>> plain("a\\x1b[31m.jpg"), plain("two\\nlines")
+    >>> plain("a\x1b[31m.jpg"), plain("two\nlines")
     ('a\ufffd[31m.jpg', 'two\\nlines')
     """
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

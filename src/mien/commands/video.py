@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -85,7 +85,7 @@ def video(
     if summary is not None:
         make_folder(summary)
     recognizer = load(model, head=head, contempt=contempt, detector=detector)
-    files = {"output": output, "timeline": timeline}
+    files: dict[str, Any] = {"output": output, "timeline": timeline}
     with progress(None, "frames") as bar:
 
         def show(seen: Progress) -> None:

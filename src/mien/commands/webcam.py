@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,7 +65,7 @@ def webcam(
         opened = camera.Camera(int(source) if source.isdigit() else source)
         pictures = stack.enter_context(opened)
         drawn = window is not None or record is not None
-        files = {"record": record, "timeline": timeline}
+        files: dict[str, Any] = {"record": record, "timeline": timeline}
         answers = run(pictures, recognizer, options, meter, drawn=drawn, **files)
         stack.callback(answers.close)
         faces = _watch(answers, window)

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -64,7 +65,7 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-class Batches(CalibrationDataReader):
+class Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
     """Calibration batches for static quantisation."""
 
     def __init__(self, batches: Sequence[np.ndarray]) -> None:
@@ -154,7 +155,7 @@ def export(run: str | Path, output: str | Path, *, calibration: FloatArray | Non
     module: nn.Module = net
     names = ["logits"]
     if spec.class_map is not None:
-        linear = net.get_submodule(spec.class_map.linear)
+        linear: Any = net.get_submodule(spec.class_map.linear)  # a linear layer, as the map needs
         module, names = WithMap(net, spec.class_map.features, linear), ["logits", "cam"]
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.onnx"

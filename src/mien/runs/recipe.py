@@ -291,8 +291,8 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
         ]
         if missing:
             raise InputError(f"[{section}]: expected the field {missing[0]!r}; add it")
-        typed = {k: typed(f"{section}.{k}", kind, k, v) for k, v in values.items()}
-        parts[section] = kind(**typed)
+        checked = {k: typed(f"{section}.{k}", kind, k, v) for k, v in values.items()}
+        parts[section] = kind(**checked)
     grid = content.get("grid", {})
     if not isinstance(grid, dict):
         raise InputError(f"grid: expected a table of lists, got {grid!r}")

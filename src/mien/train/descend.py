@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import lightning
 import torch
@@ -17,7 +17,6 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import StrategyRegistry
-from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
@@ -30,9 +29,14 @@ from mien.train.checkpoints import BEST, LAST, WholeFiles, best_weights, resumab
 from mien.train.loader import EpochSampler
 from mien.train.module import DivergedError, Fit
 from mien.train.pixels import Images, Item
+from mien.train.processes import rank
 from mien.types import InputError, MissingExtraError
 
-PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+PRECISION: Final[dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 
@@ -67,7 +71,7 @@ class Where:
     @property
     def first(self) -> bool:
         """Whether this process is the first of those that train together, which alone writes."""
-        return bool(rank_zero_only.rank == 0)
+        return rank() == 0
 
     @property
     def device(self) -> torch.device:
@@ -138,7 +142,7 @@ def _kept(folder: Path) -> str:
     said = "take a lower learning rate, or a longer warm-up"
     if not (folder / BEST).exists():
         return f"no epoch before it has weights to keep; {said}"
-    if rank_zero_only.rank == 0:
+    if rank() == 0:
         with whole_file(folder / WEIGHTS) as part:
             save_file({k: v.contiguous() for k, v in best_weights(folder).items()}, part)
     return f"the best weights before it are kept in {folder / WEIGHTS}; {said}"

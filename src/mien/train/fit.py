@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 
 from mien.files import check_folder
 from mien.runs.evaluate import Report, evaluate
@@ -22,6 +21,7 @@ from mien.runs.recipe import Recipe
 from mien.train.descend import Where
 from mien.train.folds import Fold, folds_of
 from mien.train.loader import Rows, select
+from mien.train.processes import rank
 from mien.train.training import Trained, answer_fold, forget_copies, train_fold
 from mien.types import FloatArray, IntArray
 
@@ -114,7 +114,7 @@ def marked(recipe: Recipe, where: Where) -> Recipe:
 @contextmanager
 def held(folder: Path, recipe: Recipe, rows: Rows) -> Iterator[None]:
     """Hold the folder for this run; of the processes of one training the first one does so."""
-    first = rank_zero_only.rank == 0
+    first = rank() == 0
     with claimed(folder, recipe, rows.fingerprint) if first else nullcontext():
         yield
 

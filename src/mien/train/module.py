@@ -120,6 +120,10 @@ def frozen(net: nn.Module) -> list[nn.Module]:
 class Fit(lightning.LightningModule):
     """A network under training: pixels in 0..255 in, logits out."""
 
+    weights: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, net: nn.Module, recipe: Recipe, how: Preprocess, weights: Tensor) -> None:
         super().__init__()
         self.net = net

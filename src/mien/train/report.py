@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_only
 
 from mien.runs.read import read_history, write_table
 from mien.runs.report import write_report
 from mien.train.embedding import project
 from mien.train.examples import explained
 from mien.train.fit import Run
+from mien.train.processes import rank
 
 
 def write(run: Run, *, examples: bool = False) -> Path:
@@ -21,7 +21,7 @@ def write(run: Run, *, examples: bool = False) -> Path:
     images. Of several processes of one training the first one writes.
     """
     page = run.folder / "report.html"
-    if rank_zero_only.rank:
+    if rank():
         return page
     write_scores(run)
     history = [

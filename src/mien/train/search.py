@@ -145,7 +145,7 @@ def _study(recipe: Recipe, folder: Path, sampler: str, rows: Rows) -> Any:
 
 
 def _grid_sampler(optuna: Any, grid: dict[str, list[str]], seed: int) -> Any:
-    class Grid(optuna.samplers.GridSampler):
+    class Grid(optuna.samplers.GridSampler):  # type: ignore[misc]  # optuna is Any here
         """Optuna's, which would stop a loop of its own after the last point; ours counts."""
 
         def after_trial(self, *_: Any) -> None:

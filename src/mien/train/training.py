@@ -11,7 +11,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
 
 from mien.data.balance import class_weights, sample
@@ -31,6 +30,7 @@ from mien.train.folds import Fold
 from mien.train.loader import Rows, one_hot
 from mien.train.module import Fit, freeze, not_finite
 from mien.train.pixels import Images, pixels_of
+from mien.train.processes import rank
 from mien.types import FloatArray, IntArray, ModelError
 
 FACTS = ("temperature", "val_accuracy", "val_nll", "parameters", "epochs", "seconds")
@@ -128,14 +128,14 @@ def _sets(recipe: Recipe, rows: Rows, fold: Fold, spec: Spec, folder: Path) -> d
 
 def images_of(rows: Rows, index: IntArray, spec: Spec, folder: Path, side: str) -> Images:
     """Some rows' images; too many for the memory are copied into the training's folder."""
-    copy = folder / f"{side}-{rank_zero_only.rank}.images"
+    copy = folder / f"{side}-{rank()}.images"
     pixels = pixels_of(rows.path, rows.number[index], spec.preprocess, copy)
     return Images(pixels, one_hot(rows.label[index], spec.classes))
 
 
 def forget_copies(folder: Path) -> None:
     """Remove the copies of encoded images that this process made for a training."""
-    for path in folder.glob(f"*-{rank_zero_only.rank}.images"):
+    for path in folder.glob(f"*-{rank()}.images"):
         path.unlink()
 
 
@@ -170,7 +170,7 @@ def _keep(state: dict[str, torch.Tensor], facts: dict[str, Any], folder: Path) -
     """Write weights and facts, and only then remove what they were made from."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()  # every process has read the checkpoint
-    if rank_zero_only.rank:
+    if rank():
         return
     with whole_file(folder / WEIGHTS) as part:
         save_file({k: v.contiguous() for k, v in state.items()}, part)
@@ -198,7 +198,7 @@ def answer_fold(
         seen = seen or images_of(rows, fold.train, trained.spec, folder, "train")
         truth = seen.targets.argmax(dim=1).numpy()
         facts["train_accuracy"] = accuracy(truth, predict(module, seen, batch, where).argmax(1))
-        if rank_zero_only.rank == 0:
+        if rank() == 0:
             write_facts(folder, facts)
     test = images_of(rows, fold.test, trained.spec, folder, "test")
     with penultimate(module.net, trained.spec) as features:
