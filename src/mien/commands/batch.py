@@ -59,12 +59,12 @@ def batch(
     nothing is lost.
     """
     from mien.batch.job import score
-    from mien.batch.settings import JobJobSettings, fastest_model
+    from mien.batch.settings import JobSettings, fastest_model
     from mien.vision import faces
 
     if workers is not None and workers < 1:
         raise InputError(f"workers: expected at least 1, got {workers}")
-    settings = JobJobSettings(
+    settings = JobSettings(
         source=tuple(source),
         model=fastest_model() if model == "auto" else model,
         head=head,

@@ -57,9 +57,9 @@ def serve(
 
     Stops on Ctrl-C or SIGTERM after it has answered what it accepted.
     """
-    from mien.web.settings import ServiceServiceSettings
+    from mien.web.settings import ServiceSettings
 
-    settings = ServiceServiceSettings(
+    settings = ServiceSettings(
         model=model,
         head=head,
         contempt=contempt,

@@ -17,7 +17,7 @@ from mien.commands.video import Overlay, Smoothing, TimelineFile, seconds
 
 if TYPE_CHECKING:
     from mien.video.camera import Window
-    from mien.video.live import Shown
+    from mien.video.live import LiveAnswer
 
 Camera = Annotated[str, typer.Option("--source", help="A camera's number, or a video instead.")]
 Text = Annotated[bool, typer.Option("--text", help="No window: rows as JSON lines on stdout.")]
@@ -88,7 +88,7 @@ def _check(source: str, record: Path | None, timeline: Path | None) -> None:
         check_apart(source, record, timeline)
 
 
-def _watch(answers: Iterator[Shown], window: Window | None) -> int:
+def _watch(answers: Iterator[LiveAnswer], window: Window | None) -> int:
     """Show pictures until the window is closed or Control-C; returns how many faces were seen."""
     faces = 0
     try:
