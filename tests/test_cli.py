@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mien import __version__
+from mien.extras import install
 from mien.runs.catalogue import find_recipe
 from tests.conftest import PORTRAIT, ROOT
 
@@ -129,7 +130,7 @@ def test_predict_writes_a_file_and_says_how_many(run: Run, photo: Path, tmp_path
 def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path: Path) -> None:
     done = run("predict", str(photo), "-o", str(tmp_path / "rows.parquet"))
     assert done.returncode == 2
-    assert "pip install 'mien[parquet]'" in one_line(done)
+    assert install("parquet") in one_line(done)
     assert not list(tmp_path.glob("rows*"))
 
 

@@ -181,7 +181,7 @@ def check_resolved(recipe: Recipe, copy: Path) -> None:
 
 
 def check_names(recipe: Recipe) -> None:
-    """Its sets, classes, augmentation and network exist; tests/train builds each small."""
+    """Its sets, their classes, its augmentation and its network exist."""
     for name in recipe.data.sets:
         assert set(recipe.data.labels) <= set(DATASETS.get(name).card.labels)
     preset(recipe.data.augmentation)

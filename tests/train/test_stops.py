@@ -120,7 +120,7 @@ def test_a_training_that_is_killed_at_random_moments_loses_nothing(
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(LONGER.to_toml(), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(recipe), str(drawn), str(tmp_path / "run"), "8"],
+        [sys.executable, "-c", KILLER, str(recipe), str(drawn), str(tmp_path / "run"), "5"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -290,10 +290,14 @@ def test_a_training_that_diverges_stops_at_once_and_keeps_its_last_good_weights(
 def test_a_training_that_diverges_in_its_first_epoch_leaves_no_folder(
     drawn: Path, tmp_path: Path
 ) -> None:
-    plain = {"name": "gimefive-10", "options": {"channels": [8] * 5, "size": 32}}
-    wild = RECIPE.change(model=plain, training={"learning_rate": 100.0})
+    from mien.models.torch import create
+
+    options = {"channels": [8] * 5, "size": 32}  # no normalisation that would hold it back
+    wild = RECIPE.change(model={"name": "gimefive-10", "options": options})
+    net, _ = create("gimefive-10", classes=7, **options)
+    torch.save({k: 1e20 * v for k, v in net.state_dict().items()}, tmp_path / "huge.pt")
     with pytest.raises(DivergedError, match=r"epoch 1 .*no epoch before it"):
-        fit(wild, drawn, tmp_path / "run", where=CPU)
+        fit(wild, drawn, tmp_path / "run", where=CPU, weights=tmp_path / "huge.pt")
     assert not (tmp_path / "run").exists()
 
 

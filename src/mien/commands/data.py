@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -16,9 +16,6 @@ from mien.commands.terminal import Seed, note, out, progress, say
 from mien.files import check_writable, whole_file, write_whole
 from mien.options import pairs
 from mien.types import InputError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     help="Read data sets, find their leaks, and split them honestly.", no_args_is_help=True
@@ -31,16 +28,6 @@ Options = Annotated[
     typer.Option("--option", "-O", help="key=value; mien data show NAME lists them."),
 ]
 Labels = Annotated[str, typer.Option(help="Keep these alone: six, seven, eight, or happy,sad,...")]
-
-
-def _pairs(options: Sequence[str] | None) -> dict[str, str]:
-    found = {}
-    for text in options or ():
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--option: expected key=value, got {text!r}")
-        found[key.strip()] = value.strip()
-    return found
 
 
 def _labels(text: str) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def check_table(found: Check) -> Table:
     table.add_row("  with conflicting labels", str(found.near_conflicting))
     _add_pairs(table, found.near)
     table.add_row("images with a copy on another side", str(found.across))
-    table.add_row("subjects", str(found.subjects) if found.subjects else "not told")
+    table.add_row("subjects", str(found.subjects) if found.subjects else "not named")
     if len(found.shared_subjects) > MOST_PAIRS:
         people = {person for shared in found.shared_subjects.values() for person in shared}
         table.add_row("  on two sides", str(len(people)))
@@ -60,7 +60,7 @@ def check_table(found: Check) -> Table:
 
 def _add_pairs(table: Table, pairs: Mapping[tuple[str, str], int]) -> None:
     if len(pairs) > MOST_PAIRS:
-        return  # many folds: the sum over all sides is told below, the rest is in the JSON
+        return  # many folds: the table ends with the sum over all sides, the JSON has the rest
     for (one, other), n in sorted(pairs.items()):
         what = f"{one} images with a copy in {other}" if one != other else f"again within {one}"
         table.add_row(f"  {what}", str(n))

@@ -74,3 +74,11 @@ def _check(path: Path, wanted: str, recipe: Recipe) -> None:
     about = stated.about.shortened == recipe.about.shortened
     if stated.hash != recipe.hash or not about:
         raise InputError(f"{path.parent}: holds the run of another recipe; give a new folder")
+
+
+def run_recipe(folder: Path) -> Recipe:
+    """The recipe of a finished run; InputError, with the way out, where it cannot be read."""
+    try:
+        return read_recipe(folder / RECIPE)
+    except (InputError, UnknownNameError) as error:
+        raise InputError(f"{error}; copy the run again, or train it in a new folder") from error

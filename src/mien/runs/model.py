@@ -17,9 +17,9 @@ from mien.models.torch import Spec, create
 from mien.models.torch.model import TorchModel, open_head
 from mien.models.weights import locate
 from mien.registry import choose
-from mien.runs.folder import DONE, RECIPE, WEIGHTS
+from mien.runs.folder import DONE, RECIPE, WEIGHTS, run_recipe
 from mien.runs.read import read_run
-from mien.runs.recipe import Recipe, mark, read_recipe
+from mien.runs.recipe import Recipe, mark
 from mien.types import InputError, ModelError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -45,7 +45,7 @@ def open_run(folder: Path) -> tuple[nn.Module, Spec, Card]:
     """
     report = read_run(folder)
     place = weights_of(folder)
-    recipe = read_recipe(folder / RECIPE)
+    recipe = run_recipe(folder)
     if report["facts"].get("recipe_hash", recipe.hash) != recipe.hash:
         raise InputError(
             f"{folder / RECIPE}: expected the recipe that report.json names, got another or a part "

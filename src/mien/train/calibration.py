@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 
 from mien.models.torch import describe
-from mien.runs.folder import RECIPE
-from mien.runs.recipe import read_recipe
+from mien.runs.folder import run_recipe
 from mien.train.loader import select
 from mien.train.pixels import read_pixels
 from mien.types import FloatArray
@@ -22,7 +21,7 @@ def calibration_pixels(run: str | Path, data: str | Path) -> FloatArray:
 
     ``data`` is the Parquet file that the run was trained on; InputError where it is another's.
     """
-    recipe = read_recipe(Path(run) / RECIPE)
+    recipe = run_recipe(Path(run))
     classes = len(recipe.data.labels)
     how = describe(recipe.model.name, classes=classes, **recipe.model.options).preprocess
     rows = select(recipe, Path(data))

@@ -45,7 +45,7 @@ def explained(run: Run) -> list[Example]:
                 truth=labels[rows.label[i]],
                 answer=explanation.target,
                 name=rows.names[i],
-                picture=draw.data_url(draw.png(_picture(explanation))),
+                picture=draw.data_url(_picture(explanation)),
                 sentence=explanation.sentence,
             )
         )
