@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -55,7 +56,7 @@ def write(
     """A clip of ``count`` frames; ``times`` makes their rate uneven, ``turned`` sets the flag."""
     with av.open(str(path), "w") as out:
         codec = "libvpx-vp9" if path.suffix == ".webm" else "libx264"
-        stream = out.add_stream(codec, rate=rate)
+        stream: Any = out.add_stream(codec, rate=rate)  # of pictures, which its type leaves open
         pictures = list(images if images is not None else frames(count))
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -67,7 +68,7 @@ def write(
         stream.codec_context.time_base = Fraction(1, 1000)
         if turned:
             stream.set_display_rotation(turned)
-        track = out.add_stream(sound, rate=48000) if sound else None
+        track: Any = out.add_stream(sound, rate=48000) if sound else None
         for n, image in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = round(1000 * (times[n] if times else n / rate))
@@ -75,8 +76,8 @@ def write(
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
         if track is not None:
-            for frame in _tone(len(pictures) / rate, track.format.name):
-                out.mux(track.encode(frame))
+            for tone in _tone(len(pictures) / rate, track.format.name):
+                out.mux(track.encode(tone))
             out.mux(track.encode(None))
     return path
 

@@ -32,7 +32,7 @@ def sound_of(path: Path) -> tuple[str, float]:
     """Codec and seconds of a clip's sound."""
     with av.open(str(path)) as container:
         track = container.streams.audio[0]
-        times = [float(f.time) for f in container.decode(track)]
+        times = [float(f.time or 0) for f in container.decode(track)]
         return track.codec_context.name, times[-1] - times[0]
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,6 +16,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import mien
+from mien import video
 from mien.commands.video import seconds
 from mien.commands.webcam import webcam
 from mien.extras import install
@@ -111,6 +115,77 @@ def test_the_base_install_says_what_to_install(run: Run, clip: Path) -> None:
     assert install("video") in one_line(done)
 
 
+@pytest.mark.parametrize("signals", [["TERM"], ["INT", "INT", "INT"]], ids="+".join)
+def test_a_stopped_clip_keeps_what_is_done_and_leaves_no_parts(
+    tmp_path: Path, signals: list[str]
+) -> None:
+    """However it is asked to end, and however often."""
+    path = clips.write(tmp_path / "long.mp4", images=list(clips.frames(12)) * 100)
+    command_line = [
+        sys.executable,
+        "-c",
+        "from mien.commands.main import main; main()",
+        *("video", str(path), "-o", "o.mp4", "--timeline", "t.csv"),
+    ]
+    work = subprocess.Popen(
+        command_line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    part = tmp_path / "o.mp4.part"
+    ends = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 0):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    for name in signals:
+        work.send_signal(getattr(signal, f"SIG{name}"))
+        time.sleep(0.1)
+    out, err = work.communicate(timeout=60)
+    assert work.returncode == 130, err
+    assert "stopped after" in err
+    done = int(err.split("stopped after ")[1].split()[0])
+    assert 0 < done < 1200
+    assert len(list(read_frames(tmp_path / "o.mp4"))) == done
+    assert "o.mp4" in out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mp4", "o.mp4", "t.csv"]
+
+
+def test_work_that_is_stopped_before_its_first_frame_writes_and_claims_nothing(
+    looker: mien.Recognizer, clip: Path, tmp_path: Path
+) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    result = video.analyse(
+        clip,
+        recognizer=looker,
+        output=tmp_path / "o.mp4",
+        timeline=tmp_path / "t.csv",
+        cancel=cancel,
+    )
+    assert (result.stopped, result.frames, result.written) == (True, 0, ())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(clip: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: the system refuses in the same way."""
+    program = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "from mien.commands.main import main; main()"
+    )
+    for arguments in (("-o", "o.mp4"), ("--timeline", "t.csv")):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "video", str(clip), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        assert f"{arguments[1]}: cannot be written (File too large)" in one_line(done)
+        assert not list(tmp_path.iterdir())
+
+
 def test_smoothing_is_seconds_or_off() -> None:
     assert [seconds("off"), seconds("1.5")] == [0, 1.5]
 
@@ -128,8 +203,6 @@ def test_the_webcam_prints_rows_without_a_window_and_writes_nothing(
 
 
 def test_a_slow_reader_gets_the_newest_picture(clip: Path) -> None:
-    import time
-
     numbers, missed = [], 0
     with Camera(str(clip)) as camera:
         for live in camera:

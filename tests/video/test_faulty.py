@@ -118,7 +118,7 @@ def test_sound_that_repeats_its_times_costs_nothing(
             out.add_stream_from_template(one)
             for one in (source.streams.video[0], source.streams.audio[0])
         )
-        count = 0
+        count, said = 0, None
         for packet in source.demux():
             if packet.dts is None:
                 continue

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from mien.web.app import create_app
+from mien.web.server import server_config
 from mien.web.settings import ServiceSettings
 from tests.conftest import PORTRAIT
 from tests.video import clips
@@ -59,12 +60,9 @@ def run(settings: ServiceSettings | None = None) -> Running:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = uvicorn.Config(
-        create_app(settings or ServiceSettings()),
-        port=port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=20,
+    settings = settings or ServiceSettings()
+    config = server_config(
+        create_app(settings), port=port, grace=20, seconds=settings.limits.idle_seconds
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

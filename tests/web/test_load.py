@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -96,13 +97,13 @@ def test_nobody_works_for_callers_who_left() -> None:
 
 
 def test_the_gate_counts_callers_requests_and_bytes() -> None:
-    gate = Gate(accepted=3, per_caller=2, held=100)
-    with gate.enter("a"), gate.enter("a"), gate.hold(60):
+    gate = Gate(accepted=3, per_caller=2, most_bytes=100)
+    with gate.enter("a"), gate.enter("a"), gate.reserve(60):
         with pytest.raises(Refusal) as mine, gate.enter("a"):
             pass
         assert (mine.value.status, mine.value.code) == (429, "too_many_requests")
         assert mine.value.headers["Retry-After"]
-        with pytest.raises(Refusal) as bytes_, gate.hold(50):
+        with pytest.raises(Refusal) as bytes_, gate.reserve(50):
             pass
         assert bytes_.value.status == 503
         with gate.enter("b"), pytest.raises(Refusal) as all_, gate.enter("c"):
@@ -199,5 +200,175 @@ def test_a_body_that_does_not_come_is_408() -> None:
     try:
         answer = httpx.post(f"{running.url}/v1/predict", content=slow(), headers=JPEG)
         assert (answer.status_code, answer.json()["error"]["code"]) == (408, "too_slow")
+    finally:
+        running.stop()
+
+
+def test_a_body_without_a_length_reserves_what_it_may_take_and_gives_the_rest_back() -> None:
+    limits = Limits(body=1_000_000, held=2_500_000)
+    running = run(ServiceSettings(limits=limits, workers=1))
+    gate = running.server.config.app.state.service.gate  # type: ignore[union-attr]
+    go, sent = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> Any:
+        yield b"x" * 1000
+        sent.release()
+        go.wait(20)
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [
+                pool.submit(
+                    httpx.post,
+                    f"{running.url}/v1/predict",
+                    content=slow(),
+                    headers=JPEG,
+                    timeout=30,
+                )
+                for _ in range(2)
+            ]
+            for _ in range(2):
+                assert sent.acquire(timeout=20)
+            _until(lambda: gate.bytes == 2_000_000)
+            refused = httpx.post(f"{running.url}/v1/predict", content=iter([b"x"]), headers=JPEG)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+            # one that states a small length fits
+            assert _post(running.url, b"x" * 1000).status_code == 422
+            go.set()
+            assert [one.result().status_code for one in waiting] == [422, 422]
+        assert gate.bytes == 0
+    finally:
+        go.set()
+        running.stop()
+
+
+def _post(url: str, body: bytes) -> httpx.Response:
+    return httpx.post(f"{url}/v1/predict", content=body, headers=JPEG, timeout=30)
+
+
+def _until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_what_was_reserved_shrinks_to_what_came() -> None:
+    gate = Gate(accepted=3, per_caller=2, most_bytes=100)
+    with gate.reserve(80) as reserved:
+        reserved.shrink(10)
+        assert gate.bytes == 10
+        with gate.reserve(90):
+            assert gate.bytes == 100
+    assert gate.bytes == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/video"])
+def test_senders_who_pause_or_dribble_are_ended(path: str) -> None:
+    limits = Limits(idle_seconds=0.3, upload_rate=10_000)
+    running = run(ServiceSettings(limits=limits))
+    kind = "video/mp4" if path == "/v1/video" else "image/jpeg"
+
+    def dribble() -> Any:
+        for _ in range(100):
+            yield b"x"
+            time.sleep(0.05)
+
+    def pause() -> Any:
+        yield b"x"
+        time.sleep(1)
+
+    try:
+        for body in (dribble(), pause()):
+            began = time.monotonic()
+            answer = httpx.post(
+                running.url + path, content=body, headers={"content-type": kind}, timeout=30
+            )
+            assert (answer.status_code, answer.json()["error"]["code"]) == (408, "too_slow")
+            assert time.monotonic() - began < 3
+        jobs = running.server.config.app.state.jobs  # type: ignore[union-attr]
+        assert not jobs.jobs
+    finally:
+        running.stop()
+
+
+def test_one_caller_cannot_take_all_places_for_videos() -> None:
+    running = run(ServiceSettings(limits=Limits(video_waiting=4, video_per_caller=2)))
+    port = int(running.url.rpartition(":")[2])
+    head = (
+        b"POST /v1/video HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: video/mp4\r\n"
+        b"Content-Length: 100000\r\n\r\nx"
+    )
+    jobs = running.server.config.app.state.jobs  # type: ignore[union-attr]
+    idle = []
+    try:
+        for _ in range(2):
+            idle.append(socket.create_connection(("127.0.0.1", port)))
+            idle[-1].sendall(head)
+        _until(lambda: len(jobs.jobs) == 2)
+        kind = {"content-type": "video/mp4"}
+        refused = httpx.post(f"{running.url}/v1/video", content=b"x", headers=kind, timeout=30)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (
+            429,
+            "too_many_requests",
+        )
+    finally:
+        for one in idle:
+            one.close()
+        running.stop()
+
+
+def test_a_head_that_does_not_come_ends_its_connection() -> None:
+    """Also on a connection that has had an answer before; whole requests are not concerned."""
+    running = run(ServiceSettings(limits=Limits(idle_seconds=0.5)))
+    port = int(running.url.rpartition(":")[2])
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    try:
+        for one in connections[1:]:
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127")
+        used = connections[-1]
+        used.sendall(b".0.0.1\r\n\r\n")
+        assert b"200 OK" in _answer(used)
+        time.sleep(0.7)
+        used.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")  # a pause is no fault
+        assert b"200 OK" in _answer(used)
+        used.sendall(b"GET /hea")
+        for one in connections:
+            one.settimeout(10)
+            assert one.recv(4096) == b""
+    finally:
+        for one in connections:
+            one.close()
+        running.stop()
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """All of one answer of the endpoint ``/healthz``."""
+    data = b""
+    while not data.endswith(b"}"):
+        data += connection.recv(4096)
+    return data
+
+
+def test_a_caller_who_hangs_up_in_the_middle_of_a_body_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    running = run()
+    port = int(running.url.rpartition(":")[2])
+    try:
+        with caplog.at_level("INFO", logger="mien.web"):
+            for path in ("/v1/predict", "/v1/video"):
+                kind = "video/mp4" if path == "/v1/video" else "image/jpeg"
+                with socket.create_connection(("127.0.0.1", port)) as one:
+                    one.sendall(
+                        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
+                        "Content-Length: 100000\r\n\r\nx".encode()
+                    )
+                    time.sleep(0.2)
+            _until(lambda: sum(" 499 " in r.getMessage() for r in caplog.records) == 2)
+        assert not [r for r in caplog.records if r.levelname == "ERROR"]
+        text = httpx.get(f"{running.url}/metrics").text
+        assert 'mien_requests_total{route="/v1/predict",status="499"} 1.0' in text
+        assert 'status="500"' not in text
     finally:
         running.stop()

@@ -233,11 +233,27 @@ def test_the_token_is_asked_of_v1_and_metrics_only(photo: bytes) -> None:
         assert client.post("/v1/predict", content=photo, headers=right).status_code == 200
         assert client.get("/healthz").json() == {"status": "ok"}
         assert client.get("/").status_code == 200
-        assert client.get("/openapi.json").json()["security"] == [{"token": []}]
+        document = client.get("/openapi.json").json()
+        assert document["security"] == [{"token": []}]
+        assert document["paths"]["/healthz"]["get"]["security"] == []
+        assert "security" not in document["paths"]["/v1/predict"]["post"]
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "", "127.0.0.2", "[::1"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.1:8571.evil.example",
+        "127.0.0.1:8571@evil.example",
+        "me@127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1/evil.example",
+        "",
+        "127.0.0.2",
+        "[::1",
+        "::1",
+    ],
 )
 def test_other_host_names_are_refused(client: TestClient, host: str) -> None:
     assert code(client.get("/v1/models", headers={"host": host})) == (421, "wrong_host")
@@ -246,6 +262,16 @@ def test_other_host_names_are_refused(client: TestClient, host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1:8571", "localhost", "LOCALHOST:1", "[::1]:8571"])
 def test_names_of_this_machine_are_answered(client: TestClient, host: str) -> None:
     assert client.get("/healthz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/models", "/static/style.css", "/metrics"])
+def test_head_is_answered_as_get_is_without_the_body(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert code(client.get("/v1/predict")) == (405, "wrong_method")
+    assert client.head("/v1/predict").status_code == 405
+    assert client.head("/absent").status_code == 404
 
 
 def test_pages_of_other_sites_may_not_ask(client: TestClient, photo: bytes) -> None:
@@ -454,6 +480,21 @@ def test_videos_have_limits_of_their_own(film: Path) -> None:
     ) as client:
         _job(client, film)
         assert code(ask(client, data, "/v1/video", "video/mp4")) == (503, "busy")
+
+
+def test_frames_that_grow_in_the_middle_of_a_clip_are_not_decoded(tmp_path: Path) -> None:
+    """A header that says 320 x 240, and frames of 1,600 x 1,200 behind the first ones."""
+    path = tmp_path / "grows.ts"
+    parts = []
+    for name, (width, height) in {"a.ts": (320, 240), "b.ts": (1600, 1200)}.items():
+        images = [np.full((height, width, 3), 90, np.uint8)] * 12
+        parts.append(clips.write(tmp_path / name, images=images).read_bytes())
+    path.write_bytes(b"".join(parts))
+    limits = Limits(video_pixels=1_000_000)
+    with TestClient(create_app(ServiceSettings(limits=limits)), base_url=HOST) as client:
+        found = _wait(client, _job(client, path))
+        assert found["state"] == "failed"
+        assert "at most 1 million pixels, got 1600 x 1200 at frame" in str(found["error"])
 
 
 def test_finished_videos_are_forgotten_and_the_folder_goes_with_the_server(film: Path) -> None:

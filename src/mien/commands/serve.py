@@ -83,22 +83,18 @@ def _server(settings: ServiceSettings, quiet: bool) -> Any:
     uvicorn = need("uvicorn", "web", "mien serve")
     need("fastapi", "web", "mien serve")
     from mien.web.app import create_app
+    from mien.web.server import server_config
 
     app = create_app(settings)
     # the answers' lines are ours: uvicorn's would hold paths and queries
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("mien.web").setLevel(logging.WARNING if quiet else logging.INFO)
-    config = uvicorn.Config(
+    config = server_config(
         app,
         host=settings.host,
         port=settings.port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE,
-        timeout_keep_alive=30,
-        lifespan="on",
+        grace=GRACE,
+        seconds=settings.limits.idle_seconds,
     )
     return uvicorn.Server(config)
 

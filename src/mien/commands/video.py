@@ -78,6 +78,7 @@ def video(
     from mien.recognizer import load
     from mien.video.analysis import analyse, make_folder
     from mien.video.frames import VideoOptions
+    from mien.video.stopping import stop_on_signals
 
     options = VideoOptions(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
     if overlay != "none" and output is None:
@@ -92,7 +93,13 @@ def video(
             rate = f"{seen.frame / max(seen.elapsed, 1e-9):.0f} frames/s"
             bar.show(seen.frame, seen.frames, rate)
 
-        result = analyse(clip, recognizer=recognizer, options=options, progress=show, **files)
+        with stop_on_signals() as stop:
+            result = analyse(
+                clip, recognizer=recognizer, options=options, progress=show, cancel=stop, **files
+            )
+    if result.stopped and not result.frames:
+        fail("stopped before the first frame; nothing is written")
+        raise typer.Exit(130)
     _tell(result, options, {"annotated": output, "table": timeline}, summary)
     if result.stopped:
         fail(f"stopped after {result.frames} frames; what was done is written")
@@ -109,7 +116,7 @@ def _tell(
     out.print(_faces(result))
     written = [] if summary is None else result.save(summary)
     for name, path in files.items():
-        if path is not None:
+        if path in result.written:
             say(f"{name}: {path}")
     for path in written:
         say(f"{path.stem}: {path}")

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from mien import files
 from mien.emotions import EIGHT
 from mien.files import check_writable, whole_file, write_whole
+from mien.recognizer import Recognizer, load
 from mien.types import ImageArray, InputError
 from mien.video import figure
 from mien.video.annotate import Annotator
@@ -25,9 +26,6 @@ from mien.video.reader import read_frames
 from mien.video.sink import VideoSink, check_output, video_sink
 from mien.video.summary import Collector, FaceSummary, Peak
 from mien.video.timeline import TimelineWriter, timeline_writer
-
-if TYPE_CHECKING:
-    from mien.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,7 @@ def analyse(
     on_frame: Callable[[FrameResult], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
+    most_pixels: int | None = None,
 ) -> Analysis:
     """Analyse a clip; memory does not grow with its length.
 
@@ -147,18 +146,14 @@ def analyse(
     cancel
         Set it, from any thread, and the work ends soon; what is done is kept, as it is on
         KeyboardInterrupt, and the result's ``stopped`` is True.
+    most_pixels
+        Of a frame; a clip with a larger one, anywhere, raises InputError.
 
     Raises InputError for a file that is no video or has no frame, before anything is written.
     """
-    clip = probe(source)
-    check_apart(source, output, timeline)
-    if output is not None:
-        check_output(Path(output))
-    if recognizer is None:
-        from mien.recognizer import load
-
-        recognizer = load()
-    frames = read_frames(source)
+    clip = _checked(source, output, timeline)
+    recognizer = recognizer or load()
+    frames = read_frames(source, most_pixels=most_pixels)
     work = _Work(clip, recognizer, options)
     results = stream(
         frames,
@@ -174,9 +169,16 @@ def analyse(
         if output is not None:
             work.sink = stack.enter_context(video_sink(Path(output), clip))
         work.through(stack.enter_context(closing(results)), on_frame, progress, cancel)
-    if not work.analysed and not work.stopped:
-        raise InputError(f"{source}: expected a video, but it holds no frame that can be decoded")
     return work.result(frames, [Path(p) for p in (output, timeline) if p is not None])
+
+
+def _checked(source: str | Path, output: str | Path | None, timeline: str | Path | None) -> Clip:
+    """What the clip says of itself; InputError where an output cannot be written."""
+    clip = probe(source)
+    check_apart(source, output, timeline)
+    if output is not None:
+        check_output(Path(output))
+    return clip
 
 
 class _Work:
@@ -239,7 +241,11 @@ class _Work:
         return Progress(self.done, self.clip.frames, timestamp, elapsed, remaining, self.rows)
 
     def result(self, frames: read_frames, outputs: list[Path]) -> Analysis:
-        """What the clip came to."""
+        """What the clip came to; InputError where it held no frame."""
+        if not self.analysed and not self.stopped:
+            raise InputError(
+                f"{frames.path}: expected a video, but it holds no frame that can be decoded"
+            )
         faces = self._collect.faces()
         shown = {f.face_id: self._collect.series(f.face_id) for f in faces[: figure.MOST]}
         peaks = tuple(self._collect.peaks[name] for name in EIGHT if name in self._collect.peaks)

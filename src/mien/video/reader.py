@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.types import ImageArray
+from mien.types import ImageArray, InputError
 from mien.video.clip import Decoding, Upright, frame_rate, open_clip
 from mien.video.times import GrowingTimes
 
@@ -63,10 +63,13 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
     that does not grow, is given one frame's length after the last. A file that breaks off ends
     the iteration, not the program: its frames so far have been yielded. Memory does not grow with
     the length.
+
+    A frame of more than ``most_pixels``, where that is given, raises InputError before its pixels
+    are made: the size of frames may change within a clip.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
+    def __init__(self, path: str | Path, *, most_pixels: int | None = None) -> None:
+        self.path, self.most_pixels = str(path), most_pixels
         self.problem: str | None = None
         self.count = 0
         self.end = self.file_end = 0.0
@@ -82,6 +85,7 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
                 self.count = number + 1
                 self.problem, self.file_end = decoding.problem, decoding.end
                 upright = Upright.of(frame, decoding.stream)
+                self._check_size(number, *upright.size)
                 yield Frame(
                     number,
                     self.end,
@@ -90,6 +94,13 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
                     partial(_thumbnail, frame),
                 )
             self.problem, self.file_end = decoding.problem, decoding.end
+
+    def _check_size(self, number: int, width: int, height: int) -> None:
+        if self.most_pixels is not None and width * height > self.most_pixels:
+            raise InputError(
+                f"{self.path}: expected frames of at most {self.most_pixels / 1e6:g} million "
+                f"pixels, got {width} x {height} at frame {number}; send a smaller clip"
+            )
 
 
 def _thumbnail(frame: VideoFrame) -> ImageArray:

@@ -19,7 +19,7 @@ from mien import __version__
 from mien.recognizer import load
 from mien.web import schemas, service, videos
 from mien.web.describe import NOTICE
-from mien.web.guard import Guard
+from mien.web.guard import WITH_TOKEN, Guard
 from mien.web.jobs import Jobs
 from mien.web.limits import Refusal
 from mien.web.service import Service
@@ -135,25 +135,36 @@ def _describe_openapi(app: FastAPI, shared: Service) -> None:
                 description=app.description,
                 routes=app.routes,
             )
-            labels = list(shared.recognizer.labels)
-            names = {
-                "method": [m["name"] for m in shared.description["methods"]],
-                "baseline": shared.description["baselines"],
-                "target": labels,
-                "against": labels,
-            }
-            for parameter in found["paths"]["/v1/explain"]["post"]["parameters"]:
-                if known := names.get(parameter["name"]):
-                    default = parameter["schema"].get("default")
-                    parameter["schema"] = {"type": "string", "enum": known}
-                    if default is not None:
-                        parameter["schema"]["default"] = default
+            _name_choices(found, shared)
             if shared.settings.token is not None:
-                found["components"]["securitySchemes"] = {
-                    "token": {"type": "http", "scheme": "bearer"}
-                }
-                found["security"] = [{"token": []}]
+                _ask_token(found)
             app.openapi_schema = found
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _name_choices(document: dict[str, Any], shared: Service) -> None:
+    labels = list(shared.recognizer.labels)
+    names = {
+        "method": [m["name"] for m in shared.description["methods"]],
+        "baseline": shared.description["baselines"],
+        "target": labels,
+        "against": labels,
+    }
+    for parameter in document["paths"]["/v1/explain"]["post"]["parameters"]:
+        if known := names.get(parameter["name"]):
+            default = parameter["schema"].get("default")
+            parameter["schema"] = {"type": "string", "enum": known}
+            if default is not None:
+                parameter["schema"]["default"] = default
+
+
+def _ask_token(document: dict[str, Any]) -> None:
+    """The token, of what the guard asks it of, and of nothing else."""
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    for path, operations in document["paths"].items():
+        if not path.startswith(WITH_TOKEN):
+            for operation in operations.values():
+                operation["security"] = []

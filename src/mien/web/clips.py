@@ -64,6 +64,7 @@ def _analyse(job: Job, recognizer: Recognizer, limits: Limits) -> None:
         on_frame=add_curves,
         progress=note,
         cancel=job.cancel,
+        most_pixels=limits.video_pixels,
     )
     if too_long:
         job.state, job.error = "failed", too_long_text(limits, limits.video_seconds + 1)

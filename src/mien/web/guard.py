@@ -5,12 +5,14 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.web.limits import Refusal
@@ -30,6 +32,8 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
 WITH_TOKEN: Final = ("/v1", "/metrics")
+LEFT: Final = 499  # the status of a request whose caller has hung up
+ADDRESS: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?")  # host, perhaps port
 
 
 class Guard:
@@ -48,8 +52,13 @@ class Guard:
         began = time.perf_counter()
         status = 0
 
+        method = scope["method"]
+        head = method == "HEAD"
+
         async def answer(message: Message) -> None:
             nonlocal status
+            if head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -62,9 +71,14 @@ class Guard:
 
         try:
             self.check(scope)
+            # the routes know GET; what answers it answers HEAD, without the body
+            if head:
+                scope = {**scope, "method": "GET"}
             await self.app(scope, receive, answer)
         except Refusal as refusal:
             await refuse(refusal, answer)
+        except ClientDisconnect:
+            status = LEFT  # in the middle of its body: nobody is there to be answered
         except Exception as error:
             # its text might quote a file's name or content: the kind is enough
             log.error("%s while answering %s", type(error).__name__, route(scope))
@@ -75,13 +89,13 @@ class Guard:
         finally:
             took = time.perf_counter() - began
             self.seen(route(scope), status, took)
-            log.info("%s %s %d %.0f ms", scope["method"], route(scope), status, took * 1e3)
+            log.info("%s %s %d %.0f ms", method, route(scope), status, took * 1e3)
 
     def check(self, scope: Scope) -> None:
         """Raise Refusal: 421 for another host, 403 for another origin, 401 without the token."""
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if _address(f"//{host}")[0] not in self.settings.names:
+        host = headers.get("host", "").lower()
+        if host_name(host) not in self.settings.names:
             raise Refusal(
                 421,
                 "wrong_host",
@@ -90,7 +104,7 @@ class Guard:
             )
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"
-        if foreign or (origin is not None and _address(origin)[1] != host.lower()):
+        if foreign or (origin is not None and _address(origin) != host):
             raise Refusal(403, "other_origin", "pages of other sites may not ask this server")
         path = scope["path"]
         if self.settings.token is None or not path.startswith(WITH_TOKEN):
@@ -106,13 +120,22 @@ class Guard:
             )
 
 
-def _address(url: str) -> tuple[str, str]:
-    """The host's name, and name with port; empty where the address makes no sense."""
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port; empty where it is not NAME or NAME:PORT.
+
+    >>> host_name("127.0.0.1:8571"), host_name("[::1]:8571"), host_name("127.0.0.1:80.evil.com")
+    ('127.0.0.1', '::1', '')
+    """
+    found = ADDRESS.fullmatch(host)
+    return found[1].strip("[]") if found else ""
+
+
+def _address(url: str) -> str:
+    """The host with its port; empty where the address makes no sense."""
     try:
-        parts = urlsplit(url)
-        return (parts.hostname or "").lower(), parts.netloc.lower()
+        return urlsplit(url).netloc.lower()
     except ValueError:
-        return "", ""
+        return ""
 
 
 def route(scope: Scope) -> str:

@@ -17,6 +17,7 @@ class Job:
 
     folder: Path
     options: VideoOptions
+    caller: str  # the address that it came from
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "waiting"
     progress: float = 0.0

@@ -14,7 +14,7 @@ from mien.web.clips import analyse_job, too_long_text, without_paths
 from mien.web.formats import is_video
 from mien.web.home import Home
 from mien.web.job import Job
-from mien.web.limits import Refusal
+from mien.web.limits import Refusal, too_many
 from mien.web.metrics import Metrics
 from mien.web.settings import Limits
 
@@ -32,10 +32,12 @@ class Jobs:
         self._pool = ThreadPoolExecutor(1, "mien-video")
         metrics.gauge("mien_videos_kept", "Video jobs in memory.", lambda: len(self.jobs))
 
-    def open(self, options: VideoOptions) -> Job:
-        """A new job, still without a clip; 503 where too many wait."""
+    def open(self, options: VideoOptions, caller: str) -> Job:
+        """A new job, still without a clip; 429 or 503 where too many are under way."""
         self.sweep()
         busy = [job for job in self.jobs.values() if job.ended is None]
+        if sum(job.caller == caller for job in busy) >= self.limits.video_per_caller:
+            raise too_many(self.limits.video_per_caller, "videos")
         if len(busy) >= self.limits.video_waiting:
             raise Refusal(
                 503,
@@ -44,7 +46,7 @@ class Jobs:
                 "ask again later",
                 {"Retry-After": "10"},
             )
-        job = Job(self._home.new_folder(), options)
+        job = Job(self._home.new_folder(), options, caller)
         self.jobs[job.id] = job
         return job
 

@@ -48,11 +48,23 @@ def known_only(request: Request) -> None:
             raise Refusal(422, "unknown_name", str(error)) from error
 
 
+class Reservation:
+    """Bytes that one request may take; what it turns out not to take is given back."""
+
+    def __init__(self, gate: Gate, size: int) -> None:
+        self._gate, self._size = gate, size
+
+    def shrink(self, size: int) -> None:
+        """Give back all but ``size`` bytes."""
+        self._gate.bytes -= max(self._size - size, 0)
+        self._size = min(self._size, size)
+
+
 class Gate:
     """Counts what is accepted, in requests and bytes, of one caller and of all."""
 
-    def __init__(self, accepted: int, per_caller: int, held: int) -> None:
-        self.accepted, self.per_caller, self.held = accepted, per_caller, held
+    def __init__(self, accepted: int, per_caller: int, most_bytes: int) -> None:
+        self.accepted, self.per_caller, self.most_bytes = accepted, per_caller, most_bytes
         self.count, self.bytes = 0, 0
         self.callers: Counter[str] = Counter()
 
@@ -60,13 +72,7 @@ class Gate:
     def enter(self, caller: str) -> Iterator[None]:
         """A place among the accepted, or 429 for this caller, or 503 for everybody."""
         if self.callers[caller] >= self.per_caller:
-            raise Refusal(
-                429,
-                "too_many_requests",
-                f"expected at most {self.per_caller} requests at a time from one caller; "
-                "wait for an answer before asking again",
-                {"Retry-After": "1"},
-            )
+            raise too_many(self.per_caller, "requests")
         if self.count >= self.accepted:
             raise self._full()
         self.count += 1
@@ -80,21 +86,38 @@ class Gate:
                 del self.callers[caller]  # memory does not grow with the number of callers
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
+    def reserve(self, size: int) -> Iterator[Reservation]:
         """Room for a body of so many bytes, or 503."""
-        if self.bytes + size > self.held:
+        if self.bytes + size > self.most_bytes:
             raise self._full()
         self.bytes += size
+        reserved = Reservation(self, size)
         try:
-            yield
+            yield reserved
         finally:
-            self.bytes -= size
+            reserved.shrink(0)
 
     @staticmethod
     def _full() -> Refusal:
         return Refusal(
             503, "busy", "all places are taken; ask again in a second", {"Retry-After": "1"}
         )
+
+
+def caller_of(request: Request) -> str:
+    """The address that a request came from."""
+    return request.client.host if request.client else "unknown"
+
+
+def too_many(limit: int, what: str) -> Refusal:
+    """429 for a caller who has too much under way."""
+    return Refusal(
+        429,
+        "too_many_requests",
+        f"expected at most {limit} {what} at a time from one caller; "
+        "wait for an answer before asking again",
+        {"Retry-After": "1"},
+    )
 
 
 def too_large(limit: int, what: str) -> Refusal:
@@ -110,33 +133,52 @@ def stated_length(request: Request) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-async def limited(request: Request, limit: int, seconds: float, what: str) -> AsyncIterator[bytes]:
-    """The body in pieces; 413 where it is longer than ``limit``, 408 where it takes too long."""
+@dataclass(frozen=True)
+class Body:
+    """What a request's body may be."""
+
+    what: str  # such as "an image"
+    bytes: int
+    seconds: float  # for all of it to arrive
+    idle: float  # seconds, for its next piece to arrive
+    rate: float  # bytes per second, from ``idle`` seconds on
+
+
+async def limited(request: Request, body: Body) -> AsyncIterator[bytes]:
+    """The body in pieces.
+
+    Raises Refusal: 413 where it is too long, 408 where it, or its next piece, takes too long, or
+    where it comes more slowly than it may.
+    """
     stream = request.stream()
     stated = stated_length(request)
-    ends = time.monotonic() + seconds
+    began = time.monotonic()
     size = 0
-    if stated is not None and stated > limit:
-        await _drain(stream, ends)
-        raise too_large(limit, what)
+    if stated is not None and stated > body.bytes:
+        await _drain(stream, began + body.seconds)
+        raise too_large(body.bytes, body.what)
     while True:
+        passed = time.monotonic() - began
+        if passed > body.idle and size < (passed - body.idle) * body.rate:
+            raise _too_slow(f"{body.what} at {body.rate / 1e3:g} kB a second or faster")
         try:
-            async with asyncio.timeout(ends - time.monotonic()):
+            async with asyncio.timeout(min(body.idle, body.seconds - passed)):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise Refusal(
-                408,
-                "too_slow",
-                f"expected the whole {what} within {seconds:g} s; send it again",
-                {"Connection": "close"},
+            raise _too_slow(
+                f"{body.what} within {body.seconds:g} s, without a pause of {body.idle:g} s"
             ) from None
         if chunk is None:
             return
         size += len(chunk)
-        if size > limit:
-            await _drain(stream, ends)
-            raise too_large(limit, what)
+        if size > body.bytes:
+            await _drain(stream, began + body.seconds)
+            raise too_large(body.bytes, body.what)
         yield chunk
+
+
+def _too_slow(expected: str) -> Refusal:
+    return Refusal(408, "too_slow", f"expected {expected}; send it again", {"Connection": "close"})
 
 
 async def _drain(stream: AsyncIterator[bytes], ends: float) -> None:

@@ -20,10 +20,13 @@ from mien.web import schemas
 from mien.web.batching import Batcher
 from mien.web.describe import describe
 from mien.web.engine import Engine, Photo, Question
-from mien.web.limits import Gate, Refusal, known_only, limited, stated_length
+from mien.web.guard import LEFT
+from mien.web.limits import Body, Gate, Refusal, caller_of, known_only, limited, stated_length
+from mien.web.memory import give_back
 from mien.web.metrics import Metrics
 from mien.web.settings import ServiceSettings
 
+TRIM_SECONDS = 5.0  # between two times that freed memory is given back
 router = APIRouter(prefix="/v1", responses=schemas.REFUSALS)
 
 BODY: dict[str, Any] = {
@@ -64,6 +67,8 @@ class Service:
         )
         self.explainers = ThreadPoolExecutor(max(1, settings.threads // 2), "mien-explain")
         self.description = describe(recognizer, limits)
+        self._trimming: asyncio.Task[None] | None = None
+        self._answered = 0  # photos, since memory was last given back
         self.metrics.gauge(
             "mien_waiting", "Photos no thread has taken.", lambda: self.batcher.waiting
         )
@@ -75,24 +80,38 @@ class Service:
         """Begin to answer; the first photo need not wait for the networks to wake up."""
         await asyncio.to_thread(self.engine.warm)
         await self.batcher.start()
+        self._trimming = asyncio.create_task(self._trim_periodically())
 
     async def close(self) -> None:
         """Answer what was accepted, then stop."""
+        if self._trimming is not None:
+            self._trimming.cancel()
         await self.batcher.close()
         await asyncio.to_thread(self.explainers.shutdown)
+
+    async def _trim_periodically(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            if self._answered:
+                self._answered = 0
+                await asyncio.to_thread(give_back)
 
     @contextlib.asynccontextmanager
     async def photo(self, request: Request) -> AsyncIterator[Photo]:
         """The photo in a request's body, within the limits; its place is kept until the end."""
         kind = media_type(request)
-        caller = request.client.host if request.client else "unknown"
-        with (
-            self.gate.enter(caller),
-            self.gate.hold(min(stated_length(request) or 0, self.limits.body)),
-        ):
-            chunks = limited(request, self.limits.body, self.limits.upload_seconds, "an image")
-            data = b"".join([chunk async for chunk in chunks])
+        limits = self.limits
+        body = Body(
+            "an image", limits.body, limits.upload_seconds, limits.idle_seconds, limits.upload_rate
+        )
+        stated = stated_length(request)
+        # a body that does not state its length may take all that a body may
+        most = limits.body if stated is None else min(stated, limits.body)
+        with self.gate.enter(caller_of(request)), self.gate.reserve(most) as reserved:
+            data = b"".join([chunk async for chunk in limited(request, body)])
+            reserved.shrink(len(data))
             yield await _part(request, data) if kind == "multipart/form-data" else Photo(data)
+            self._answered += 1
 
 
 def media_type(request: Request) -> str:
@@ -220,7 +239,7 @@ async def _while_there(request: Request, work: asyncio.Future[bytes], question: 
             question.left.set()
             with contextlib.suppress(Refusal):
                 await work
-            raise Refusal(499, "left", "the caller has left")
+            raise Refusal(LEFT, "left", "the caller has left")
     return work.result()
 
 

@@ -20,6 +20,8 @@ class Limits:
     per_caller: int = 128  # the same, of one address
     held: int = 400_000_000  # bytes of all photos that wait
     upload_seconds: float = 30.0  # for a photo's body to arrive
+    idle_seconds: float = 10.0  # for the next piece of a body, or the head of a request, to arrive
+    upload_rate: float = 10_000.0  # bytes per second of a body, once that time has passed
     explain_seconds: float = 60.0  # for one explanation
     explain_options: int = 20_000  # largest number that an option of a method may be
     batch: int = 32  # most photos answered together
@@ -28,6 +30,7 @@ class Limits:
     video_seconds: float = 600.0  # of a clip
     video_pixels: int = 9_000_000  # of a frame
     video_waiting: int = 4  # clips that are uploaded, wait or are analysed
+    video_per_caller: int = 2  # the same, of one address
     video_kept: float = 900.0  # seconds for which a finished clip can be fetched
     video_upload_seconds: float = 600.0  # for a clip to arrive
 

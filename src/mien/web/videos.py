@@ -13,7 +13,7 @@ from mien.video import VideoOptions
 from mien.web import schemas
 from mien.web.job import Job
 from mien.web.jobs import Jobs
-from mien.web.limits import Refusal, known_only, limited
+from mien.web.limits import Body, Refusal, caller_of, known_only, limited
 
 _GONE = {"model": schemas.Problem, "description": "no such job"}
 _EARLY = {"model": schemas.Problem, "description": "not done"}
@@ -80,7 +80,7 @@ async def submit(
     except InputError as error:
         raise Refusal(422, "invalid", str(error)) from error
     jobs = _jobs(request)
-    job = jobs.open(options)
+    job = jobs.open(options, caller_of(request))
     try:
         await _receive(request, job, jobs)
         await asyncio.to_thread(jobs.check, job)
@@ -95,15 +95,21 @@ async def submit(
 async def _receive(request: Request, job: Job, jobs: Jobs) -> None:
     """The body into the job's file, a megabyte at a time, in threads."""
     limits = jobs.limits
+    body = Body(
+        "a video",
+        limits.video_body,
+        limits.video_upload_seconds,
+        limits.idle_seconds,
+        limits.upload_rate,
+    )
     with job.upload.open("wb") as file:
-        parts: list[bytes] = []
-        async for chunk in limited(
-            request, limits.video_body, limits.video_upload_seconds, "a video"
-        ):
+        parts, size = [], 0
+        async for chunk in limited(request, body):
             parts.append(chunk)
-            if sum(map(len, parts)) >= CHUNK:
+            size += len(chunk)
+            if size >= CHUNK:
                 await asyncio.to_thread(file.write, b"".join(parts))
-                parts = []
+                parts, size = [], 0
         await asyncio.to_thread(file.write, b"".join(parts))
 
 
