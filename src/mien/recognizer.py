@@ -178,7 +178,7 @@ class Recognizer:
             ``collect``: such an image, or a method that fails on one, becomes a row of the
             result's ``errors``, and all else is done.
         stop
-            Called before each forward pass; what it raises ends the work.
+            Called before each forward pass; it raises :class:`mien.types.Stopped` to end the work.
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """

@@ -35,6 +35,13 @@ class ModelError(MienError, RuntimeError):
     """A model file that is missing, damaged or does not say what it is."""
 
 
+class Stopped(BaseException):
+    """Nobody waits for the answer any more; what a ``stop`` raises to end work between two passes.
+
+    Not an Exception, so that no code in between takes it for a failure of its own.
+    """
+
+
 def checked_seed(seed: int) -> int:
     """The seed; InputError for one that NumPy, torch and scikit-learn do not all take.
 

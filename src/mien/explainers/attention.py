@@ -223,10 +223,13 @@ def rollout(case: Case, *, branch: int = -1) -> Evidence:
 def gradrollout(case: Case, *, branch: int = -1) -> Evidence:
     """Attention times gradient through all layers (Chefer et al. 2021), for the target.
 
-    Of two branches both are followed at once; the map adds them up, or shows one ``branch``.
+    What a token starts with, itself, is left out: where the answer is read from the patches it
+    would be the same in every cell and hide the rest. Of two branches both are followed at once;
+    the map adds them up, or shows one ``branch``.
     """
     seen, read, branches, score = _read(case)
-    total = relevance_matrix(seen, branches)[read].mean(axis=0)
+    through = relevance_matrix(seen, branches)
+    total = (through - np.eye(len(through)))[read].mean(axis=0)
     return _through(case, total, branches, branch, score, what="relevance", unit="relevance")
 
 

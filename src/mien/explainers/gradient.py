@@ -24,7 +24,7 @@ def ig(case: Case, *, steps: int = 64) -> Evidence:
     if steps < 1:
         raise InputError(f"expected 1 step or more, got {steps}")
     baseline = baseline_pixels(case.pixels, case.baseline)
-    found = integrated(opened(case.model), case.pixels, baseline, case.direction, steps)
+    found = integrated(opened(case.model), case.pixels, baseline, case.direction, steps, case.stop)
     base, value = case.score(np.stack([baseline, case.pixels]))[:, 0]
     values = found.sum(axis=0)
     return Evidence(

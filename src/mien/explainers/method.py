@@ -28,8 +28,9 @@ def go_on() -> None:
 class Case:
     """One face and one question, as a method sees them: what speaks for a direction in the logits.
 
-    Before every forward pass a method calls ``stop``, which raises where nobody waits for the
-    answer any more; :meth:`score` does so itself.
+    Before every forward pass a method calls ``stop``, which raises
+    :class:`mien.types.Stopped` where nobody waits for the answer any more; :meth:`score` does so
+    itself.
     """
 
     model: BaseModel

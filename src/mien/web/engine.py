@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,9 @@ from mien.results.draw import data_url, png
 from mien.results.evidence import Query
 from mien.results.explanation import Explanation, Explanations
 from mien.results.sheets import painted
-from mien.types import InputError, MienError, UnknownNameError
+from mien.types import InputError, MienError, Stopped, UnknownNameError
 from mien.web.limits import Header, Refusal, read_header
 from mien.web.settings import Limits
-
-if TYPE_CHECKING:
-    pass  # which imports torch
 
 FEW = 40_000_000  # pixels of photos that are decoded ahead, 120 MB
 
@@ -46,10 +43,6 @@ class Question:
     view: bool = False
     png: bool = False
     left: Event = field(default_factory=Event)  # set when nobody waits for the answer any more
-
-
-class Stopped(Exception):  # noqa: N818 - it stops the work, nothing failed
-    """The caller of an explanation has left, or its time is up."""
 
 
 class Engine:

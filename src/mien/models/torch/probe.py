@@ -6,7 +6,7 @@ Torch is used here and nowhere in the explanation methods: all that leaves are N
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +84,17 @@ def attention(
 
 
 def integrated(
-    model: TorchModel, pixels: FloatArray, baseline: FloatArray, direction: FloatArray, steps: int
+    model: TorchModel,
+    pixels: FloatArray,
+    baseline: FloatArray,
+    direction: FloatArray,
+    steps: int,
+    stop: Callable[[], None],
 ) -> FloatArray:
-    """Integrated gradients ``[C, h, w]`` from ``baseline`` to ``pixels``, both in 0..255."""
+    """Integrated gradients ``[C, h, w]`` from ``baseline`` to ``pixels``, both in 0..255.
+
+    ``stop`` is called before each pass of 32 steps; what it raises ends the work.
+    """
     captum = need("captum.attr", "explain", "integrated gradients")
     how = model.card.preprocess
     start, end = (model.tensor(how.normalise(image[None])) for image in (baseline, pixels))
@@ -94,6 +102,7 @@ def integrated(
     with borrowed(model.net) as lent, torch.inference_mode(False), torch.enable_grad():
 
         def score(values: Tensor) -> Tensor:
+            stop()
             found = model.ask(lent.net, values) @ along
             if not found.requires_grad:
                 raise _no_gradients(model)
