@@ -31,6 +31,7 @@ ALL = explainers.supported(Model(locate("mien")))
 
 #: Smaller work for methods that need hundreds of passes.
 LESS: dict[str, dict[str, Any]] = {name: dict(METHODS.get(name).tiny) for name in ALL}
+LESS["rise"] = {"samples": 800}  # fewer say little of where a smile is
 NOT_LINEAR = {"shap"}  # opens the parts with the largest values first, so it depends on them
 
 

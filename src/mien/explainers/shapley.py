@@ -41,6 +41,7 @@ def regions(case: Case) -> Evidence:
     "dncshap",
     rank=10,
     variants={"printed": {"contexts": "printed"}},
+    tiny={"levels": 4},
     most={"levels": 8},
 )
 def dncshap(case: Case, *, levels: int = 6, contexts: str = "both", snap: bool = False) -> Evidence:
