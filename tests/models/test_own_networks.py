@@ -70,7 +70,10 @@ def checkpointed(net: nn.Module) -> nn.Module:
 def quantised(net: nn.Module) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch moves its quantisation to another package
-        return torch.ao.quantization.quantize_dynamic(net.eval(), {nn.Linear}, torch.qint8)
+        found: nn.Module = torch.ao.quantization.quantize_dynamic(
+            net.eval(), {nn.Linear}, torch.qint8
+        )
+        return found
 
 
 class Answering(nn.Module):
