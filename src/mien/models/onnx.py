@@ -82,14 +82,14 @@ class Model(BaseModel):
             raise ModelError(f"{self.path}: expected a graph of 1 input, got {len(inputs)}")
         self._check_tensor("input", inputs[0], [None, how.channels, how.size, how.size])
         outputs = {output.name: output for output in self._session.get_outputs()}
-        wanted: dict[str, list[int | None]] = {}
+        wanted: list[tuple[str, list[int | None]]] = []
         for head in self.card.heads.values():
-            wanted[head.logits] = [None, len(head.labels)]
+            wanted.append((head.logits, [None, len(head.labels)]))
             if head.cam is not None:
-                wanted[head.cam] = [None, len(head.labels), None, None]
+                wanted.append((head.cam, [None, len(head.labels), None, None]))
         if self.card.landmarks is not None:
-            wanted[self.card.landmarks] = [None, len(LANDMARKS), 2]
-        for name, shape in wanted.items():
+            wanted.append((self.card.landmarks, [None, len(LANDMARKS), 2]))
+        for name, shape in wanted:
             if name not in outputs:
                 raise ModelError(
                     f"{self.path}: its card names the output {name!r}, but the graph has "
