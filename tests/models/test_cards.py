@@ -278,6 +278,22 @@ def test_a_card_of_another_graph_is_refused(
     assert str(caught.value).isprintable()
 
 
+def test_bytes_that_are_no_text_are_refused_without_a_word_on_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of the card, of an operator, of a tensor's name: ONNX Runtime would print some of them."""
+    content = locate("mien").read_bytes()
+    path = tmp_path / "other.onnx"
+    for name in (b"Compact residual", b"NOTSET", b"first.0.weight_half"):
+        damaged = content.replace(name, b"\x1b\xff" + name[2:], 1)
+        assert damaged != content
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError) as caught:
+            Model(path)
+        assert str(caught.value).isprintable()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_error_in_a_card_names_the_file(file: Callable[..., Path]) -> None:
     path = file("{}")
     with pytest.raises(ModelError, match="card cannot be read: the card lacks") as caught:
