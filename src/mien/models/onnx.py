@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mien.models.base import BaseModel
 from mien.models.card import CARD_KEY, Card
+from mien.models.checks import first_line
 from mien.models.weights import locate
 from mien.types import FloatArray, ModelError
 from mien.vision.landmarks import LANDMARKS
@@ -63,15 +64,21 @@ class Model(BaseModel):
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # of errors, the exception tells
         options.intra_op_num_threads = self._threads
         # waiting threads sleep instead of spinning, so that other processes keep their cores
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(
+                str(self.path),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # which prints, and tries the same again
+            )
         except Exception as error:  # onnxruntime raises its own unexported kinds
+            reason = first_line(error)
             raise ModelError(
-                f"{self.path}: expected an ONNX model, but it cannot be loaded ({_first(error)})"
+                f"{self.path}: expected an ONNX model, but it cannot be loaded ({reason})"
             ) from error
 
     def _check_graph(self) -> None:
@@ -82,14 +89,14 @@ class Model(BaseModel):
             raise ModelError(f"{self.path}: expected a graph of 1 input, got {len(inputs)}")
         self._check_tensor("input", inputs[0], [None, how.channels, how.size, how.size])
         outputs = {output.name: output for output in self._session.get_outputs()}
-        wanted: dict[str, list[int | None]] = {}
+        wanted: list[tuple[str, list[int | None]]] = []
         for head in self.card.heads.values():
-            wanted[head.logits] = [None, len(head.labels)]
+            wanted.append((head.logits, [None, len(head.labels)]))
             if head.cam is not None:
-                wanted[head.cam] = [None, len(head.labels), None, None]
+                wanted.append((head.cam, [None, len(head.labels), None, None]))
         if self.card.landmarks is not None:
-            wanted[self.card.landmarks] = [None, len(LANDMARKS), 2]
-        for name, shape in wanted.items():
+            wanted.append((self.card.landmarks, [None, len(LANDMARKS), 2]))
+        for name, shape in wanted:
             if name not in outputs:
                 raise ModelError(
                     f"{self.path}: its card names the output {name!r}, but the graph has "
@@ -120,7 +127,7 @@ class Model(BaseModel):
         except Exception as error:  # onnxruntime raises its own unexported kinds
             raise ModelError(
                 f"{self.path}: the network fails on pixels of shape {list(values.shape)} "
-                f"({_first(error)}); export the model again"
+                f"({first_line(error)}); export the model again"
             ) from error
 
     def __copy__(self) -> Model:
@@ -179,8 +186,3 @@ def _verified_hash(path: Path) -> str:
 def _start_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HASH_FILE)
-
-
-def _first(error: Exception) -> str:
-    """The first line of an error, which is all that one line can hold."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

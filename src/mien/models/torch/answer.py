@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mien.models.checks import first_line
 from mien.types import MienError, ModelError
 
 
@@ -63,10 +64,9 @@ def failures_named(name: str, shape: tuple[int, ...]) -> Iterator[None]:
     except MienError:
         raise
     except Exception as error:  # a user's network may raise anything
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
         raise ModelError(
-            f"{name}: the network fails on pixels of shape {list(shape)} ({reason}); "
+            f"{name}: the network fails on pixels of shape {list(shape)} "
+            f"({type(error).__name__}: {first_line(error)}); "
             "check the size and the channels of its preprocessing, and its precision"
         ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -22,6 +23,13 @@ class _Seen:
     tokens: bool = False  # whether tokens came after the last map
     linear: str = ""  # the last linear layer with one output per class
     stages: list[str] = field(default_factory=list)
+    runs: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def layer(self) -> str:
+        """The last module that ran once and gave a map that the rest of the network reads."""
+        once = [name for name in self.maps if self.runs[name] == 1]
+        return once[-1] if once and not self.tokens else ""
 
     def note(self, name: str, module: nn.Module, output: object, classes: int) -> None:
         """One module's output."""
@@ -29,6 +37,7 @@ class _Seen:
             self.linear = name
         if "." not in name and any(True for _ in module.parameters()):
             self.stages.append(name)
+        self.runs[name] += 1
         if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] > 1:
             if output.shape[2] == output.shape[3]:
                 self.maps.append(name)
@@ -59,7 +68,7 @@ def own_spec(
     plain = uncompiled(net)
     name = name or type(plain).__name__
     seen = _one_pass(plain, classes, preprocess, name)
-    last = layer or (seen.maps[-1] if seen.maps and not seen.tokens else "")
+    last = layer or seen.layer
     spec = Spec(
         name,
         classes,

@@ -192,7 +192,8 @@ def _score(
     """
     values = model.tensor(model.card.preprocess.normalise(pixels[None]))
     with torch.inference_mode(False), torch.enable_grad():
-        logits = model.ask(lent.net, values.clone().requires_grad_())[0]
+        seen = values.clone().requires_grad_()
+        logits = model.ask(lent.net, seen)[0]
         score = logits @ model.tensor(direction)
         tensors = [_only(name, outputs) for name, outputs in kept.items()]
         if not score.requires_grad:
@@ -200,7 +201,9 @@ def _score(
         if constant := [n for n, t in zip(kept, tensors, strict=True) if not t.requires_grad]:
             raise no_gradient(model, constant[0])
         with failures_named(model.card.name, tuple(values.shape)):
-            gradients = torch.autograd.grad(score, tensors, allow_unused=True)
+            gradients = torch.autograd.grad(score, tensors, allow_unused=True, retain_graph=True)
+            if None in gradients and None in torch.autograd.grad(score, seen, allow_unused=True):
+                raise _no_gradients(model)  # not only of this layer: none reaches the picture
     exact = float(logits.detach().cpu().double().numpy() @ direction)
     return tensors, gradients, exact
 
