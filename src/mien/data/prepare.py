@@ -17,7 +17,7 @@ from mien.data.sources import opened
 from mien.data.table import Writer, pixel_hash, schema
 from mien.emotions import EIGHT
 from mien.types import ImageArray, InputError
-from mien.vision.read import read_bytes, read_header, read_image
+from mien.vision.read import read_bytes, read_file, read_image
 
 KEPT_ERRORS = 10_000  # more are counted, not listed: memory must not grow with a damaged source
 #: What every viewer reads as it stands; all else is written as PNG.
@@ -110,16 +110,16 @@ def encode(source: Path | bytes | ImageArray) -> tuple[bytes, ImageArray]:
     """An image as the bytes to store, and its pixels ``[H, W, 3]``.
 
     Plain JPEG and PNG files are stored as they are; arrays and all other files (TIFF, palettes,
-    16 bits, transparency) as PNG, without loss, grey where they are grey. Raises InputError for
-    what cannot be decoded to its end.
+    16 bits, transparency, damaged texts) as PNG, without loss, grey where they are grey. Raises
+    InputError for what cannot be decoded to its end.
     """
     if isinstance(source, np.ndarray):
         pixels = read_image(source)
         return _png(pixels), pixels
-    data, _ = read_bytes(source)
-    pixels = read_image(data)
-    header = read_header(data)
-    plain = (header.kind, header.mode) in PLAIN and not header.transparent and not header.deep
+    data, name = read_bytes(source)
+    pixels, _, header, mended = read_file(data, name)
+    odd = mended or header.transparent or header.deep
+    plain = (header.kind, header.mode) in PLAIN and not odd
     return (data if plain else _png(pixels)), pixels
 
 

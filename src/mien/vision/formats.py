@@ -80,8 +80,7 @@ class Header:
 def opened(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     """A file's picture, not yet decoded, of one of the known formats.
 
-    A PNG that cannot be opened for its metadata is opened without them. Raises InputError for
-    what is no image of a known format.
+    Raises InputError for what is no image of a known format.
     """
     if not data:
         raise InputError(f"{name}: expected an image, but the file is empty; copy it again")
@@ -107,8 +106,6 @@ def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     except Image.DecompressionBombError as error:
         raise InputError(f"{name}: the image is too large to read; shrink it first") from error
     except Exception as error:  # Pillow's parsers raise many kinds on damaged files
-        if (bare := without_metadata(data)) is not None:
-            return _open(bare, name)
         raise InputError(
             f"{name}: expected an image, but it cannot be read ({short(error)}); expected "
             f"{', '.join(FORMATS)}"
@@ -178,8 +175,15 @@ def read_header(data: bytes, name: str = "image") -> Header:
 
     Raises InputError for what is no image of a known format.
     """
-    with opened(data, name) as image:
-        return header_of(image, data)
+    try:
+        with opened(data, name) as image:
+            return header_of(image, data)
+    except InputError:
+        bare = without_metadata(data)
+        if bare is None:
+            raise
+        with opened(bare, name) as image:
+            return header_of(image, bare)
 
 
 def header_of(image: ImageFile.ImageFile, data: bytes) -> Header:

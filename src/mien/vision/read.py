@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -64,14 +64,18 @@ def read_reduced(
     elif isinstance(source, Image.Image):
         image = _from_pil(source)
     else:
-        data, name = read_bytes(source)
-        image, scale = _decode(data, name, longest)
+        image, scale, _, _ = read_file(*read_bytes(source), longest)
+    return _large_enough(image), scale
+
+
+def _large_enough(image: ImageArray) -> ImageArray:
+    """The image; InputError for one that is too small to hold a face."""
     if min(image.shape[:2]) < SMALLEST:
         height, width = image.shape[:2]
         raise InputError(
             f"expected an image of at least {SMALLEST} x {SMALLEST} pixels, got {width} x {height}"
         )
-    return image, scale
+    return image
 
 
 def read_header(source: Source) -> Header:
@@ -166,7 +170,7 @@ def _from_pil(image: Image.Image) -> ImageArray:
         if image.fp is not None and not image.tell():
             data, name = _file_of(image)
             if formats.read_header(data, name).pixels == image.width * image.height:
-                return _decode(data, name, None)[0]  # else it was asked for a smaller picture
+                return read_file(data, name).pixels  # else it was asked for a smaller picture
     try:
         image.load()
         return _upright(_to_rgb(image, 0), orientation(image, str(image.format)))
@@ -192,39 +196,51 @@ def _file_of(image: ImageFile.ImageFile) -> tuple[bytes, str]:
     return data, name
 
 
-class _DamagedError(InputError):
-    """A file of a known format that a decoder refuses."""
+class Picture(NamedTuple):
+    """What a file holds: pixels ``[H, W, 3]``, at which scale, by which header.
+
+    ``mended`` says that the file is damaged in a way that does not touch its pixels.
+    """
+
+    pixels: ImageArray
+    scale: float
+    header: Header
+    mended: bool = False
 
 
-def _decode(data: bytes, name: str, longest: int | None) -> tuple[ImageArray, float]:
-    """The picture in a file's bytes, and its scale; what does not touch its pixels is mended."""
+def read_file(data: bytes, name: str, longest: int | None = None) -> Picture:
+    """The picture in a file's bytes; ``name`` is for messages, ``longest`` as above.
+
+    Raises InputError as :func:`read_image` does.
+    """
     try:
-        return _attempt(data, name, longest)
-    except _DamagedError:
+        found = _attempt(data, name, longest)
+    except InputError:
         mended = _mended(data, name, longest)
         if mended is None:
             raise
-        return mended
+        found = mended._replace(mended=True)
+    return found._replace(pixels=_large_enough(found.pixels))
 
 
-def _attempt(data: bytes, name: str, longest: int | None) -> tuple[ImageArray, float]:
+def _attempt(data: bytes, name: str, longest: int | None) -> Picture:
     with opened(data, name) as image:
         header = header_of(image, data)
         scale = 1.0 if longest is None else _draft(image, header, longest)
         with decoding(name, header.decoding_bytes(scale)):
             try:
-                return _pixels(image, header, data), scale
+                return Picture(_pixels(image, header, data), scale, header)
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
             except MemoryError as error:
                 raise InputError(f"{name}: the image is too large to read; shrink it") from error
             except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-                raise _DamagedError(
+                raise InputError(
                     f"{name}: expected an image, but it cannot be read ({short(error)})"
                 ) from error
 
 
-def _mended(data: bytes, name: str, longest: int | None) -> tuple[ImageArray, float] | None:
+def _mended(data: bytes, name: str, longest: int | None) -> Picture | None:
     """A damaged file's picture where all of its pixels are there, else None.
 
     A PNG is read without its metadata. A JPEG may lack its end marker and nothing else: a decoder
@@ -236,14 +252,16 @@ def _mended(data: bytes, name: str, longest: int | None) -> tuple[ImageArray, fl
         if bare is not None:
             return _attempt(bare, name, longest)
         if data.startswith(b"\xff\xd8"):
-            one, scale = _attempt(data + EOI, name, longest)
-            digest = hashlib.blake2b(one.data).digest()
-            del one  # at most one picture is held at a time
-            other, _ = _attempt(data + bytes(range(0x40, 0x80)) + EOI, name, longest)
-            return (other, scale) if hashlib.blake2b(other.data).digest() == digest else None
+            digest = _digest(_attempt(data + EOI, name, longest))
+            other = _attempt(data + bytes(range(0x40, 0x80)) + EOI, name, longest)
+            return other if _digest(other) == digest else None
     except InputError:
         pass
     return None
+
+
+def _digest(picture: Picture) -> bytes:
+    return hashlib.blake2b(picture.pixels.data).digest()
 
 
 def _draft(image: ImageFile.ImageFile, header: Header, longest: int) -> float:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.types import Face, ImageArray, ModelError
-from mien.vision.faces.base import DETECTORS, Detector
+from mien.types import Box, Face, ImageArray, ModelError
+from mien.vision.faces.base import DETECTORS, Detector, suppress
 
 LONGEST = 1600  # pixels; larger images are shrunk for the search
 SMALLEST = 24  # pixels, after shrinking
@@ -42,18 +42,19 @@ class Haar(Detector):
         height, width = image.shape[:2]
         longest = max(height, width)
         scale = min(1.0, LONGEST / longest) if longest >= SHORTEST else SHORTEST / longest
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         if scale != 1:
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             size = (max(round(width * scale), 1), max(round(height * scale), 1))
-            grey = cv2.resize(grey, size, interpolation=how)
+            grey = np.asarray(cv2.resize(grey, size, interpolation=how), dtype=np.uint8)
         found = self._cascade.detectMultiScale(
             equalised(grey), scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST)
         )
-        return [
-            Face((x / scale, y / scale, w / scale, h / scale), None, self.name)
-            for x, y, w, h in (tuple(map(float, box)) for box in found)
-        ]
+        boxes: list[Box] = []
+        for x, y, w, h in (tuple(map(float, box)) for box in found):
+            boxes.append((x / scale, y / scale, w / scale, h / scale))
+        kept = suppress(boxes, [box[2] for box in boxes])  # of one in the other, the larger stays
+        return [Face(boxes[i], None, self.name) for i in kept]
 
 
 def equalised(grey: GreyArray) -> GreyArray:
