@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from mien.data.base import DATASETS, SPLITS, Counts, DataSet, Reading, Row, read_options
 from mien.data.sources import opened
 from mien.data.table import Writer, pixel_hash, schema
 from mien.emotions import EIGHT
 from mien.types import ImageArray, InputError
-from mien.vision.read import read_image
+from mien.vision.read import read_bytes, read_file, read_image
 
 KEPT_ERRORS = 10_000  # more are counted, not listed: memory must not grow with a damaged source
 #: What every viewer reads as it stands; all else is written as PNG.
@@ -112,22 +110,16 @@ def encode(source: Path | bytes | ImageArray) -> tuple[bytes, ImageArray]:
     """An image as the bytes to store, and its pixels ``[H, W, 3]``.
 
     Plain JPEG and PNG files are stored as they are; arrays and all other files (TIFF, palettes,
-    16 bits, transparency) as PNG, without loss, grey where they are grey. Raises InputError for
-    what cannot be decoded to its end.
+    16 bits, transparency, damaged texts) as PNG, without loss, grey where they are grey. Raises
+    InputError for what cannot be decoded to its end.
     """
     if isinstance(source, np.ndarray):
         pixels = read_image(source)
         return _png(pixels), pixels
-    if isinstance(source, Path):
-        try:
-            data = source.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror or error})") from error
-    else:
-        data = source
-    pixels = read_image(data)
-    with Image.open(io.BytesIO(data)) as header:
-        plain = (header.format, header.mode) in PLAIN and "transparency" not in header.info
+    data, name = read_bytes(source)
+    pixels, _, header, mended = read_file(data, name)
+    odd = mended or header.transparent or header.deep
+    plain = (header.kind, header.mode) in PLAIN and not odd
     return (data if plain else _png(pixels)), pixels
 
 

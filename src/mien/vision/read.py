@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile
 
 from mien.files import exists
 from mien.types import ImageArray, InputError
+from mien.vision import depth, formats
+from mien.vision.depth import strips
+from mien.vision.formats import FORMATS, HEIF, TURNED, Header, header_of, opened, orientation, short
+from mien.vision.memory import budget, decoding
 
 Source = (
     str | Path | bytes | bytearray | memoryview | io.IOBase | Image.Image | np.ndarray[Any, Any]
 )
 
-SMALLEST = 8  # pixels; nothing smaller can hold a face
+SMALLEST: Final = 8  # pixels; nothing smaller can hold a face
+EOI: Final = b"\xff\xd9"  # ends a JPEG
 
 
 def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
@@ -31,8 +36,11 @@ def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
     bgr
         Set it for arrays in OpenCV's channel order.
 
-    EXIF rotation is applied, transparency is laid on white, 16 bits are scaled to 8, and of an
-    animation the first frame is taken. Raises InputError for anything that is no image.
+    EXIF rotation is applied, transparency is laid on white, and of an animation the first frame
+    is taken. Of 16 bits, those in use are scaled to 8 (see :func:`mien.vision.depth.full_scale`).
+    Files of the formats in :data:`mien.vision.formats.FORMATS` are read, and HEIC where
+    ``pillow-heif`` is installed. Raises InputError for anything else, and for a picture whose
+    decoding would take more than :func:`mien.vision.memory.budget`.
 
     >>> import numpy as np
     >>> read_image(np.zeros((32, 48), dtype=np.uint8)).shape
@@ -47,36 +55,86 @@ def read_reduced(
     """Read one image, and how much smaller than its file it was read: 1, 1/2, 1/4 or 1/8.
 
     A JPEG whose longer side is at least twice ``longest`` pixels is decoded at the smallest of
-    these sizes that is not below ``longest``, which takes a fraction of the time; everything else
-    is read as :func:`read_image` does.
+    these sizes that is not below ``longest``, which takes a fraction of time and memory;
+    everything else is read as :func:`read_image` does.
     """
     scale = 1.0
     if isinstance(source, np.ndarray):
         image = _from_array(source, bgr)
     elif isinstance(source, Image.Image):
         image = _from_pil(source)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        image, scale = _from_file(io.BytesIO(source), "bytes", longest)
-    elif isinstance(source, io.IOBase):
-        image, scale = _from_file(io.BytesIO(source.read()), "file", longest)
-    elif isinstance(source, str | Path):
-        path = Path(source)
-        if not exists(path):
-            raise InputError(f"{path}: no such file; give the path of an image")
-        if path.is_dir():
-            raise InputError(f"{path}: expected an image, got a folder")
-        image, scale = _from_file(path, str(path), longest)
     else:
-        raise InputError(
-            "expected a path, bytes, a PIL image or a uint8 array, "
-            f"got {type(source).__name__}; convert it first"
-        )
+        image, scale, _, _ = read_file(*read_bytes(source), longest)
+    return _large_enough(image), scale
+
+
+def _large_enough(image: ImageArray) -> ImageArray:
+    """The image; InputError for one that is too small to hold a face."""
     if min(image.shape[:2]) < SMALLEST:
         height, width = image.shape[:2]
         raise InputError(
             f"expected an image of at least {SMALLEST} x {SMALLEST} pixels, got {width} x {height}"
         )
-    return image, scale
+    return image
+
+
+def read_header(source: Source) -> Header:
+    """Format, size and cost of an image file, from its header alone: no pixel is decoded.
+
+    ``source`` is a path, a file's bytes or an open file, as for :func:`read_image`. Raises
+    InputError for what is no image of a known format; whether it is too large is the caller's to
+    judge, by ``pixels`` or ``decoding_bytes()``.
+    """
+    data, name = read_bytes(source)
+    return formats.read_header(data, name)
+
+
+def read_bytes(source: Source) -> tuple[bytes, str]:
+    """The bytes of a file, and its name for messages.
+
+    Raises InputError where there is no such file, where it is none (a folder, a pipe, a device),
+    where it cannot be read, or where it is larger than the budget.
+    """
+    most = budget()
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "bytes"
+    if isinstance(source, str | Path):
+        path = Path(source)
+        check_file(path)
+        try:
+            if path.stat().st_size > most:
+                raise _too_large(str(path), most)
+            return path.read_bytes(), str(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if isinstance(source, io.IOBase):
+        try:
+            data = source.read(most + 1)
+        except Exception as error:  # whatever a file object of others raises
+            raise InputError(f"file: cannot be read ({short(error)})") from error
+        if not isinstance(data, bytes):
+            raise InputError("expected a file opened for bytes ('rb'), got one opened for text")
+        if len(data) > most:
+            raise _too_large("file", most)
+        return data, "file"
+    raise InputError(
+        "expected a path, bytes, a PIL image or a uint8 array, "
+        f"got {type(source).__name__}; convert it first"
+    )
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError where a path is no file that can be read to its end."""
+    if not exists(path):
+        raise InputError(f"{path}: no such file; give the path of an image")
+    if path.is_dir():
+        raise InputError(f"{path}: expected an image, got a folder")
+    if not path.is_file():
+        raise InputError(f"{path}: expected an image file, got a pipe, a socket or a device")
+
+
+def _too_large(name: str, most: int) -> InputError:
+    return InputError(f"{name}: expected a file of at most {most / 1e9:.1f} GB; shrink it first")
 
 
 def _from_array(array: np.ndarray[Any, Any], bgr: bool) -> ImageArray:
@@ -97,70 +155,168 @@ def _from_array(array: np.ndarray[Any, Any], bgr: bool) -> ImageArray:
     if bgr:
         array = array[:, :, [2, 1, 0, *range(3, array.shape[2])]]
     if array.shape[2] == 4:
-        return _from_pil(Image.fromarray(np.ascontiguousarray(array)))
+        return _to_rgb(Image.fromarray(np.ascontiguousarray(array)), 0)
     return np.ascontiguousarray(array)
 
 
-def _from_file(
-    file: Path | io.BytesIO, name: str, longest: int | None = None
-) -> tuple[ImageArray, float]:
+def _from_pil(image: Image.Image) -> ImageArray:
+    """A PIL image; one that is still a file is read as that file, where it is the first frame."""
+    if isinstance(image, ImageFile.ImageFile) and image.tile:
+        if image.format not in (*FORMATS, HEIF, "MPO"):
+            raise InputError(
+                f"expected an image of {', '.join(FORMATS)}, got one of {image.format}; "
+                "convert it first"
+            )
+        if image.fp is not None and not image.tell():
+            data, name = _file_of(image)
+            if formats.read_header(data, name).pixels == image.width * image.height:
+                return read_file(data, name).pixels  # else it was asked for a smaller picture
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of odd metadata and of very large images; both are read all the same
-            warnings.simplefilter("ignore")
-            with Image.open(file) as image:
-                scale = 1.0 if longest is None else _draft(image, longest)
-                return _from_pil(image), scale
+        image.load()
+        return _upright(_to_rgb(image, 0), orientation(image, str(image.format)))
     except InputError:
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise InputError(f"{name}: the image is too large to read; shrink it first") from error
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+    except Exception as error:  # a closed image, a later frame that is damaged
         raise InputError(
-            f"{name}: expected an image, but it cannot be read ({_short(error)})"
+            f"expected an image, but it cannot be read ({short(error)}); open it again"
         ) from error
 
 
-def _draft(image: Image.Image, longest: int) -> float:
+def _file_of(image: ImageFile.ImageFile) -> tuple[bytes, str]:
+    """The bytes of the file behind a PIL image, and its name."""
+    name = str(getattr(image, "filename", "") or "image")
+    try:
+        assert image.fp is not None
+        place = image.fp.tell()
+        image.fp.seek(0)
+        data = image.fp.read(budget() + 1)
+        image.fp.seek(place)
+    except Exception as error:  # whatever a file object of others raises
+        raise InputError(f"{name}: cannot be read ({short(error)})") from error
+    return data, name
+
+
+class Picture(NamedTuple):
+    """What a file holds: pixels ``[H, W, 3]``, at which scale, by which header.
+
+    ``mended`` says that the file is damaged in a way that does not touch its pixels.
+    """
+
+    pixels: ImageArray
+    scale: float
+    header: Header
+    mended: bool = False
+
+
+def read_file(data: bytes, name: str, longest: int | None = None) -> Picture:
+    """The picture in a file's bytes; ``name`` is for messages, ``longest`` as above.
+
+    Raises InputError as :func:`read_image` does.
+    """
+    try:
+        found = _attempt(data, name, longest)
+    except InputError:
+        mended = _mended(data, name, longest)
+        if mended is None:
+            raise
+        found = mended._replace(mended=True)
+    return found._replace(pixels=_large_enough(found.pixels))
+
+
+def _attempt(data: bytes, name: str, longest: int | None) -> Picture:
+    with opened(data, name) as image:
+        header = header_of(image, data)
+        scale = 1.0 if longest is None else _draft(image, header, longest)
+        with decoding(name, header.decoding_bytes(scale)):
+            try:
+                return Picture(_pixels(image, header, data), scale, header)
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from error
+            except MemoryError as error:
+                raise InputError(f"{name}: the image is too large to read; shrink it") from error
+            except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+                raise InputError(
+                    f"{name}: expected an image, but it cannot be read ({short(error)})"
+                ) from error
+
+
+def _mended(data: bytes, name: str, longest: int | None) -> Picture | None:
+    """A damaged file's picture where all of its pixels are there, else None.
+
+    A PNG is read without its metadata. A JPEG may lack its end marker and nothing else: a decoder
+    fills what is missing with grey and says nothing, so it is given two different endings; if
+    they change the picture, some of it was still to come.
+    """
+    try:
+        bare = formats.without_metadata(data)
+        if bare is not None:
+            return _attempt(bare, name, longest)
+        if data.startswith(b"\xff\xd8"):
+            digest = _digest(_attempt(data + EOI, name, longest))
+            other = _attempt(data + bytes(range(0x40, 0x80)) + EOI, name, longest)
+            return other if _digest(other) == digest else None
+    except InputError:
+        pass
+    return None
+
+
+def _digest(picture: Picture) -> bytes:
+    return hashlib.blake2b(picture.pixels.data).digest()
+
+
+def _draft(image: ImageFile.ImageFile, header: Header, longest: int) -> float:
     """Ask the JPEG decoder for a smaller picture; the scale that it will give."""
     width, height = image.size
-    if image.format != "JPEG" or max(width, height) < 2 * longest:
+    if header.kind != "JPEG" or max(width, height) < 2 * longest:
         return 1.0
     shrink = longest / max(width, height)
     image.draft(None, (int(np.ceil(width * shrink)), int(np.ceil(height * shrink))))
     return max(image.size) / max(width, height)
 
 
-def _short(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "unknown or damaged format" if text.startswith("cannot identify") else text
-
-
-def _from_pil(image: Image.Image) -> ImageArray:
+def _pixels(image: ImageFile.ImageFile, header: Header, data: bytes) -> ImageArray:
+    """The decoded picture, upright; the decoder's own is given back on the way."""
+    size = (image.height, image.width)
+    if image.tile and image.tile[0][0] == "ppm":
+        _, _, offset, stated = image.tile[0]
+        return depth.portable(data, size, offset, len(image.getbands()), stated)
     image.load()
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_deep_to_byte(np.asarray(image)))
-    elif image.mode == "F":
-        image = Image.fromarray(_float_to_byte(np.asarray(image)))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, rgba)
-    return np.array(image.convert("RGB"))
+    turn = orientation(image, header.kind)
+    if not header.deep or "transparency" in image.info:
+        pixels = _to_rgb(image, header.stated)
+        image.close()
+        return _upright(pixels, turn)
+    # Pillow has proved that the file is whole, which OpenCV does not say
+    image.close()
+    if header.kind == "TIFF":  # both turn a TIFF upright
+        size, turn = (header.height, header.width), 1
+    deep = depth.colours(data, size, header.stated)
+    if deep is None:
+        raise InputError("its 16 bits a colour cannot be read; save it with 8")
+    return _upright(deep, turn)
 
 
-def _deep_to_byte(values: np.ndarray[Any, Any]) -> ImageArray:
-    """16-bit (or 32-bit integer) grey to 8 bits; a file that only uses 8 bits is kept."""
-    top = int(values.max(initial=0))
-    scale = 1.0 if top <= 255 else 65535 / 255 if top <= 65535 else top / 255
-    return np.clip(np.round(values / scale), 0, 255).astype(np.uint8)
+def _to_rgb(image: Image.Image, stated: int) -> ImageArray:
+    """A loaded picture as ``[H, W, 3]``, row by row, so that no second one is held."""
+    width, height = image.size
+    if image.mode == "F" or image.mode.startswith("I"):
+        grey = depth.floats(image) if image.mode == "F" else depth.whole_numbers(image, stated)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top, bottom in strips(height, width):
+        part = image.crop((0, top, width, bottom))
+        if clear:
+            part = part.convert("RGBA")
+            white = Image.new("RGBA", part.size, (255, 255, 255, 255))
+            part = Image.alpha_composite(white, part)
+        pixels[top:bottom] = np.asarray(part.convert("RGB"))
+    return pixels
 
 
-def _float_to_byte(values: np.ndarray[Any, Any]) -> ImageArray:
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all() or low < 0 or high > 255:
-        raise InputError(
-            f"expected float pixels in 0..1 or 0..255, got {low:g}..{high:g}; rescale the image"
-        )
-    return np.round(values * (255 if high <= 1 else 1)).astype(np.uint8)
+def _upright(pixels: ImageArray, turn: int) -> ImageArray:
+    """The picture as people see it, of one that is stored in one of EXIF's eight orientations."""
+    if turn in TURNED:
+        pixels = pixels.transpose(1, 0, 2)
+    down, across = turn in (3, 4, 7, 8), turn in (2, 3, 6, 7)
+    return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])

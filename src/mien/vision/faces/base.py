@@ -6,8 +6,6 @@ import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final
 
-import numpy as np
-
 from mien.fetch import Remote
 from mien.registry import Registry
 from mien.types import Box, Face, ImageArray
@@ -61,11 +59,31 @@ DETECTORS: Final = Registry[type[Detector]](
 )
 
 
-def suppress(boxes: list[Box], scores: list[float], limit: float = 0.3) -> list[int]:
-    """Indices of the boxes that non-maximum suppression keeps, best first."""
-    import cv2
+def suppress(
+    boxes: list[Box], scores: list[float], limit: float = 0.3, inside: float = 0.75
+) -> list[int]:
+    """Indices of the boxes that are different faces, best first.
 
-    if not boxes:
-        return []
-    kept = cv2.dnn.NMSBoxes([list(b) for b in boxes], scores, 0.0, limit)
-    return [int(i) for i in np.asarray(kept).ravel()]
+    A box is left out where a better one overlaps it by more than ``limit`` (of both together), or
+    where more than ``inside`` of the smaller of the two lies in the other: a face and a part of
+    it, or a face and head and shoulders around it. Of two people one before the other, less of a
+    face is hidden.
+
+    >>> suppress([(0, 0, 100, 100), (30, 30, 50, 50), (70, 0, 100, 100)], [0.9, 0.8, 0.7])
+    [0, 2]
+    """
+    kept: list[int] = []
+    for i in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        if not any(_same(boxes[i], boxes[k], limit, inside) for k in kept):
+            kept.append(i)
+    return kept
+
+
+def _same(one: Box, other: Box, limit: float, inside: float) -> bool:
+    (x, y, w, h), (u, v, s, t) = one, other
+    across = min(x + w, u + s) - max(x, u)
+    down = min(y + h, v + t) - max(y, v)
+    if across <= 0 or down <= 0:
+        return False
+    shared, first, second = across * down, w * h, s * t
+    return shared > limit * (first + second - shared) or shared > inside * min(first, second)

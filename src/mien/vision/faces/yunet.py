@@ -8,7 +8,7 @@ import cv2
 
 from mien.fetch import Remote, fetched
 from mien.types import Face, ImageArray, ModelError
-from mien.vision.faces.base import DETECTORS, Detector
+from mien.vision.faces.base import DETECTORS, Detector, suppress
 from mien.vision.geometry import shrink
 
 LONGEST = 1280  # pixels; larger images are shrunk for the search
@@ -64,4 +64,5 @@ class YuNet(Detector):
         for row in [] if found is None else found:
             x, y, w, h = (float(v) / scale for v in row[:4])
             faces.append(Face((x, y, w, h), float(min(max(row[14], 0.0), 1.0)), self.name))
-        return faces
+        kept = suppress([face.box for face in faces], [face.confidence or 0 for face in faces])
+        return [faces[i] for i in kept]
