@@ -70,7 +70,7 @@ def test_names_that_are_no_utf8_stay_apart(tmp_path: Path) -> None:
     assert all(row["error"] is None for row in rows)
 
 
-def test_pipes_are_rows_and_no_sources(tmp_path: Path, photos: Path) -> None:
+def test_pipes_are_rows_and_no_sources(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "good.jpg").write_bytes(jpeg(1))
