@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import io
 import os
 import re
 import signal
@@ -12,12 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import httpx
 import pytest
+from PIL import Image
 
 from mien.extras import install
 from mien.web.home import LOCK, PREFIX, Home, remove_abandoned
@@ -79,6 +82,31 @@ def test_it_serves_logs_routes_and_ends_well_on_sigterm() -> None:
     assert re.search(r"POST /v1/predict 200 \d+ ms", err)
     for word in ("sesame", "secret", "happy", "warning"):
         assert word not in out + err
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_that_large_pictures_took_is_given_back() -> None:
+    large = io.BytesIO()
+    Image.effect_noise((7000, 7000), 40).convert("RGB").save(large, "JPEG", quality=50)
+    with serving("--workers", "2") as (server, url):
+
+        def resident() -> float:
+            status = Path(f"/proc/{server.pid}/status").read_text()
+            return int(status.split("VmRSS:")[1].split()[0]) / 1e3  # MB
+
+        def predict(body: bytes) -> int:
+            answer = httpx.post(f"{url}/v1/predict", content=body, headers=JPEG, timeout=60)
+            return answer.status_code
+
+        ask(f"{url}/healthz")
+        assert predict(PORTRAIT.read_bytes()) == 200
+        before = resident()
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(predict, [large.getvalue()] * 8)) == {200}
+        ends = time.monotonic() + 30
+        while resident() > before + 120:
+            assert time.monotonic() < ends, (before, resident())
+            time.sleep(0.5)
 
 
 def test_it_warns_where_others_can_reach_it() -> None:

@@ -271,6 +271,8 @@ def test_head_is_answered_as_get_is_without_the_body(client: TestClient, path: s
     assert head.headers["content-type"] == get.headers["content-type"]
     assert code(client.get("/v1/predict")) == (405, "wrong_method")
     assert client.head("/v1/predict").status_code == 405
+    assert client.put("/v1/predict").headers["allow"] == "POST"
+    assert client.put("/v1/video/x").headers["allow"] == "DELETE, GET, HEAD"
     assert client.head("/absent").status_code == 404
 
 

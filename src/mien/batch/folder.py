@@ -21,7 +21,6 @@ from mien.types import InputError
 
 ABOUT = "_mien/job.json"
 SUMMARY = "_mien/summary.json"
-LOCK = "_mien/lock"
 
 
 def check_output(out: Place) -> None:

@@ -16,7 +16,7 @@ from mien.batch.settings import JobSettings
 from mien.batch.storage import Place, place
 from mien.batch.work import Counts, Worker
 from mien.results.predictions import require_parquet
-from mien.types import InputError, MienError
+from mien.types import InputError
 
 BLOCKS = 2000  # at most so many pieces of work are known to Ray at a time
 
@@ -81,7 +81,7 @@ def score(
     folder.check_output(out)
     (out / "_mien").make_folder()
     try:
-        with locked(out, out / folder.LOCK):
+        with locked(out):
             return _score(ray, settings, out, output, address, workers, progress)
     finally:
         folder.leave_nothing(out)
@@ -135,24 +135,14 @@ def _stream(
         num_cpus=1,
     )
     seen: set[int] = set()
-    try:
-        for row in data.iter_rows():
-            counts = Counts(**json.loads(row["counts"]))
-            if counts.unit not in seen:
-                seen.add(counts.unit)
-                yield counts
-    except ray.exceptions.RayError as error:
-        raise _cause(error) from error
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What a worker raised, out of the errors that Ray wraps around it."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, MienError):
-            return found
-        found = getattr(found, "cause", None) or found.__cause__
-    return error
+    for row in data.iter_rows():
+        found = json.loads(row["counts"])
+        if "failed" in found:
+            raise InputError(found["failed"])
+        counts = Counts(**found)
+        if counts.unit not in seen:
+            seen.add(counts.unit)
+            yield counts
 
 
 class _Total:

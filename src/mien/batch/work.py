@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.batch.attempts import Attempts
-from mien.batch.plan import Unit, image_column, read_unit
+from mien.batch.plan import Unit, read_unit
 from mien.batch.settings import JobSettings
 from mien.batch.storage import Place, RemoteFile, place
+from mien.batch.tables import image_column
 from mien.results.predictions import Predictions, arrow_table
-from mien.types import InputError, Prediction
+from mien.types import InputError, MienError, Prediction
 from mien.vision.read import Source
 
 if TYPE_CHECKING:
@@ -82,9 +83,14 @@ class Worker:
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """What Ray Data calls: units in, their counts out."""
-        done = [json.dumps(asdict(self.do(int(number)))) for number in batch["unit"]]
-        return {"counts": done}
+        """What Ray Data calls: units in, their counts out, or why there are none."""
+        return {"counts": [self._counts(int(number)) for number in batch["unit"]]}
+
+    def _counts(self, number: int) -> str:
+        try:
+            return json.dumps(asdict(self.do(number)))
+        except MienError as error:  # Ray would wrap it, print it and pass on no more than its text
+            return json.dumps({"failed": str(error)})
 
     def do(self, number: int) -> Counts:
         """Do one unit, unless its file is there already: then read its counts."""

@@ -36,8 +36,9 @@ def appearance(image: ImageArray, box: Box) -> FloatArray:
         values = part[rows][:, columns].astype(np.float64)
     else:
         values = np.add.reduceat(np.add.reduceat(part, rows, 0, dtype=np.float64), columns, 1)
-    # each colour keeps its share of the light, so that skin and hair tell people apart
-    values = values.ravel() / max(float(values.mean()), 1e-9)
+    # each colour keeps its share of the light, so that skin and hair tell people apart; black is
+    # like black
+    values = values.ravel() / max(float(values.mean()), 1e-9) + 1e-6
     return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9))
 
 

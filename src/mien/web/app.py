@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 from mien import __version__
@@ -107,11 +108,14 @@ def _add_errors(app: FastAPI) -> None:
         assert isinstance(error, Refusal)
         return JSONResponse(error.body(), error.status, error.headers)
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = CODES.get(error.status_code, "failed")
         body = Refusal(error.status_code, code, str(error.detail).lower()).body()
-        return JSONResponse(body, error.status_code, error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request))
+        return JSONResponse(body, error.status_code, headers)
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -122,6 +126,16 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods that a path answers to, of all its routes: Starlette names those of one."""
+    found = [
+        method
+        for method in ("DELETE", "GET", "POST")
+        if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in app.routes)
+    ]
+    return found + (["HEAD"] if "GET" in found else [])
 
 
 def _describe_openapi(app: FastAPI, shared: Service) -> None:
