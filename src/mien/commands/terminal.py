@@ -42,8 +42,8 @@ Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
 def plain(text: str) -> str:
     r"""A text without control characters: names of files and cards must not steer a terminal.
 
-    >>> plain("a\x1b[31m.jpg"), plain("two\nlines")
-    ('a\ufffd[31m.jpg', 'two\\nlines')
+    >>> plain("a\x1b[31m.jpg") == "a\ufffd[31m.jpg"
+    True
     """
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
@@ -90,9 +90,9 @@ class Bar:
         """One piece more is done, of ``total`` where that is known by now."""
         self._progress.update(self._task, advance=1, total=total)
 
-    def show(self, done: int, total: int | None = None, said: str = "") -> None:
-        """So many pieces are done; ``said`` stands behind the bar."""
-        self._progress.update(self._task, completed=done, total=total, said=said)
+    def show(self, done: int, total: int | None = None, behind: str = "") -> None:
+        """So many pieces are done; ``behind`` stands behind the bar."""
+        self._progress.update(self._task, completed=done, total=total, behind=behind)
 
 
 @contextmanager
@@ -103,8 +103,8 @@ def progress(total: int | None, what: str) -> Iterator[Bar]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[behind]}"),
     )
     shown = err.is_terminal and (total is None or total >= LONG)
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        yield Bar(bar, bar.add_task(what, total=total, said=""))
+        yield Bar(bar, bar.add_task(what, total=total, behind=""))

@@ -218,7 +218,7 @@ def _search(
     sampler: str,
     trials: int | None,
 ) -> None:
-    """Run a grid, tell each trial, and write its table, its picture and the best one's report."""
+    """Run a grid, report each trial, and write its table, its picture and the best one's report."""
     from mien.runs.report import headline
     from mien.train import report
     from mien.train.search import search
@@ -232,7 +232,7 @@ def _search(
         trials=trials,
         weights=weights,
         where=where,
-        tell=_Teller(),
+        on_trial=_Reporter(),
     )
     page = report.write(found.run, examples=examples)
     write_summary(found)
@@ -242,7 +242,7 @@ def _search(
     say(f"all trials: {folder / 'search.md'}; the best one's report: {page}")
 
 
-class _Teller:
+class _Reporter:
     """Says how each trial went, and how long the rest will take."""
 
     def __init__(self) -> None:

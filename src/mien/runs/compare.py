@@ -28,7 +28,7 @@ def comparison(folders: Sequence[str | Path]) -> tuple[list[str], list[list[str]
     """Header and rows of finished runs side by side, in the form of the papers' tables.
 
     ``train``, ``val`` and ``test`` are accuracies; ``McNemar`` is the exact test against the first
-    run (McNemar 1947), with how many images only the first and only this one answers rightly.
+    run (McNemar 1947), with how many images the first alone and this one alone answer correctly.
     """
     found = [(Path(folder), read_run(folder), read_scores(folder)) for folder in folders]
     first = found[0][2]

@@ -139,13 +139,13 @@ def descend(
 
 def _kept(folder: Path) -> str:
     """What a training that diverged leaves, and what to change."""
-    said = "take a lower learning rate, or a longer warm-up"
+    advice = "take a lower learning rate, or a longer warm-up"
     if not (folder / BEST).exists():
-        return f"no epoch before it has weights to keep; {said}"
+        return f"no epoch before it has weights to keep; {advice}"
     if rank() == 0:
         with whole_file(folder / WEIGHTS) as part:
             save_file({k: v.contiguous() for k, v in best_weights(folder).items()}, part)
-    return f"the best weights before it are kept in {folder / WEIGHTS}; {said}"
+    return f"the best weights before it are kept in {folder / WEIGHTS}; {advice}"
 
 
 def _loaders(

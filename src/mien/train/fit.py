@@ -22,7 +22,7 @@ from mien.train.descend import Where
 from mien.train.folds import Fold, folds_of
 from mien.train.loader import Rows, select
 from mien.train.processes import rank
-from mien.train.training import Trained, answer_fold, forget_copies, train_fold
+from mien.train.training import Trained, answer_fold, remove_copies, train_fold
 from mien.types import FloatArray, IntArray
 
 __all__ = ["Run", "Where", "fit"]
@@ -96,7 +96,7 @@ def fit(
                 trained = train_fold(recipe, rows, fold, place, weights, where)
                 probability[fold.test], features = answer_fold(trained, rows, fold, place, where)
             finally:
-                forget_copies(place)
+                remove_copies(place)
             done.append(trained)
             seen.append(features)
     report = _report(recipe, rows, folds, probability)

@@ -134,7 +134,7 @@ def images_of(rows: Rows, index: IntArray, spec: Spec, folder: Path, side: str) 
     return Images(pixels, one_hot(rows.label[index], spec.classes))
 
 
-def forget_copies(folder: Path) -> None:
+def remove_copies(folder: Path) -> None:
     """Remove the copies of encoded images that this process made for a training."""
     for path in folder.glob(f"*-{rank()}.images"):
         path.unlink()
