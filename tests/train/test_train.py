@@ -248,6 +248,7 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Pat
     assert facts["recipe_hash"] == RECIPE.hash
     assert facts["split_fingerprint"] == select(RECIPE, drawn).fingerprint
     assert facts["images"] == {"train": 196, "val": 42, "test": 42}
+    assert (facts["sets"], facts["starting_weights"]) == ("synthetic", "random")
     assert {"torch", "lightning", "mien"} <= set(facts["versions"])
     history = read_history(finished / "history.csv")
     assert [row["epoch"] for row in history] == ["1", "2"]
@@ -511,6 +512,7 @@ def test_compare_puts_runs_side_by_side(finished: Path) -> None:
     assert row["train"] == f"{report['facts']['train_accuracy']:.1%}"
     assert row["val"] == f"{report['facts']['val_accuracy']:.1%}"
     assert row["printed"] == "90.0%"
+    assert row["data"] == "synthetic, official: 42 test"
     assert first[-1] == ""
     for name in ("table.md", "table.csv"):
         command("compare", finished, finished, "-o", finished.parent / name)

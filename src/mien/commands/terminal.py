@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
@@ -22,6 +23,7 @@ from rich.table import Table
 from mien.types import checked_seed
 
 out, err = Console(), Console(stderr=True)
+EVERY = 60.0  # seconds between lines about the progress where there is no terminal
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
 Detector = Annotated[
@@ -80,19 +82,38 @@ def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 
 
 class Bar:
-    """A progress bar: called, it advances by one; :meth:`show` says how far the work is."""
+    """A progress bar: called, it advances by one; :meth:`show` says how far the work is.
+
+    Where there is no terminal, a line every minute says so.
+    """
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
+        self._next = time.monotonic() + EVERY
 
     def __call__(self, total: int | None = None) -> None:
         """One piece more is done, of ``total`` where that is known by now."""
         self._progress.update(self._task, advance=1, total=total)
+        self._line()
 
     def show(self, done: int, total: int | None = None, behind: str = "") -> None:
         """So many pieces are done; ``behind`` stands behind the bar."""
         self._progress.update(self._task, completed=done, total=total, behind=behind)
+        self._line()
+
+    def _line(self) -> None:
+        now = time.monotonic()
+        if err.is_terminal or now < self._next:
+            return
+        self._next = now + EVERY
+        task = self._progress.tasks[self._task]
+        of = "" if task.total is None else f" of {task.total:,.0f}"
+        left = task.time_remaining or 0
+        ahead = f", about {left / 60:.0f} min left" if left > EVERY else ""
+        note(
+            f"{task.description}: {task.completed:,.0f}{of}{ahead} {task.fields['behind']}".rstrip()
+        )
 
 
 @contextmanager

@@ -51,11 +51,12 @@ def _row(folder: Path, report: dict[str, Any], versus: str) -> list[str]:
     facts, test, about = report["facts"], report["test"], report["about"]
     accuracy, printed = test["accuracy"], about.get("expected")
     short = about.get("shortened", "")
+    what = ", ".join(facts[k] for k in ("sets", "protocol") if k in facts)
     shares = [f"{facts[k]:.1%}" if k in facts else "" for k in ("train_accuracy", "val_accuracy")]
     return [
         f"{folder} (SHORTENED: {short})" if short else str(folder),
         facts["model"],
-        f"{accuracy['images']:,} test",
+        f"{what}: {accuracy['images']:,} test" if what else f"{accuracy['images']:,} test",
         f"{facts['parameters']:,}",
         clock(facts.get("training_seconds", facts["seconds"])),
         *shares,
