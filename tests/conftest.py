@@ -63,7 +63,12 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
             timeout=120,
             cwd=cwd,
             check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **env},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+                "COLUMNS": "160",
+                **env,
+            },
         )
 
     return call

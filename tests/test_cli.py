@@ -233,7 +233,10 @@ def test_names_of_files_cannot_steer_the_terminal(run: Run, photo: Path) -> None
     assert "\x1b" not in run("predict", str(named), "--format", "table").stdout
 
 
-def test_recipes_are_found_by_name_from_anywhere(run: Run, tmp_path: Path) -> None:
+def test_recipes_are_found_by_name_from_anywhere(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     listed = run("recipes", cwd=tmp_path).stdout
     assert "gimefive/fer2013-15 " in listed
     assert "builtin" not in listed

@@ -163,7 +163,7 @@ def test_examples_say_what_was_right_and_escape_their_names(report: Report) -> N
         Example("sad", "happy", "<b>.png", "data:image/png;base64,AA", "happy, 0.6: the <eyes>"),
     ]
     page = html(RECIPE, report, {}, [], examples=shown)
-    assert "<b>happy</b>, right" in page
+    assert "<b>happy</b>, correct" in page
     assert "<b>sad</b>, answered happy" in page
     assert "&lt;b&gt;.png" in page
     assert "the <eyes>" not in page

@@ -436,7 +436,14 @@ def test_a_wrong_value_of_data_names_the_field(
 
 
 @pytest.mark.parametrize(
-    "content", [b"no toml at all", b'[about]\ntitle = "', b"\xff\xfe\x00", b"[about]\n[about]\n"]
+    "content",
+    [
+        b"a = " + b"[" * 9999,
+        b"no toml at all",
+        b'[about]\ntitle = "',
+        b"\xff\xfe\x00",
+        b"[about]\n[about]\n",
+    ],
 )
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "wrong.toml"

@@ -33,7 +33,7 @@ def test_a_command_of_the_page_has_these_arguments_and_its_recipe_exists(line: s
     found: Any = get_command(app)
     while hasattr(found, "commands"):
         found = found.commands[words.pop(0)]
-    found.make_context(found.name, words)  # raises where an option does not exist
+    found.make_context(found.name, list(words))  # raises where an option does not exist
     if line.startswith("mien train"):
         assert find_recipe(words[0]).is_file(), words[0]
 

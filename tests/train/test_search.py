@@ -104,16 +104,16 @@ def test_a_killed_search_goes_on_without_doing_anything_twice(
         search(GRID, drawn, tmp_path / "search", where=CPU)
     assert starts[-1] == ("0002", 1)  # in the second epoch of the third trial
     deadly.clear()
-    told: list[int] = []
+    seen: list[int] = []
     again = search(
-        GRID, drawn, tmp_path / "search", where=CPU, tell=lambda t, *_: told.append(t.number)
+        GRID, drawn, tmp_path / "search", where=CPU, on_trial=lambda t, *_: seen.append(t.number)
     )
     assert starts == [(f"{n:04d}", e) for n in range(3) for e in (0, 1)] + [
         ("0002", 1),
         ("0003", 0),
         ("0003", 1),
     ]
-    assert told == [2, 3]
+    assert seen == [2, 3]
     assert points(again) == points(found)
     assert [t.accuracy for t in again.trials] == [t.accuracy for t in found.trials]
     assert again.run.report.confusion == found.run.report.confusion
@@ -121,14 +121,14 @@ def test_a_killed_search_goes_on_without_doing_anything_twice(
 
 def test_a_trial_that_fails_is_recorded_and_costs_no_other(drawn: Path, tmp_path: Path) -> None:
     recipe = RECIPE.change(training={"epochs": 1}, grid={"model.options.dropout": [0.1, 3.0]})
-    told: list[Trial] = []
-    result = search(recipe, drawn, tmp_path, where=CPU, tell=lambda t, *_: told.append(t))
+    seen: list[Trial] = []
+    result = search(recipe, drawn, tmp_path, where=CPU, on_trial=lambda t, *_: seen.append(t))
     failed = [t for t in result.trials if t.accuracy is None]
     assert [t.point["model.options.dropout"] for t in failed] == [3.0]
     assert "between 0 and 1" in failed[0].error
     assert "Traceback" in (failed[0].folder / "error.txt").read_text()
     assert result.best.point["model.options.dropout"] == 0.1
-    assert len(told) == 2
+    assert len(seen) == 2
     write_summary(result)
     assert "1 of them failed" in (tmp_path / "search.md").read_text()
     with pytest.raises(MienError, match="all 1 trials failed"):

@@ -116,6 +116,7 @@ def test_fewer_epochs_than_the_recipes_are_marked(drawn: Path, tmp_path: Path) -
     file.write_text(RECIPE.change(training={"epochs": 30}).to_toml(), encoding="utf-8")
     words = ["train", file, "--data", drawn, "--no-examples", "--device", "cpu"]
     said = command(*words, "--epochs", "1", "-o", tmp_path / "run")
+    assert "epoch 1 of 1: training loss" in said
     assert "SHORTENED (1 of 30 epochs): Accuracy" in said
     assert "90.0%" not in said
 

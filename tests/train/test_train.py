@@ -114,7 +114,7 @@ def test_what_is_frozen_keeps_its_statistics(strategy: str) -> None:
     module(torch.rand(4, 3, 64, 64) * 255)
     moved = {n for n, b in net.named_buffers() if not torch.equal(b, before[n])}
     assert bool(moved) is (strategy == "full")
-    assert net.fc.training
+    assert net.get_submodule("fc").training
 
 
 def test_partial_trains_what_follows_the_last_blocks() -> None:
@@ -248,6 +248,7 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Pat
     assert facts["recipe_hash"] == RECIPE.hash
     assert facts["split_fingerprint"] == select(RECIPE, drawn).fingerprint
     assert facts["images"] == {"train": 196, "val": 42, "test": 42}
+    assert (facts["sets"], facts["starting_weights"]) == ("synthetic", "random")
     assert {"torch", "lightning", "mien"} <= set(facts["versions"])
     history = read_history(finished / "history.csv")
     assert [row["epoch"] for row in history] == ["1", "2"]
@@ -511,6 +512,7 @@ def test_compare_puts_runs_side_by_side(finished: Path) -> None:
     assert row["train"] == f"{report['facts']['train_accuracy']:.1%}"
     assert row["val"] == f"{report['facts']['val_accuracy']:.1%}"
     assert row["printed"] == "90.0%"
+    assert row["data"] == "synthetic, official: 42 test"
     assert first[-1] == ""
     for name in ("table.md", "table.csv"):
         command("compare", finished, finished, "-o", finished.parent / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
@@ -22,6 +23,7 @@ from rich.table import Table
 from mien.types import checked_seed
 
 out, err = Console(), Console(stderr=True)
+EVERY = 60.0  # seconds between lines about the progress where there is no terminal
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
 Detector = Annotated[
@@ -42,8 +44,8 @@ Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
 def plain(text: str) -> str:
     r"""A text without control characters: names of files and cards must not steer a terminal.
 
-    >>> plain("a\x1b[31m.jpg"), plain("two\nlines")
-    ('a\ufffd[31m.jpg', 'two\\nlines')
+    >>> plain("a\x1b[31m.jpg") == "a\ufffd[31m.jpg"
+    True
     """
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
@@ -80,19 +82,38 @@ def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 
 
 class Bar:
-    """A progress bar: called, it advances by one; :meth:`show` says how far the work is."""
+    """A progress bar: called, it advances by one; :meth:`show` says how far the work is.
+
+    Where there is no terminal, a line every minute says so.
+    """
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
+        self._next = time.monotonic() + EVERY
 
     def __call__(self, total: int | None = None) -> None:
         """One piece more is done, of ``total`` where that is known by now."""
         self._progress.update(self._task, advance=1, total=total)
+        self._line()
 
-    def show(self, done: int, total: int | None = None, said: str = "") -> None:
-        """So many pieces are done; ``said`` stands behind the bar."""
-        self._progress.update(self._task, completed=done, total=total, said=said)
+    def show(self, done: int, total: int | None = None, behind: str = "") -> None:
+        """So many pieces are done; ``behind`` stands behind the bar."""
+        self._progress.update(self._task, completed=done, total=total, behind=behind)
+        self._line()
+
+    def _line(self) -> None:
+        now = time.monotonic()
+        if err.is_terminal or now < self._next:
+            return
+        self._next = now + EVERY
+        task = self._progress.tasks[self._task]
+        of = "" if task.total is None else f" of {task.total:,.0f}"
+        left = task.time_remaining or 0
+        ahead = f", about {left / 60:.0f} min left" if left > EVERY else ""
+        note(
+            f"{task.description}: {task.completed:,.0f}{of}{ahead} {task.fields['behind']}".rstrip()
+        )
 
 
 @contextmanager
@@ -103,8 +124,8 @@ def progress(total: int | None, what: str) -> Iterator[Bar]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[behind]}"),
     )
     shown = err.is_terminal and (total is None or total >= LONG)
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        yield Bar(bar, bar.add_task(what, total=total, said=""))
+        yield Bar(bar, bar.add_task(what, total=total, behind=""))

@@ -6,12 +6,15 @@ import logging
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.commands.terminal import fail, out, say, show
+from mien.commands.terminal import fail, note, out, say, show
 from mien.extras import need
 from mien.runs.catalogue import find_recipe
 from mien.runs.recipe import Recipe, read_recipe
@@ -111,6 +114,8 @@ def train(
     training = {"epochs": epochs, "seed": seed, "precision": precision}
     chosen = _changed(chosen, training, protocol, no_pretrained)
     where = _where(device, devices, num_nodes, strategy, tensorboard)
+    if not (grid or smoke or out.is_terminal):
+        where = replace(where, on_epoch=partial(_epoch, chosen.training.epochs))
     how: dict[str, Any] = {"weights": weights, "examples": examples}
     if grid:
         how |= {"sampler": sampler, "trials": trials}
@@ -172,10 +177,18 @@ def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard
     )
 
 
+def _epoch(epochs: int, row: Mapping[str, Any]) -> None:
+    """One line on stderr for an epoch, and how long the others will take at most."""
+    left = row["seconds"] * (epochs - row["epoch"])
+    ahead = f"; at most {left / 60:.0f} min left" if left > 30 else ""
+    note(
+        f"epoch {row['epoch']} of {epochs}: training loss {row['train_loss']:.4g}, validation "
+        f"{row['val_accuracy']:.2%}, {row['seconds']:.1f} s{ahead}"
+    )
+
+
 def _smoke(work: Any, recipe: Recipe, output: Path, where: Where, **how: Any) -> None:
     """The same work on a small network and a few drawn faces."""
-    from dataclasses import replace
-
     from mien.train import smoke
 
     how["weights"] = None
@@ -218,7 +231,7 @@ def _search(
     sampler: str,
     trials: int | None,
 ) -> None:
-    """Run a grid, tell each trial, and write its table, its picture and the best one's report."""
+    """Run a grid, report each trial, and write its table, its picture and the best one's report."""
     from mien.runs.report import headline
     from mien.train import report
     from mien.train.search import search
@@ -232,7 +245,7 @@ def _search(
         trials=trials,
         weights=weights,
         where=where,
-        tell=_Teller(),
+        on_trial=_Reporter(),
     )
     page = report.write(found.run, examples=examples)
     write_summary(found)
@@ -242,7 +255,7 @@ def _search(
     say(f"all trials: {folder / 'search.md'}; the best one's report: {page}")
 
 
-class _Teller:
+class _Reporter:
     """Says how each trial went, and how long the rest will take."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ def comparison(folders: Sequence[str | Path]) -> tuple[list[str], list[list[str]
     """Header and rows of finished runs side by side, in the form of the papers' tables.
 
     ``train``, ``val`` and ``test`` are accuracies; ``McNemar`` is the exact test against the first
-    run (McNemar 1947), with how many images only the first and only this one answers rightly.
+    run (McNemar 1947), with how many images the first alone and this one alone answer correctly.
     """
     found = [(Path(folder), read_run(folder), read_scores(folder)) for folder in folders]
     first = found[0][2]
@@ -51,11 +51,12 @@ def _row(folder: Path, report: dict[str, Any], versus: str) -> list[str]:
     facts, test, about = report["facts"], report["test"], report["about"]
     accuracy, printed = test["accuracy"], about.get("expected")
     short = about.get("shortened", "")
+    what = ", ".join(facts[k] for k in ("sets", "protocol") if k in facts)
     shares = [f"{facts[k]:.1%}" if k in facts else "" for k in ("train_accuracy", "val_accuracy")]
     return [
         f"{folder} (SHORTENED: {short})" if short else str(folder),
         facts["model"],
-        f"{accuracy['images']:,} test",
+        f"{what}: {accuracy['images']:,} test" if what else f"{accuracy['images']:,} test",
         f"{facts['parameters']:,}",
         clock(facts.get("training_seconds", facts["seconds"])),
         *shares,

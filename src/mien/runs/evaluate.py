@@ -179,7 +179,7 @@ class Comparison:
 
     first: float
     second: float
-    only_first: int  # images that only the first answers rightly
+    only_first: int  # images that the first alone answers correctly
     only_second: int
     p_value: float
 

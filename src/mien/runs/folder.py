@@ -63,9 +63,9 @@ def _check(path: Path, wanted: str, recipe: Recipe) -> None:
             raise InputError("it is cut short")
         stated = read_recipe(path)
     except (OSError, ValueError, UnknownNameError) as error:
-        said = str(error).removeprefix(f"{path}: ")
+        why = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: expected the recipe of this run, but {said}; delete it where the folder is "
+            f"{path}: expected the recipe of this run, but {why}; delete it where the folder is "
             "this run's, or give a new folder"
         ) from error
     first = wanted.partition("\n")[0]

@@ -18,7 +18,7 @@ class Focus(Protocol):
 
     @property
     def focal_gamma(self) -> float:
-        """How much less an example weighs that is answered rightly already."""
+        """How strongly examples that are already answered correctly are weighed down."""
 
     @property
     def focal_alpha(self) -> float:

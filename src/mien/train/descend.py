@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -67,6 +68,8 @@ class Where:
     progress: bool = False
     steps: int | None = None  # stop each epoch after so many batches (a smoke test)
     tensorboard: bool = False
+    #: called after each epoch with its row of history.csv
+    on_epoch: Callable[[Mapping[str, Any]], None] | None = None
 
     @property
     def first(self) -> bool:
@@ -86,8 +89,11 @@ class Where:
 class History(Callback):
     """Write ``history.csv`` after every epoch; a resumed run goes on where it stopped."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, on_epoch: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
         self.path = path
+        self.on_epoch = on_epoch
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, *_: Any) -> None:
@@ -111,6 +117,8 @@ class History(Callback):
         row["seconds"] = round(time.perf_counter() - self._started, 2)
         rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
         write_table(self.path, list(row), [list(r.values()) for r in [*rows, row]])
+        if self.on_epoch is not None:
+            self.on_epoch(row)
 
 
 def descend(
@@ -139,13 +147,13 @@ def descend(
 
 def _kept(folder: Path) -> str:
     """What a training that diverged leaves, and what to change."""
-    said = "take a lower learning rate, or a longer warm-up"
+    advice = "take a lower learning rate, or a longer warm-up"
     if not (folder / BEST).exists():
-        return f"no epoch before it has weights to keep; {said}"
+        return f"no epoch before it has weights to keep; {advice}"
     if rank() == 0:
         with whole_file(folder / WEIGHTS) as part:
             save_file({k: v.contiguous() for k, v in best_weights(folder).items()}, part)
-    return f"the best weights before it are kept in {folder / WEIGHTS}; {said}"
+    return f"the best weights before it are kept in {folder / WEIGHTS}; {advice}"
 
 
 def _loaders(
@@ -182,7 +190,7 @@ def _trainer(how: Training, folder: Path, where: Where) -> lightning.Trainer:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks: list[Callback] = [best, last, History(folder / "history.csv")]
+    callbacks: list[Callback] = [best, last, History(folder / "history.csv", where.on_epoch)]
     if how.patience:
         callbacks.append(EarlyStopping("val_loss", patience=how.patience))
     if how.ema:

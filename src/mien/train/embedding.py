@@ -18,7 +18,7 @@ from mien.train.folds import Fold
 from mien.train.loader import Rows
 from mien.types import FloatArray, IntArray
 
-MOST = 2000  # images; more are drawn by chance: t-SNE's time grows with them, the picture does not
+MOST = 2000  # images; more are chosen at random: t-SNE's time grows with them, the picture does not
 LEAST = 10  # images below which neighbourhoods say nothing
 
 

@@ -22,7 +22,7 @@ from mien.train.descend import Where
 from mien.train.folds import Fold, folds_of
 from mien.train.loader import Rows, select
 from mien.train.processes import rank
-from mien.train.training import Trained, answer_fold, forget_copies, train_fold
+from mien.train.training import Trained, answer_fold, remove_copies, train_fold
 from mien.types import FloatArray, IntArray
 
 __all__ = ["Run", "Where", "fit"]
@@ -96,7 +96,7 @@ def fit(
                 trained = train_fold(recipe, rows, fold, place, weights, where)
                 probability[fold.test], features = answer_fold(trained, rows, fold, place, where)
             finally:
-                forget_copies(place)
+                remove_copies(place)
             done.append(trained)
             seen.append(features)
     report = _report(recipe, rows, folds, probability)
@@ -146,11 +146,13 @@ def _facts(
         "recipe_hash": recipe.hash,
         "model": done[0].spec.name,
         "temperature": each[-1]["temperature"],
+        "starting_weights": each[0].get("weights", "not recorded"),
         "parameters": each[0]["parameters"],
         "train_accuracy": mean("train_accuracy", [len(fold.train) for fold in folds]),
         "val_accuracy": mean("val_accuracy", [len(fold.val) for fold in folds]),
         "epochs": sum(facts["epochs"] for facts in each),
         "training_seconds": round(sum(facts["seconds"] for facts in each), 1),
+        "sets": ", ".join(recipe.data.sets),
         "split": rows.scheme,
         "protocol": recipe.data.protocol,
         "split_fingerprint": rows.fingerprint,

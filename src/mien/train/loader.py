@@ -15,7 +15,7 @@ from mien.data.table import ImageTable, image_path
 from mien.runs.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
 
-GROUPS = ("sex",)  # columns that tell groups of people
+GROUPS = ("sex",)  # columns that name groups of people
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Rows:
     label: IntArray  # [N] index into the recipe's labels
     side: list[str | int]  # train, val, test, or the fold
     subject: list[str | None]
-    group: list[str | None]  # whom scores are told apart for: sex or character
+    group: list[str | None]  # groups that are scored apart: sex or character
     names: list[str]
     fingerprint: str
     scheme: str
@@ -67,12 +67,12 @@ def select(recipe: Recipe, path: Path) -> Rows:
         assert value is not None  # chosen above
         sides.append(value)
     source = ImageTable(path)
-    told = [name for name in GROUPS if name in source.names]
+    named = [name for name in GROUPS if name in source.names]
     names: list[str] = []
     group: list[str | None] = []
-    for batch in source.batches(["image.path", *told], 8192):
+    for batch in source.batches(["image.path", *named], 8192):
         names += [image_path(v) or "" for v in batch.column("image").to_pylist()]
-        group += batch.column(told[0]).to_pylist() if told else [None] * len(batch)
+        group += batch.column(named[0]).to_pylist() if named else [None] * len(batch)
     if held == {"ferg"}:
         group = list(frame.subjects)  # its subjects are six characters
     return Rows(

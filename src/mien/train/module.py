@@ -133,7 +133,7 @@ class Fit(lightning.LightningModule):
         change = preset(recipe.data.augmentation)
         if recipe.training.mixup > 0:
             change = replace(change, mixup=recipe.training.mixup)
-        # without a seed of its own it follows torch's, which every epoch sets anew
+        # without a seed of its own it follows torch's, which every step sets
         self.augment = None if change == Augmentation() else Augmenter(change)
         self.loss = LOSSES.get(recipe.training.loss)
         self.register_buffer("weights", weights, persistent=False)
@@ -158,7 +158,7 @@ class Fit(lightning.LightningModule):
         return self
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean anew."""
+        """Start a new mean for the epoch."""
         self.losses: list[Tensor] = []
 
     def epoch_loss(self) -> float:
@@ -177,7 +177,9 @@ class Fit(lightning.LightningModule):
         """End a training whose epoch left anything that is not finite, before it is validated."""
         self._checks = []
         if not math.isfinite(self.epoch_loss()):
-            raise DivergedError(f"the training loss of epoch {self.current_epoch + 1} is no number")
+            raise DivergedError(
+                f"the training loss of epoch {self.current_epoch + 1} is not finite"
+            )
         if name := not_finite(self.net):
             raise DivergedError(
                 f"the weights {name!r} are no longer finite in epoch {self.current_epoch + 1}"
@@ -187,7 +189,7 @@ class Fit(lightning.LightningModule):
         """The same for what the weights answer."""
         if not math.isfinite(self._mean(torch.stack(self._checks).mean())):
             raise DivergedError(
-                f"the validation loss of epoch {self.current_epoch + 1} is no number"
+                f"the validation loss of epoch {self.current_epoch + 1} is not finite"
             )
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:

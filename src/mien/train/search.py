@@ -25,7 +25,7 @@ from mien.train.descend import Where
 from mien.train.fit import Run, fit, held, marked
 from mien.train.folds import folds_of
 from mien.train.loader import Rows, select
-from mien.train.training import forget_copies, train_fold
+from mien.train.training import remove_copies, train_fold
 from mien.types import InputError, MienError
 
 SAMPLERS: Final = ("grid", "random", "tpe")
@@ -33,7 +33,7 @@ SAMPLERS: Final = ("grid", "random", "tpe")
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the grid: its values, and what validation said, or why it failed."""
+    """One point of the grid: its values, and its score on validation images, or why it failed."""
 
     number: int
     point: dict[str, Any]
@@ -63,7 +63,7 @@ def search(
     trials: int | None = None,
     weights: str | Path | None = None,
     where: Where | None = None,
-    tell: Callable[[Trial, int, int], None] | None = None,
+    on_trial: Callable[[Trial, int, int], None] | None = None,
 ) -> Search:
     """Train the points of a recipe's grid one after another, and test the best on validation.
 
@@ -75,7 +75,7 @@ def search(
     trials
         How many in all, those of earlier calls included; the whole grid unless it is given,
         which ``random`` and ``tpe`` need.
-    tell
+    on_trial
         Called after each trial with it, with how many are done, and with how many there will be.
 
     With folds a trial is validated on what each fold held out of its training images, and those
@@ -95,8 +95,8 @@ def search(
         wanted = min(trials or recipe.points, recipe.points if sampler == "grid" else 10**9)
         for trial in _asked(study, wanted):
             found = _tried(study, trial, recipe, rows, folder, weights, where)
-            if tell is not None:
-                tell(found, len(_finished(study)), wanted)
+            if on_trial is not None:
+                on_trial(found, len(_finished(study)), wanted)
         done = tuple(_trial(folder, frozen) for frozen in _finished(study))
         good = [trial for trial in done if trial.accuracy is not None]
         if not good:
@@ -195,8 +195,8 @@ def _tried(
     except Exception as error:  # one point that cannot be trained must not cost the others
         place.mkdir(parents=True, exist_ok=True)
         write_whole(place / "error.txt", traceback.format_exc())
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        trial.set_user_attr("error", said)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        trial.set_user_attr("error", reason)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
     else:
         trial.set_user_attr("facts", facts)
@@ -221,7 +221,7 @@ def _validated(
         try:
             done.append(train_fold(recipe, rows, fold, place, weights, where).facts)
         finally:
-            forget_copies(place)
+            remove_copies(place)
     images = [facts["val_images"] for facts in done]
     value = float(np.average([facts["val_accuracy"] for facts in done], weights=images))
     return value, {

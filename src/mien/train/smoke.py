@@ -36,7 +36,7 @@ def shrink(recipe: Recipe) -> Recipe:
         spec = describe(recipe.model.name, classes=len(labels), **options)
         blocks = min(blocks, len(spec.stages))
     return recipe.change(
-        about={"shortened": said(recipe)},
+        about={"shortened": summary(recipe)},
         data={
             "sets": ["synthetic"],
             "protocol": "official",
@@ -62,7 +62,7 @@ def draw(folder: Path) -> Path:
     return path
 
 
-def said(recipe: Recipe) -> str:
+def summary(recipe: Recipe) -> str:
     """What of the recipe is shrunk, in a sentence."""
     text = f"smoke run: {STEPS} steps of {BATCH} drawn faces"
     if shrunk(recipe.model.name):

@@ -83,6 +83,7 @@ def train_fold(
         "parameters": count(module.net),
         "epochs": len(read_history(folder / "history.csv")),
         "seconds": round(seconds, 1),
+        "weights": _origin(spec),
     }
     _keep(state, facts, folder)
     return Trained(module, spec, sets, facts)
@@ -134,7 +135,7 @@ def images_of(rows: Rows, index: IntArray, spec: Spec, folder: Path, side: str) 
     return Images(pixels, one_hot(rows.label[index], spec.classes))
 
 
-def forget_copies(folder: Path) -> None:
+def remove_copies(folder: Path) -> None:
     """Remove the copies of encoded images that this process made for a training."""
     for path in folder.glob(f"*-{rank()}.images"):
         path.unlink()
@@ -165,6 +166,12 @@ def _validated(rows: Rows, fold: Fold, logits: FloatArray) -> dict[str, Any]:
         "val_nll": cross_entropy(targets, probabilities(logits, temperature)),
         "val_images": len(fold.val),
     }
+
+
+def _origin(spec: Spec) -> str:
+    """Where the starting weights came from."""
+    loaded = spec.weights
+    return "random" if loaded is None else f"{loaded}; sha256 {loaded.sha256[:16]}"
 
 
 def _keep(state: dict[str, torch.Tensor], facts: dict[str, Any], folder: Path) -> None:

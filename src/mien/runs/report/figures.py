@@ -89,24 +89,24 @@ def confusion_figure(report: Report) -> str:
 
 
 def reliability_figure(report: Report) -> str:
-    """Share of right answers against the mean score, per bin; the area of a dot is its images."""
+    """Share of correct answers against the mean score, per bin; the area of a dot is its images."""
     figure, axes = new_figure((5.6, 4.9))
     sure, right, images = (np.array(v, dtype=float) for v in zip(*report.reliability, strict=True))
     axes.plot([0, 1], [0, 1], color="#b0b6be", linewidth=1)
-    axes.text(0.03, 0.95, "less sure than right", color=PALE, fontsize=9)
-    axes.text(0.97, 0.03, "surer than right", color=PALE, fontsize=9, ha="right")
+    axes.text(0.03, 0.95, "under-confident", color=PALE, fontsize=9)
+    axes.text(0.97, 0.03, "over-confident", color=PALE, fontsize=9, ha="right")
     for x, y in zip(sure, right, strict=True):
         axes.plot([x, x], [x, y], color=BLUE, linewidth=1, alpha=0.5)
     axes.scatter(sure, right, s=20 + 300 * images / images.sum(), color=BLUE, zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("score", color=PALE)
-    axes.set_ylabel("share right", color=PALE)
+    axes.set_ylabel("share correct", color=PALE)
     quiet(axes)
     return draw.data_url(png(figure))
 
 
 def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
-    """Losses and validation accuracy by epoch; rows of folds tell their ``training``.
+    """Losses and validation accuracy by epoch; rows of folds name their ``training``.
 
     A dot marks the epoch whose weights were kept.
     """
@@ -120,15 +120,15 @@ def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
             for k in ("train_loss", "val_loss", "val_accuracy")
         }
         style = {"linewidth": 1.8 if len(trainings) == 1 else 1.0}
-        said = number == 0
+        named = number == 0
         left.plot(
-            epochs, column["train_loss"], color=PALE, label="training" if said else None, **style
+            epochs, column["train_loss"], color=PALE, label="training" if named else None, **style
         )
         left.plot(
             epochs,
             column["val_loss"],
             color=VERMILION,
-            label="validation" if said else None,
+            label="validation" if named else None,
             **style,
         )
         right.plot(epochs, column["val_accuracy"], color=BLUE, **style)
@@ -139,7 +139,7 @@ def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
                 column["val_accuracy"][best],
                 color=BLUE,
                 zorder=3,
-                label="kept" if said else None,
+                label="kept" if named else None,
             )
     left.set_title("loss", loc="left", color=INK, fontsize=11)
     right.set_title("accuracy on validation images", loc="left", color=INK, fontsize=11)

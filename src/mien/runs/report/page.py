@@ -61,7 +61,7 @@ def html(
     pictures = _figure(confusion_figure(report), "Confusion: each row in per cent of its truth.")
     pictures += _figure(
         reliability_figure(report),
-        "Reliability: the share of right answers at each score; larger dots, more images.",
+        "Reliability: the share of correct answers at each score; larger dots, more images.",
     )
     parts.append(f'<div class="pair">{pictures}</div>')
     if len(history) > 1:
@@ -99,7 +99,7 @@ def _figure(picture: str, caption: str) -> str:
 
 def _features(points: Points) -> list[str]:
     shown = len(points.names)
-    which = f"{shown:,} of {points.whole:,} test images, drawn by chance" * (shown < points.whole)
+    which = f"{shown:,} of {points.whole:,} test images, chosen at random" * (shown < points.whole)
     which = which or f"all {shown:,} test images"
     caption = (
         f"t-SNE of what goes into the last layer, {which}. Neighbours are alike to the network; "
@@ -112,16 +112,16 @@ def _features(points: Points) -> list[str]:
 def _examples(examples: Sequence[Example]) -> list[str]:
     cards = []
     for e in examples:
-        said = "right" if e.truth == e.answer else f"answered {e.answer}"
+        outcome = "correct" if e.truth == e.answer else f"answered {e.answer}"
         cards.append(
             f'<figure class="card"><img alt="{escape(e.sentence)}" src="{e.picture}">'
-            f"<figcaption><b>{escape(e.truth)}</b>, {escape(said)}<br>{escape(e.sentence)}"
+            f"<figcaption><b>{escape(e.truth)}</b>, {escape(outcome)}<br>{escape(e.sentence)}"
             f'<br><span class="quiet">{escape(e.name)}</span></figcaption></figure>'
         )
     note = (
-        "One right and one wrong answer of each class, drawn by chance. Left the image, right what "
-        "each region adds to the answer given (vermilion for it, blue against it): exact Shapley "
-        "values in logits. It is what the network used, not a cause and not a feeling."
+        "One correct and one wrong answer of each class, chosen at random. Left: the image. Right: "
+        "what each region adds to the answer given (vermilion for it, blue against it), as exact "
+        "Shapley values in logits. It is what the network used, not a cause and not a feeling."
     )
     return [
         "<h2>Examples</h2>",

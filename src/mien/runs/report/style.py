@@ -23,7 +23,7 @@ figcaption, .quiet { color: #70767f; font-size: .9rem }
 .choices label { white-space: nowrap }
 #cloud { width: 100%; height: 30rem; border: 1px solid #e3e6ea; border-radius: 4px;
          cursor: grab; touch-action: none; margin-top: .5rem }
-#told { margin: .3rem 0; min-height: 1.4em }
+#caption { margin: .3rem 0; min-height: 1.4em }
 @media screen and (max-width: 44rem) { .pair { grid-template-columns: 1fr } }
 @media print {
   @page { size: A4; margin: 16mm 14mm }

@@ -10,7 +10,7 @@ from mien.runs.report.figures import Points, colour
 SCRIPT = """
 (() => {
   const data = JSON.parse(document.getElementById('points').textContent);
-  const canvas = document.getElementById('cloud'), told = document.getElementById('told');
+  const canvas = document.getElementById('cloud'), caption = document.getElementById('caption');
   const pen = canvas.getContext('2d'), shown = data.labels.map(() => true);
   let deep = true, across = 0.6, up = 0.35, zoom = 1, held = null, placed = [];
   const scaled = rows => {
@@ -53,17 +53,17 @@ SCRIPT = """
     }
     pen.globalAlpha = 1;
   }
-  function tell(e) {
+  function point(e) {
     const box = canvas.getBoundingClientRect(), x = e.clientX - box.left, y = e.clientY - box.top;
     let best = null, least = 100;
     for (const p of placed) {
       const d = (p.x - x) ** 2 + (p.y - y) ** 2;
       if (d <= least) { least = d; best = p; }
     }
-    if (!best) { told.textContent = told.dataset.rest; return; }
+    if (!best) { caption.textContent = caption.dataset.rest; return; }
     const t = data.labels[data.truth[best.i]], a = data.labels[data.answer[best.i]];
-    const said = t === a ? ', rightly answered' : `, answered ${a}`;
-    told.textContent = `${data.names[best.i]}: ${t}${said}`;
+    const outcome = t === a ? ', correct' : `, answered ${a}`;
+    caption.textContent = `${data.names[best.i]}: ${t}${outcome}`;
   }
   canvas.addEventListener('pointerdown', e => {
     held = [e.clientX, e.clientY]; canvas.setPointerCapture(e.pointerId);
@@ -73,7 +73,7 @@ SCRIPT = """
     if (held && deep) {
       across += (e.clientX - held[0]) / 120; up += (e.clientY - held[1]) / 120;
       held = [e.clientX, e.clientY]; draw();
-    } else { tell(e); }
+    } else { point(e); }
   });
   canvas.addEventListener('keydown', e => {
     const step = {ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1],
@@ -118,6 +118,6 @@ def turning(points: Points) -> str:
         f'<label><input type="radio" name="dimensions" value="2">2-D</label>{boxes}</div>'
         '<canvas id="cloud" tabindex="0" aria-label="Test images by their features; arrow keys '
         'turn the view, plus and minus change its size"></canvas>'
-        f'<p id="told" class="quiet" data-rest="{rest}" aria-live="polite">{rest}</p></div>'
+        f'<p id="caption" class="quiet" data-rest="{rest}" aria-live="polite">{rest}</p></div>'
         f'<script type="application/json" id="points">{text}</script><script>{SCRIPT}</script>'
     )
