@@ -183,18 +183,29 @@ class Recognizer:
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
         choose("on_error", on_error, ("raise", "collect"))
-        asked = query if query is not None else method
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
         if query is not None and (options or method != "regions" or any(question.values())):
             raise InputError("expected a query, or its parts by their names; got both")
-        wanted = queries(self.model, asked, options=options, **question)
+        wanted = queries(self.model, query or method, options=options, **question)
+        return self._answered(_named(images, names), wanted, face, bgr, on_error == "raise", stop)
+
+    def _answered(
+        self,
+        named: Iterable[tuple[str, Source]],
+        wanted: Sequence[Query],
+        face: int | None,
+        bgr: bool,
+        fail: bool,
+        stop: Callable[[], None],
+    ) -> Explanations:
+        """Every query about every face; with ``fail`` the first failure is raised."""
         results: list[Explanation] = []
         errors: list[Prediction] = []
-        for name, source in _named(images, names):
+        for name, source in named:
             try:
                 pairs = self._faces_to_explain(name, source, face, bgr)
             except InputError as error:
-                if on_error == "raise":
+                if fail:
                     raise
                 errors.append(Prediction(name, error=str(error)))
                 continue
@@ -202,7 +213,7 @@ class Recognizer:
                 try:
                     results.append(explain_face(self.model, crop, answer, one, stop=stop))
                 except MienError as error:
-                    if on_error == "raise":
+                    if fail:
                         raise
                     errors.append(Prediction(name, error=f"{name}: {one.method}: {error}"))
         return Explanations(tuple(results), tuple(errors))

@@ -62,8 +62,7 @@ def explain(
     """
     from mien.recognizer import load
 
-    asked = _methods(method or ["regions"], option or [])
-    photo = _photo(path)
+    asked, photo = _methods(method or ["regions"], option or []), _photo(path)
     picture = _place(photo, output)
     found = load(model, head=head, contempt=contempt, detector=detector).explain(
         photo,

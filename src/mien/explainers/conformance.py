@@ -125,7 +125,7 @@ def target_is_heeded(name: str, sitting: Sitting) -> None:
 
 def options_are_checked(name: str, sitting: Sitting) -> None:
     """An option that it does not take, and a value of another kind, are refused."""
-    wrong = [{"no_such_option": 1}]
+    wrong: list[dict[str, object]] = [{"no_such_option": 1}]
     wrong += [{key: object()} for key in METHODS.get(name).options]
     for options in wrong:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -122,12 +122,8 @@ def atlas(
     for face in faces:
         answered = face.prediction.dominant_emotion == face.truth
         kept = examples.setdefault(face.truth, [])
-        found: list[Explanation] = []
         if answered or len(kept) < shown:
-            found = [
-                explain(recognizer.model, face.crop, face.prediction, replace(query, seed=seed))
-                for query in rows.values()
-            ]
+            found = _explained(recognizer, face, rows.values(), seed)
         if len(kept) < shown:
             kept.append((face.name, found))
         if answered:
@@ -141,10 +137,7 @@ def atlas(
         model=recognizer.model.identity,
         seed=seed,
         rows=rows,
-        counts={
-            label: (sum(f.truth == label for f in faces), sum(f.truth == label for f in right))
-            for label in truths
-        },
+        counts={label: (_shows(label, faces), _shows(label, right)) for label in truths},
         means={
             row: {label: sums[row][label].mean(seed) for label in truths if sums[row][label].parts}
             for row in rows
@@ -153,6 +146,19 @@ def atlas(
         labels=region_labels(layout * SIZE - 0.5, SIZE),
         examples={label: examples[label] for label in truths},
     )
+
+
+def _explained(
+    recognizer: Recognizer, face: Sampled, asked: Iterable[Query], seed: int
+) -> list[Explanation]:
+    """The answer on one face by every row's method."""
+    seeded = (replace(query, seed=seed) for query in asked)
+    return [explain(recognizer.model, face.crop, face.prediction, query) for query in seeded]
+
+
+def _shows(label: str, faces: Sequence[Sampled]) -> int:
+    """How many faces show an expression."""
+    return sum(face.truth == label for face in faces)
 
 
 @dataclass(eq=False)

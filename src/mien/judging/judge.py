@@ -91,6 +91,19 @@ def judge(
         for row, found in _face(place, rows, expected, other).items():
             numbers[row].append(found)
         on_face(i + 1, len(faces))
+    return _verdict(recognizer, faces, rows, numbers, expected, seed, len(shaken_faces))
+
+
+def _verdict(
+    recognizer: Recognizer,
+    faces: Sequence[Sampled],
+    rows: dict[str, Query],
+    numbers: Mapping[str, Sequence[Numbers]],
+    expected: Expected,
+    seed: int,
+    shaken: int,
+) -> Verdict:
+    """Means over all faces, and over those of each answer."""
     answers = [str(face.prediction.dominant_emotion) for face in faces]
     right = [a == face.truth for a, face in zip(answers, faces, strict=True)]
     return Verdict(
@@ -111,7 +124,7 @@ def judge(
             row: _action_units(found, answers, expected, seed) for row, found in numbers.items()
         },
         expected=dict(expected),
-        facts={"right": float(np.mean(right)), "shaken": len(shaken_faces)},
+        facts={"right": float(np.mean(right)), "shaken": shaken},
     )
 
 
