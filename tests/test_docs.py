@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mien.data.synthetic import write as draw_faces
+from mien.explainers import METHODS
 from mien.models.onnx import Model
 from mien.models.weights import BUILT_IN, locate
 from tests.conftest import PORTRAIT, ROOT
@@ -49,6 +50,16 @@ def test_the_python_of_the_readme_runs(folder: Path) -> None:
         exec(compile(block, "README.md", "exec"), {})
     assert (folder / "faces.csv").exists()
     assert (folder / "why.png").exists()
+    assert (folder / "why.mien.json").exists()
+
+
+def test_the_python_of_the_explanations_runs(folder: Path) -> None:
+    pytest.importorskip("timm", reason="timm is not installed: the page wraps one of its networks")
+    try:
+        for block in blocks(ROOT / "docs" / "explanations.md", "python"):
+            exec(compile(block, "explanations.md", "exec"), {"__name__": "page"})
+    finally:
+        METHODS.remove("stripes")
     assert (folder / "why.mien.json").exists()
 
 
