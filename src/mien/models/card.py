@@ -59,12 +59,17 @@ class Head:
         check_number("temperature", self.temperature, 1e-3, 1e3)
         if self.cam is not None or self.bias:
             check_numbers("bias", self.bias, len(self.labels), -1e6, 1e6)
-        if self.prior:
-            check_numbers("prior", self.prior, len(self.labels), 0, 1)
-            if min(self.prior) <= 0 or abs(sum(self.prior) - 1) > 1e-3:
-                raise wrong("prior", "positive shares that sum to 1", self.prior)
-        elif self.prior != ():
-            raise wrong("prior", "a list of shares", self.prior)
+        if self.prior != ():
+            self._check_prior()
+
+    def _check_prior(self) -> None:
+        shares = f"a prior of {len(self.labels)} positive shares that sum to 1"
+        if not isinstance(self.prior, tuple) or len(self.prior) != len(self.labels):
+            raise wrong("prior", shares, self.prior)
+        for share in self.prior:
+            check_number("prior", share, 0, 1)
+        if min(self.prior) <= 0 or abs(sum(self.prior) - 1) > 1e-3:
+            raise wrong("prior", shares, self.prior)
 
 
 @dataclass(frozen=True)
