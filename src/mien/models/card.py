@@ -18,6 +18,7 @@ from mien.models.checks import (
     check_plain,
     check_text,
     check_whole,
+    shown,
     wrong,
 )
 from mien.types import ModelError
@@ -106,7 +107,7 @@ class Card:
         for name in self.heads:
             check_name("the name of a head", name)
         if self.default_head not in list(self.heads):
-            raise wrong("default_head", f"one of {', '.join(self.heads)}", self.default_head)
+            raise wrong("default_head", f"one of {', '.join(self.heads):.100}", self.default_head)
         if self.landmarks is not None:
             check_output("landmarks", self.landmarks)
         _check_template(self.template)
@@ -187,7 +188,7 @@ def _object(what: str, raw: Any, kind: type[Any]) -> dict[str, Any]:
         raise wrong(what, "an object", raw)
     known = {f.name: f for f in fields(kind)}
     if unknown := sorted(set(raw) - set(known)):
-        raise ModelError(f"{what} has the unknown fields {', '.join(map(ascii, unknown[:3]))}")
+        raise ModelError(f"{what} has the unknown fields {', '.join(map(shown, unknown[:3]))}")
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
     if missing := [name for name in needed if name not in raw]:
         raise ModelError(f"{what} lacks {', '.join(missing)}")
