@@ -54,7 +54,7 @@ def mutated(raw: dict[str, Any], rng: random.Random) -> str:
         elif kind == 1:
             parent.insert(0, parent[path[-1]])
         elif kind == 2:
-            parent[path[-1]] = nested(rng.choice([5, 50, 500]))
+            parent[path[-1]] = nested(rng.choice([5, 50, 250]))
         else:
             parent[path[-1]] = copy.deepcopy(rng.choice(VALUES))
         if not card:

@@ -81,10 +81,10 @@ BAD: dict[str, tuple[Change, str]] = {
     "logits a number": (head(logits=3), "output, .* for logits"),
     "logits empty": (head(logits=""), "logits"),
     "cam a list": (head(cam=[]), "cam"),
-    "prior short": (head(prior=[0.5, 0.5]), "8 numbers for prior"),
+    "prior short": (head(prior=[0.5, 0.5]), "prior of 8 positive shares"),
     "prior of 0": (head(prior=[0.0, *[1 / 7] * 7]), "positive shares"),
     "prior beyond 1": (head(prior=[0.2] * 8), "sum to 1"),
-    "prior null": (head(prior=None), "prior"),
+    "prior null": (head(prior=None), "8 positive shares"),
     "an unknown field": (head(size=3), "unknown fields 'size'"),
     "a head null": (lambda raw: raw["heads"].update(ferplus=None), "an object for it, got None"),
     "heads a list": (card_with(heads=[]), "label sets by name for heads"),
@@ -207,7 +207,7 @@ def test_cards_made_in_python_are_checked_alike(card: Card) -> None:
         ({"temperature": float("nan")}, "temperature, got nan"),
         ({"labels": ("happy",) * 7}, "different labels"),
         ({"cam": "cam"}, "7 numbers for bias"),
-        ({"prior": (0.5, 0.5)}, "7 numbers for prior"),
+        ({"prior": (0.5, 0.5)}, "prior of 7 positive shares"),
     ):
         with pytest.raises(ModelError, match=told):
             Head(**{"labels": SEVEN, "logits": "logits", **fields})  # type: ignore[arg-type]

@@ -43,6 +43,7 @@ from mien.types import (  # noqa: E402
     ImageArray,
     InputError,
     MienError,
+    ModelError,
     Prediction,
     UnknownNameError,
 )
@@ -180,7 +181,7 @@ def test_the_network_is_left_as_it_was_found(
     with torch.no_grad():  # as a user's own code may have it around the call
         if broken:
             failing = fail_late(whole)
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ModelError, match="ZeroDivisionError"):
                 explain_inside(model, face_crop, method)
             failing.remove()
         else:
@@ -409,7 +410,7 @@ def test_attention_is_shared_out_over_all_tokens(looked: Any) -> None:
     assert [one.layer for one in seen] == list(model.spec.attention)
     for one in seen:
         step = step_of(one.layer, branches)
-        assert one.values.shape == (one.layer.heads, len(step.queries), len(step.keys))
+        assert one.values.shape == (one.layer.num_heads, len(step.queries), len(step.keys))
         np.testing.assert_allclose(one.values.sum(axis=2), 1, atol=1e-5)
     assert list(read) == [b.start for b in branches], "each branch is read at its class token"
 

@@ -19,9 +19,9 @@ hub = pytest.importorskip("huggingface_hub", reason="it comes with timm")
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch
 
 from mien.models.torch import create, names, pretrained  # noqa: E402
+from mien.models.torch.conformance import batch, tiny  # noqa: E402
 from mien.models.torch.registry import shrunk  # noqa: E402
 from mien.types import InputError, ModelError  # noqa: E402
-from tests.models.checks import batch, tiny  # noqa: E402
 
 
 def saved(net: Any, path: Path) -> Path:

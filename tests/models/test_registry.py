@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -15,8 +15,9 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 
 import mien.models  # noqa: E402 - after the check for torch
 from mien.models.torch import MODELS, count, create, describe, names  # noqa: E402
+from mien.models.torch.conformance import CHECKS  # noqa: E402
 from mien.types import InputError, UnknownNameError  # noqa: E402
-from tests.models.checks import CHECKS  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
 
 GRIDS = {  # layer to explain, rows and columns, tokens before them: at the published size
     "gimefive-10": [("stages.4.relu", 4, 0)],
@@ -78,43 +79,12 @@ def test_the_full_size_gives_the_published_grid(name: str) -> None:
     assert (spec.class_map is not None, spec.has_attention) == (name in MAPPED, name in ATTENTIVE)
 
 
-PLUGIN = """
-    from torch import nn
-
-    from mien.models.torch.registry import register
-    from mien.models.torch.spec import ClassMap, Layer, Spec
-    from mien.vision.geometry import Preprocess
-
-
-    def build(classes: int, *, size: int = 32, width: int = 24):
-        \"\"\"One convolution, average pooling, one linear layer.\"\"\"
-        net = nn.Sequential(
-            nn.Conv2d(1, width, 3, stride=4, padding=1),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(width, classes),
-        )
-        return net, Spec(
-            "",
-            classes,
-            "none: a test",
-            Preprocess(size=size, channels=1, mean=(0.5,), std=(0.5,)),
-            layers=(Layer("1"),),
-            output_layers=("4",),
-            stages=("0",),
-            class_map=ClassMap("1", "4"),
-        )
-
-
-    register("plugged", build, {6: 390, 7: 415}, tiny={"width": 8})
-"""
-
-
 @pytest.fixture
 def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A distribution beside Mien whose one module registers a network by an entry point."""
-    (tmp_path / "plugged_network.py").write_text(dedent(PLUGIN), encoding="utf-8")
+    """The page's example in a distribution beside Mien, named by an entry point."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    plugin = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)[-1]
+    (tmp_path / "plugged_network.py").write_text(plugin, encoding="utf-8")
     info = tmp_path / "plugged_network-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-network\nVersion: 1.0\n")
@@ -123,7 +93,7 @@ def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.delitem(sys.modules, "plugged_network", raising=False)
     monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
     monkeypatch.setattr(MODELS, "_filled", False)
-    return "plugged"
+    return "one-layer"
 
 
 def test_a_network_of_another_distribution_takes_one_file(plugged: str) -> None:

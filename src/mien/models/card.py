@@ -18,6 +18,7 @@ from mien.models.checks import (
     check_plain,
     check_text,
     check_whole,
+    shown,
     wrong,
 )
 from mien.types import ModelError
@@ -59,12 +60,17 @@ class Head:
         check_number("temperature", self.temperature, 1e-3, 1e3)
         if self.cam is not None or self.bias:
             check_numbers("bias", self.bias, len(self.labels), -1e6, 1e6)
-        if self.prior:
-            check_numbers("prior", self.prior, len(self.labels), 0, 1)
-            if min(self.prior) <= 0 or abs(sum(self.prior) - 1) > 1e-3:
-                raise wrong("prior", "positive shares that sum to 1", self.prior)
-        elif self.prior != ():
-            raise wrong("prior", "a list of shares", self.prior)
+        if self.prior != ():
+            self._check_prior()
+
+    def _check_prior(self) -> None:
+        shares = f"a prior of {len(self.labels)} positive shares that sum to 1"
+        if not isinstance(self.prior, tuple) or len(self.prior) != len(self.labels):
+            raise wrong("prior", shares, self.prior)
+        for share in self.prior:
+            check_number("prior", share, 0, 1)
+        if min(self.prior) <= 0 or abs(sum(self.prior) - 1) > 1e-3:
+            raise wrong("prior", shares, self.prior)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Card:
         for name in self.heads:
             check_name("the name of a head", name)
         if self.default_head not in list(self.heads):
-            raise wrong("default_head", f"one of {', '.join(self.heads)}", self.default_head)
+            raise wrong("default_head", f"one of {', '.join(self.heads):.100}", self.default_head)
         if self.landmarks is not None:
             check_output("landmarks", self.landmarks)
         _check_template(self.template)
@@ -182,7 +188,7 @@ def _object(what: str, raw: Any, kind: type[Any]) -> dict[str, Any]:
         raise wrong(what, "an object", raw)
     known = {f.name: f for f in fields(kind)}
     if unknown := sorted(set(raw) - set(known)):
-        raise ModelError(f"{what} has the unknown fields {', '.join(map(ascii, unknown[:3]))}")
+        raise ModelError(f"{what} has the unknown fields {', '.join(map(shown, unknown[:3]))}")
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
     if missing := [name for name in needed if name not in raw]:
         raise ModelError(f"{what} lacks {', '.join(missing)}")

@@ -95,7 +95,7 @@ def borrowed(net: nn.Module) -> Iterator[Borrowed]:
                 if getattr(module, "training", False):
                     lent.set(module, "training", False)
                 for name in CHECKPOINTING:
-                    if getattr(module, name, False) is True:
+                    if vars(module).get(name) is True:
                         lent.set(module, name, False)
             yield lent
         finally:

@@ -78,10 +78,10 @@ def load_into(net: nn.Module, spec: Spec, path: Path, source: str = "") -> Loade
         "unexpected": unexpected,
     }
     if any(wrong.values()) or len(fresh) == len(own):
-        told = "; ".join(f"{len(v)} {k} ({_few(v)})" for k, v in wrong.items() if v)
+        differences = "; ".join(f"{len(v)} {k} ({_few(v)})" for k, v in wrong.items() if v)
         raise ModelError(
             f"{path}: expected the weights of {spec.name!r}, but the tensors differ: "
-            f"{told or 'none fits'}; give a file of this model, built with the same options"
+            f"{differences or 'none fits'}; give a file of this model, built with the same options"
         )
     taken = {k: v for k, v in state.items() if k in own and k not in fresh}
     net.load_state_dict(own | taken)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mien.extras import need
 from mien.models.torch.anatomy import with_parameters
+from mien.models.torch.borrow import borrowed
 from mien.models.torch.networks.backbone import BOTTLENECK, timm_network, timm_spec
 from mien.models.torch.registry import NOTHING, register
 from mien.models.torch.spec import IMAGENET_MEAN, IMAGENET_STD, ClassMap, Layer, Spec
@@ -73,19 +74,14 @@ def fit_svm(
 
     ``batches`` are normalised pixels ``[N, 3, size, size]`` with class indices ``[N]``; features
     are standardised, and the scale is folded into the layer. ``penalty`` is the SVM's C. The
-    network is put back into the mode it was in. InputError where a class has no image.
+    network is given back as it was. InputError where a class has no image.
     """
-    training = net.training
     device = net.svm.weight.device
     rows, labels = [], []
-    try:
-        net.eval()
-        with torch.no_grad():
-            for pixels, truth in batches:
-                rows.append(net.embed(pixels.to(device)).cpu().double().numpy())
-                labels.append(np.asarray(truth))
-    finally:
-        net.train(training)
+    with borrowed(net), torch.no_grad():
+        for pixels, truth in batches:
+            rows.append(net.embed(pixels.to(device)).cpu().double().numpy())
+            labels.append(np.asarray(truth))
     classes = net.svm.out_features
     y = np.concatenate(labels) if labels else np.zeros(0, dtype=np.int64)
     if missing := sorted(set(range(classes)) - set(y.tolist())):

@@ -1,23 +1,34 @@
-"""What every network must hold: shared checks, by name, also for one that a plug-in adds."""
+"""Checks that every registered network passes, also those of other distributions.
+
+Each takes a network's name and raises AssertionError with what is wrong:
+
+>>> from mien.models.torch.conformance import CHECKS
+>>> [check.__name__ for check in CHECKS][:2]
+['has_a_small_variant', 'parameters_are_counted']
+
+They run on the small variant that the network was registered with.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from mien.models.torch import MODELS, Spec, count, create, describe
 from mien.models.torch.borrow import borrowed
-from mien.models.torch.registry import shrunk
+from mien.models.torch.build import create, describe
+from mien.models.torch.registry import MODELS, count, shrunk
+from mien.models.torch.spec import Spec
 
 
 def tiny(name: str, classes: int = 7) -> tuple[nn.Module, Spec]:
     """A small network of this kind, evaluating, and its spec."""
-    torch.manual_seed(0)
-    net, spec = create(name, classes=classes, **shrunk(name))
+    with torch.random.fork_rng(devices=[]):  # the caller's own numbers go on
+        torch.manual_seed(0)
+        net, spec = create(name, classes=classes, **shrunk(name))
     return net.eval(), spec
 
 
@@ -28,56 +39,63 @@ def batch(spec: Spec, n: int = 2) -> Tensor:
     return torch.randn(n, how.channels, how.size, how.size, generator=noise)
 
 
-def it_has_a_small_variant(name: str) -> None:
+def has_a_small_variant(name: str) -> None:
+    """The registered options make the network smaller; the counts are the whole one's."""
     net, spec = tiny(name)
     entry = MODELS.get(name)
-    assert entry.tiny
-    assert count(net) < entry.counts[7]
+    assert entry.tiny, "register it with options that make it small: tiny={...}"
+    assert count(net) < max(entry.counts.values()), "its small variant is not smaller"
     assert spec.name == name
     assert spec.counts == {}, "a changed network is not the one that the paper counted"
 
 
-def its_parameters_are_counted_to_the_unit(name: str) -> None:
+def parameters_are_counted(name: str) -> None:
+    """By default it has the registered numbers of parameters, to the unit."""
     entry = MODELS.get(name)
-    assert entry.counts
+    assert entry.counts, "register it with its numbers of parameters by classes"
     for classes, expected in entry.counts.items():
         with torch.device("meta"):
             net, _ = entry.build(classes)
-        assert count(net) == expected
+        assert count(net) == expected, f"{count(net):,} parameters for {classes} classes"
     assert describe(name).counts == entry.counts
 
 
-def it_documents_itself_and_names_its_paper(name: str) -> None:
+def is_documented(name: str) -> None:
+    """The builder has a docstring, the spec names its paper."""
     build = MODELS.get(name).build
-    assert getattr(build, "func", build).__doc__
-    assert describe(name).paper
+    assert getattr(build, "func", build).__doc__, "its builder has no docstring"
+    assert describe(name).paper, "its spec names no paper"
 
 
-def a_pass_gives_logits_and_evaluation_repeats(name: str) -> None:
+def answers_and_repeats(name: str) -> None:
+    """A pass gives finite logits; in evaluation, a second the same."""
     net, spec = tiny(name)
     pixels = batch(spec, 3)
     with torch.no_grad():
         first, second = net(pixels), net(pixels)
-    assert first.shape == (3, 7)
-    assert bool(torch.isfinite(first).all())
-    assert torch.equal(first, second)
+    assert first.shape == (3, 7), f"logits of shape {list(first.shape)}"
+    assert bool(torch.isfinite(first).all()), "logits that are not finite"
+    assert torch.equal(first, second), "two passes in evaluation differ"
 
 
-def gradients_reach_every_parameter_and_the_pixels(name: str) -> None:
+def gradients_reach_everything(name: str) -> None:
+    """In training, every parameter and the pixels get gradients."""
     net, spec = tiny(name)
     net.train()
     pixels = batch(spec, 4).requires_grad_()
     net(pixels).logsumexp(dim=1).sum().backward()
     gradients = {name: p.grad for name, p in net.named_parameters()}
-    assert [name for name, grad in gradients.items() if grad is None] == []
-    assert all(grad is not None and bool(torch.isfinite(grad).all()) for grad in gradients.values())
+    for key, gradient in gradients.items():
+        assert gradient is not None, f"no gradient reaches {key}"
+        assert bool(torch.isfinite(gradient).all()), f"the gradient of {key} is not finite"
     assert pixels.grad is not None
-    assert float(pixels.grad.abs().sum()) > 0
+    assert float(pixels.grad.abs().sum()) > 0, "no gradient reaches the pixels"
 
 
-def its_layers_are_maps_with_gradients_that_nothing_overwrites(name: str) -> None:
+def layers_are_maps(name: str) -> None:
+    """Each layer gives a map that nothing overwrites, and on which the answer depends."""
     net, spec = tiny(name)
-    assert spec.layers
+    assert spec.layers, "its spec names no layer to explain"
     for layer in spec.layers:
         kept: list[Tensor] = []
 
@@ -91,31 +109,33 @@ def its_layers_are_maps_with_gradients_that_nothing_overwrites(name: str) -> Non
         assert torch.equal(output, copy), "overwritten in place after the hook"
         places = layer.prefix + math.prod(layer.grid)
         if layer.layout == "NLC":
-            assert output.shape[1] == places
+            assert output.shape[1] == places, f"{layer.name}: {output.shape[1]} tokens"
         else:
             assert (layer.layout, tuple(output.shape[2:])) == ("NCHW", layer.grid)
         (gradient,) = torch.autograd.grad(logits[:, 1].sum(), output)
         patches = gradient[:, layer.prefix :] if layer.layout == "NLC" else gradient
-        assert float(patches.abs().sum()) > 0
+        assert float(patches.abs().sum()) > 0, f"{layer.name}: no gradient reaches its places"
 
 
-def its_modules_exist_and_only_the_output_depends_on_the_classes(name: str) -> None:
+def only_the_output_depends_on_the_classes(name: str) -> None:
+    """The modules that the spec names exist; only its output layers depend on the classes."""
     build = MODELS.get(name).build
     with torch.device("meta"):
         six, spec = build(6, **shrunk(name))
         seven, _ = build(7, **shrunk(name))
     for attention in spec.attention:
         six.get_submodule(attention.name)
-    assert spec.stages
+    assert spec.stages, "its spec names no stages"
     for part in (*spec.output_layers, *spec.stages):
         assert count(six.get_submodule(part)) > 0, part
     other = seven.state_dict()
     differ = {k for k, v in six.state_dict().items() if v.shape != other[k].shape}
-    assert differ
+    assert differ, "nothing depends on the number of classes"
     assert all(any(k.startswith(f"{part}.") for part in spec.output_layers) for k in differ)
 
 
-def its_class_maps_average_to_the_logits(name: str) -> None:
+def class_maps_average_to_the_logits(name: str) -> None:
+    """Where class activation maps are stated, their mean and the bias are the logits."""
     net, spec = tiny(name)
     if spec.class_map is None:
         return
@@ -130,8 +150,8 @@ def its_class_maps_average_to_the_logits(name: str) -> None:
     torch.testing.assert_close(maps.mean(dim=(2, 3)) + linear.bias, logits, atol=1e-5, rtol=1e-4)
 
 
-def its_attention_has_the_stated_tokens_and_rows_that_sum_to_one(name: str) -> None:
-    """The traps: fused attention, and layers with and without the class token."""
+def attention_is_as_stated(name: str) -> None:
+    """Attention has the stated heads and tokens, and rows that sum to 1."""
     net, spec = tiny(name)
     for known in spec.attention:
         kept: list[Tensor] = []
@@ -148,14 +168,14 @@ def its_attention_has_the_stated_tokens_and_rows_that_sum_to_one(name: str) -> N
         torch.testing.assert_close(kept[0].sum(dim=-1), ones)
 
 
-CHECKS: tuple[Callable[[str], None], ...] = (
-    it_has_a_small_variant,
-    its_parameters_are_counted_to_the_unit,
-    it_documents_itself_and_names_its_paper,
-    a_pass_gives_logits_and_evaluation_repeats,
-    gradients_reach_every_parameter_and_the_pixels,
-    its_layers_are_maps_with_gradients_that_nothing_overwrites,
-    its_modules_exist_and_only_the_output_depends_on_the_classes,
-    its_class_maps_average_to_the_logits,
-    its_attention_has_the_stated_tokens_and_rows_that_sum_to_one,
+CHECKS: Final[tuple[Callable[[str], None], ...]] = (
+    has_a_small_variant,
+    parameters_are_counted,
+    is_documented,
+    answers_and_repeats,
+    gradients_reach_everything,
+    layers_are_maps,
+    only_the_output_depends_on_the_classes,
+    class_maps_average_to_the_logits,
+    attention_is_as_stated,
 )
