@@ -21,7 +21,7 @@ from mien.vision.formats import FORMATS
 Run = Callable[..., "CompletedProcess[str]"]
 COUNT = int(os.environ.get("MIEN_FUZZ", "300"))
 SECONDS = 10.0  # for one file
-MEMORY = 1000e6  # bytes above the start: the budget below, and what the allocator keeps
+MEMORY = 450e6  # bytes above the start: the budget below, and what the allocator keeps
 BUDGET = 300_000_000
 
 CODE = """
