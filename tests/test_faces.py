@@ -8,15 +8,17 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 import mien
-from mien.types import ImageArray, MienError, ModelError, UnknownNameError
+from mien.types import Box, ImageArray, MienError, ModelError, UnknownNameError
 from mien.vision import faces
 from mien.vision.conformance import CHECKS
 from mien.vision.faces.base import suppress
+from mien.vision.faces.haar import equalised
 from mien.vision.landmarks import INDEX, eye_centres
 from tests.conftest import ROOT
 
@@ -116,8 +118,6 @@ def test_the_mesh_gives_landmarks_where_they_belong(portrait: ImageArray) -> Non
 
 @pytest.mark.parametrize("degrees", [-20, 20])
 def test_a_tilted_face_is_set_upright(portrait: ImageArray, degrees: float) -> None:
-    import cv2
-
     matrix = cv2.getRotationMatrix2D((222, 115), degrees, 1.0)
     tilted = np.asarray(cv2.warpAffine(portrait, matrix, (512, 512)), dtype=np.uint8)
     crop = mien.load(detector=detector("blazeface").name).crops(tilted)[0]
@@ -149,10 +149,64 @@ def test_blazeface_without_its_wheel_says_how_to_get_it(monkeypatch: pytest.Monk
         faces.create("blazeface")
 
 
-def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
-    boxes = [(0.0, 0.0, 10.0, 10.0), (1.0, 1.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)]
-    assert sorted(suppress(boxes, [0.6, 0.9, 0.7])) == [1, 2]
-    assert suppress([], []) == []
+@pytest.mark.parametrize(
+    ("boxes", "scores", "kept"),
+    [
+        ([(0, 0, 10, 10), (1, 1, 10, 10), (50, 50, 10, 10)], [0.6, 0.9, 0.7], [1, 2]),
+        # a face, and a box of 187 pixels around it, whichever is surer
+        ([(100, 100, 101, 101), (60, 70, 187, 187)], [0.9, 0.8], [0]),
+        ([(100, 100, 101, 101), (60, 70, 187, 187)], [0.8, 0.9], [1]),
+        # a part of a face that reaches a little beyond its box
+        ([(0, 0, 100, 100), (60, 40, 48, 48)], [0.9, 0.8], [0]),
+        # two people one before the other, a child before an adult, a row of people
+        ([(0, 0, 100, 100), (55, 10, 100, 100)], [0.9, 0.8], [0, 1]),
+        ([(0, 0, 200, 200), (120, 110, 110, 110)], [0.9, 0.8], [0, 1]),
+        ([(0, 0, 100, 100), (70, 0, 100, 100), (140, 0, 100, 100)], [0.7, 0.9, 0.8], [1, 2, 0]),
+        ([(0, 0, 10, 10), (10, 0, 10, 10)], [0.5, 0.5], [0, 1]),
+        ([], [], []),
+    ],
+)
+def test_one_face_is_one_box_and_two_that_overlap_are_two(
+    boxes: list[Box], scores: list[float], kept: list[int]
+) -> None:
+    assert suppress(boxes, scores) == kept
+
+
+@pytest.mark.parametrize("background", [0, 60, 128, 200, 255])
+@pytest.mark.parametrize("side", [60, 100])
+def test_a_face_on_a_large_flat_canvas_is_found(
+    background: int, side: int, portrait: ImageArray
+) -> None:
+    size = side * 150 // 105
+    face = np.asarray(Image.fromarray(portrait[40:190, 145:295]).resize((size, size)))
+    canvas = np.full((1400, 1400, 3), background, np.uint8)
+    canvas[600 : 600 + size, 300 : 300 + size] = face
+    (found,) = faces.create("haar")(canvas)
+    assert inside(found.box, 300 + size / 2, 600 + size / 2)
+
+
+def test_noise_on_the_canvas_hides_no_face(portrait: ImageArray) -> None:
+    canvas = np.random.default_rng(0).normal(230, 10, (1000, 1000, 3)).clip(0, 255).astype(np.uint8)
+    canvas[600:750, 300:450] = portrait[40:190, 145:295]
+    assert len(faces.create("haar")(canvas)) == 1
+
+
+def test_an_ordinary_picture_is_equalised_as_a_whole(portrait: ImageArray) -> None:
+    grey = np.asarray(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    np.testing.assert_array_equal(equalised(grey), cv2.equalizeHist(grey))
+    flat = np.full((40, 40), 7, np.uint8)
+    np.testing.assert_array_equal(equalised(flat), cv2.equalizeHist(flat))
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_no_face_of_a_crowd_is_lost(name: str, portrait: ImageArray) -> None:
+    face = portrait[40:190, 145:295]
+    crowd = np.full((6 * 150, 6 * 150, 3), 190, np.uint8)
+    for number in range(36):
+        y, x = divmod(number, 6)
+        one = np.clip(face * (0.5 + number / 60), 0, 255).astype(np.uint8)
+        crowd[y * 150 : (y + 1) * 150, x * 150 : (x + 1) * 150] = one[:, :: (-1) ** number]
+    assert len(detector(name)(crowd)) == 36
 
 
 @pytest.fixture

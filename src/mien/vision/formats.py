@@ -65,7 +65,7 @@ class Header:
         decoded = int(self.pixels * scale**2)
         each = _PLAIN.get(self.mode, 4) + 3
         if self.deep:
-            each = 8 + 3  # OpenCV's 16-bit picture; Pillow's is gone by then
+            each = 17 + 3  # OpenCV's 16-bit picture and its frame, as measured
         # a progressive JPEG is decoded from the coefficients of the whole picture
         whole = (6 if self.progressive else 0) + _BESIDES.get(self.kind, 0)
         return decoded * each + self.pixels * whole + self.buffers + self.size
@@ -170,6 +170,18 @@ def without_metadata(data: bytes) -> bytes | None:
     return b"".join(kept) if dropped else None
 
 
+def pixels_alone(data: bytes) -> bytes:
+    """A PNG of the chunks that its pixels need, up to where it is damaged; other files as they are.
+
+    OpenCV takes a chunk's length for true and makes room for it.
+    """
+    if not data.startswith(_PNG):
+        return data
+    needed = [chunk for name, chunk, _ in png_chunks(data) if name in (b"IHDR", b"IDAT")]
+    end = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+    return b"".join([_PNG, *needed, end])
+
+
 def read_header(data: bytes, name: str = "image") -> Header:
     """Format and size of an image file's bytes, from its header alone.
 
@@ -249,8 +261,8 @@ def _stated_bits(image: ImageFile.ImageFile, kind: str, data: bytes) -> int:
         for tag in (281, 341):  # the largest value used, and its twin for signed and floats
             value = tags.get(tag)
             most = max(value) if isinstance(value, tuple) and value else value
-            if isinstance(most, int) and most > 0:
-                found.append(most.bit_length())
+            if isinstance(most, int | float) and 0 < most < 2**32:
+                found.append(int(most).bit_length())
         smallest = min(found)
         return smallest if isinstance(smallest, int) and smallest not in (16, 32) else 0
     return 0

@@ -14,7 +14,17 @@ from mien.files import exists
 from mien.types import ImageArray, InputError
 from mien.vision import depth, formats
 from mien.vision.depth import strips
-from mien.vision.formats import FORMATS, HEIF, TURNED, Header, header_of, opened, orientation, short
+from mien.vision.formats import (
+    FORMATS,
+    HEIF,
+    TURNED,
+    Header,
+    header_of,
+    opened,
+    orientation,
+    pixels_alone,
+    short,
+)
 from mien.vision.memory import budget, decoding
 
 Source = (
@@ -252,8 +262,9 @@ def _mended(data: bytes, name: str, longest: int | None) -> Picture | None:
         if bare is not None:
             return _attempt(bare, name, longest)
         if data.startswith(b"\xff\xd8"):
-            digest = _digest(_attempt(data + EOI, name, longest))
-            other = _attempt(data + bytes(range(0x40, 0x80)) + EOI, name, longest)
+            rest = data.removesuffix(EOI[:1])
+            digest = _digest(_attempt(rest + EOI, name, longest))
+            other = _attempt(rest + bytes(range(0x40, 0x80)) + EOI, name, longest)
             return other if _digest(other) == digest else None
     except InputError:
         pass
@@ -290,7 +301,7 @@ def _pixels(image: ImageFile.ImageFile, header: Header, data: bytes) -> ImageArr
     image.close()
     if header.kind == "TIFF":  # both turn a TIFF upright
         size, turn = (header.height, header.width), 1
-    deep = depth.colours(data, size, header.stated)
+    deep = depth.colours(pixels_alone(data), size, header.stated)
     if deep is None:
         raise InputError("its 16 bits a colour cannot be read; save it with 8")
     return _upright(deep, turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,16 +10,21 @@ from itertools import islice, repeat
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-
 Result = TypeVar("Result")
 
 
 def read_ahead(
-    items: Iterable[Item], read: Callable[[Item], Result], readers: int, ahead: int = 4
+    items: Iterable[Item],
+    read: Callable[[Item], Result],
+    readers: int,
+    ahead: int = 4,
+    held: Callable[[Result], int] | None = None,
+    limit: int = 400_000_000,
 ) -> Generator[Result, None, None]:
     """What ``read`` makes of each item, in order, read in threads a few items ahead.
 
-    At most ``readers + ahead`` results wait at a time, so that memory does not grow; with no
+    At most ``readers + ahead`` results wait at a time. ``held`` is the memory of a result: while
+    those that wait take more than ``limit`` bytes together, no reader takes another item. With no
     readers each item is read when it is asked for.
 
     >>> list(read_ahead([1, 2, 3], lambda n: n * n, readers=2))
@@ -28,18 +34,68 @@ def read_ahead(
         yield from map(read, items)
         return
     source = iter(items)
+    room = _Waiting(limit)
+
+    def work(item: Item, first: threading.Event) -> Result:
+        room.enter(first)
+        result = read(item)
+        room.add(held(result) if held else 0)
+        return result
+
     with ThreadPoolExecutor(readers) as pool:
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[tuple[Future[Result], threading.Event]] = deque()
         try:
             while True:
                 for item in islice(source, readers + ahead - len(waiting)):
-                    waiting.append(pool.submit(read, item))
+                    first = threading.Event()
+                    waiting.append((pool.submit(work, item, first), first))
                 if not waiting:
                     return
-                yield waiting.popleft().result()
+                future, first = waiting.popleft()
+                room.let(first)
+                result = future.result()
+                room.add(-held(result) if held else 0)
+                yield result
         finally:
-            for future in waiting:
+            room.close()
+            for future, _ in waiting:
                 future.cancel()
+
+
+class _Waiting:
+    """The memory of results that wait; readers stop while it is more than the limit.
+
+    The reader of the item that is asked for next goes on all the same: nothing else frees any.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held, self._closed = limit, 0, False
+        self._changed = threading.Condition()
+
+    def enter(self, first: threading.Event) -> None:
+        """Wait until there is room, or until this item is the one that is asked for."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._held <= self._limit or first.is_set() or self._closed
+            )
+
+    def let(self, first: threading.Event) -> None:
+        """The item whose event this is, is asked for."""
+        with self._changed:
+            first.set()
+            self._changed.notify_all()
+
+    def add(self, size: int) -> None:
+        """A result of so many bytes waits, or (below 0) is handed over."""
+        with self._changed:
+            self._held += size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody asks any more: readers that wait go on and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def iterate_ahead(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
