@@ -546,3 +546,5 @@ def test_openapi_names_what_this_server_knows(client: TestClient) -> None:
     assert "regions" in parameters["method"]["schema"]["enum"]
     assert "happy" in parameters["target"]["schema"]["enum"]
     assert json.dumps(found).count('"examples"') > 20
+    for path in ("/v1/predict", "/v1/video"):
+        assert {"408", "413", "415", "429", "503"} <= set(found["paths"][path]["post"]["responses"])
