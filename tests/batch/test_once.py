@@ -18,7 +18,8 @@ import pytest
 from mien.batch import JobSettings, folder, job, lock, plan
 from mien.batch.lock import locked
 from mien.batch.storage import place
-from mien.batch.work import Worker, part_of
+from mien.batch.work import Worker, part_of, read_counts
+from mien.extras import present
 from mien.types import InputError
 from tests.batch.conftest import jpeg
 from tests.batch.test_units import HAAR, done, planned
@@ -74,15 +75,27 @@ def test_pipes_are_rows_and_no_sources(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "good.jpg").write_bytes(jpeg(1))
-    for name in ("pipe.mp4", "list.txt", "table.parquet"):
+    for name in ("pipe.jpg", "pipe.mp4", "list.txt", "table.parquet"):
         os.mkfifo(source / name)
     rows, _ = done(tmp_path, source)
     errors = {Path(row["input"]).name: row["error"] for row in rows}
     assert errors["good.jpg"] is None
-    assert "pipe or a device" in errors["pipe.mp4"]
+    assert "a pipe" in errors["pipe.jpg"]
+    assert "a pipe" in errors["pipe.mp4"]
     for name in ("list.txt", "table.parquet"):
         with pytest.raises(InputError, match="pipe or a device"):
             planned(tmp_path, source / name)
+
+
+def test_pictures_of_phones_are_rows(tmp_path: Path) -> None:
+    """Read where pillow-heif is installed; else the row says what is missing."""
+    head = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"
+    (tmp_path / "IMG_1.HEIC").write_bytes(head + b"\x00" * 100)
+    rows, worker = done(tmp_path, tmp_path)
+    assert [Path(row["input"]).name for row in rows] == ["IMG_1.HEIC"]
+    if not present("pillow_heif"):
+        assert "pip install pillow-heif" in rows[0]["error"]
+    assert sum(read_counts(part_of(worker.out, 0)).errors.values()) == 1
 
 
 @pytest.fixture

@@ -202,6 +202,26 @@ def test_the_webcam_prints_rows_without_a_window_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_webcam_that_is_ended_keeps_what_it_recorded(tmp_path: Path) -> None:
+    path = clips.write(tmp_path / "long.mp4", images=list(clips.frames(12)) * 30)
+    program = "from mien.commands.main import main; main()"
+    asked = ("webcam", "--text", "--source", str(path), "--record", "r.mp4", "--timeline", "t.csv")
+    work = subprocess.Popen(
+        [sys.executable, "-c", program, *asked],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert work.stdout is not None
+    assert work.stdout.readline().startswith("{")
+    work.send_signal(signal.SIGTERM)
+    _, err = work.communicate(timeout=60)
+    assert work.returncode == 0, err
+    assert 0 < len(list(read_frames(tmp_path / "r.mp4"))) < 360
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mp4", "r.mp4", "t.csv"]
+
+
 def test_a_slow_reader_gets_the_newest_picture(clip: Path) -> None:
     numbers, missed = [], 0
     with Camera(str(clip)) as camera:
@@ -216,10 +236,11 @@ def test_a_slow_reader_gets_the_newest_picture(clip: Path) -> None:
 
 
 def test_live_pictures_are_written_only_where_asked(
-    looker: mien.Recognizer, clip: Path, tmp_path: Path
+    looker: mien.Recognizer, tmp_path: Path
 ) -> None:
+    path = clips.write(tmp_path / "long.mp4", images=list(clips.frames(12)) * 20)
     meter = Meter()
-    with Camera(str(clip)) as camera:
+    with Camera(str(path)) as camera:
         answers = run(
             camera,
             looker,

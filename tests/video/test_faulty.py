@@ -206,6 +206,28 @@ def test_annotated_clips_have_the_colours_of_bt709_and_say_so(
     assert np.abs(shown[100:600, 100:1100].reshape(-1, 3).mean(axis=0) - colour).max() < 4
 
 
+def test_a_shape_of_pixels_that_nobody_makes_is_not_believed(tmp_path: Path) -> None:
+    for ratio, width in ((Fraction(4, 3), 533), (Fraction(100), 400), (Fraction(1, 100), 400)):
+        path = tmp_path / "a.mkv"
+        with av.open(str(path), "w") as out:
+            stream = out.add_stream("libx264", rate=12)
+            stream.height, stream.width, stream.pix_fmt = 300, 400, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = ratio
+            for image in clips.frames(3):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            out.mux(stream.encode(None))
+        assert next(iter(read_frames(path))).image.shape == (300, width, 3)
+
+
+def test_frames_that_would_take_too_much_memory_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clips.write(tmp_path / "a.mp4", 3)
+    monkeypatch.setenv("MIEN_IMAGE_BYTES", "1000000")
+    with pytest.raises(InputError, match="frame 0: the image is too large"):
+        next(iter(read_frames(path)))
+
+
 def test_pipes_and_devices_are_no_videos(tmp_path: Path) -> None:
     import os
 

@@ -210,6 +210,34 @@ def test_bombs_and_large_bodies_are_413(photo: bytes, monkeypatch: pytest.Monkey
         assert ask(client, photo, "/v1/predict").status_code == 200
 
 
+def test_a_file_of_two_formats_is_decoded_as_the_one_that_was_judged(client: TestClient) -> None:
+    """A small TIFF whose bytes are the header of a large FLI, too."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 180, 160)).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    offset = int.from_bytes(data[4:8], "little")
+    # the directory of tags moves to an address whose low bytes are FLI's magic number
+    place = 0x0001AF11
+    moved = bytes(data[offset:])
+    data[4:8] = place.to_bytes(4, "little")
+    data += b"\x00" * (place - len(data)) + moved
+    data[8:128] = bytes(120)
+    for at, value in {8: 13_300, 10: 13_300, 12: 8, 14: 3}.items():
+        data[at : at + 2] = value.to_bytes(2, "little")
+    with (
+        pytest.warns(Image.DecompressionBombWarning),
+        Image.open(io.BytesIO(bytes(data))) as other,
+    ):
+        assert (other.format, other.size) == ("FLI", (13_300, 13_300))
+    for path in ("/v1/predict", "/v1/explain"):
+        answer = ask(client, bytes(data), path, "image/tiff")
+        if path == "/v1/predict":
+            assert answer.status_code == 200
+            assert answer.json()["image"]["width"] == 64
+        else:
+            assert code(answer) == (422, "no_face")
+
+
 def test_an_explanation_that_takes_too_long_is_stopped(photo: bytes) -> None:
     with TestClient(
         create_app(ServiceSettings(limits=Limits(explain_seconds=1e-6))), base_url=HOST
@@ -518,3 +546,5 @@ def test_openapi_names_what_this_server_knows(client: TestClient) -> None:
     assert "regions" in parameters["method"]["schema"]["enum"]
     assert "happy" in parameters["target"]["schema"]["enum"]
     assert json.dumps(found).count('"examples"') > 20
+    for path in ("/v1/predict", "/v1/video"):
+        assert {"408", "413", "415", "429", "503"} <= set(found["paths"][path]["post"]["responses"])

@@ -12,11 +12,9 @@ from mien.batch.storage import Place, place
 from mien.batch.tables import image_column, listed_paths
 from mien.types import InputError
 from mien.video.clip import SUFFIXES as VIDEOS
-from mien.vision.find import OWN
-from mien.vision.find import SUFFIXES as IMAGES
+from mien.vision.find import is_image_name
 
 LISTS = (".txt", ".lst")
-UNREAD = frozenset([".heic", ".heif"])  # images, for which a package may be missing
 BOM = b"\xef\xbb\xbf"  # at the beginning of lists that some editors write
 
 
@@ -91,13 +89,11 @@ def _folder(source: str, where: Place) -> Iterator[tuple[str, str]]:
     tables: list[str] = []
     found = False
     for file in where.walk():
-        suffix = Path(file.path).suffix.lower()
-        if file.path.endswith(OWN):
-            continue
-        if suffix in IMAGES or suffix in VIDEOS or suffix in UNREAD:
+        path = Path(file.path)
+        if is_image_name(path) or path.suffix.lower() in VIDEOS:
             found = True
             yield _kind(file.path), str(file)
-        elif suffix == ".parquet" and not found:
+        elif path.suffix.lower() == ".parquet" and not found:
             tables.append(str(file))
     if not found:
         if not tables:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,6 +46,7 @@ def webcam(
     from mien.video import camera
     from mien.video.frames import VideoOptions
     from mien.video.live import Meter, run
+    from mien.video.stopping import stop_on_signals
 
     options = VideoOptions(smoothing=seconds(smoothing), overlay=overlay, batch=1)
     _check(source, record, timeline)
@@ -68,7 +70,8 @@ def webcam(
         files: dict[str, Any] = {"record": record, "timeline": timeline}
         answers = run(pictures, recognizer, options, meter, drawn=drawn, **files)
         stack.callback(answers.close)
-        faces = _watch(answers, window)
+        with stop_on_signals() as stop:
+            faces = _watch(answers, window, stop)
     note(
         f"{meter.count} pictures in {time.perf_counter() - meter.started:.1f} s, {faces} faces; "
         f"from picture to answer {meter.median * 1000:.0f} ms (median), "
@@ -88,21 +91,18 @@ def _check(source: str, record: Path | None, timeline: Path | None) -> None:
         check_apart(source, record, timeline)
 
 
-def _watch(answers: Iterator[LiveAnswer], window: Window | None) -> int:
-    """Show pictures until the window is closed or Control-C; returns how many faces were seen."""
+def _watch(answers: Iterator[LiveAnswer], window: Window | None, stop: Event) -> int:
+    """Show pictures until the window is closed or a signal; returns how many faces were seen."""
     faces = 0
-    try:
-        for shown in answers:
-            faces += len(shown.result.faces)
-            if window is None or shown.image is None:
-                for row in shown.result.rows:
-                    late = {"latency_ms": round(shown.latency * 1000, 1)}
-                    sys.stdout.write(json.dumps({**row.to_dict(), **late}) + "\n")
-                sys.stdout.flush()
-                continue
+    for shown in answers:
+        faces += len(shown.result.faces)
+        if window is None or shown.image is None:
+            for row in shown.result.rows:
+                late = {"latency_ms": round(shown.latency * 1000, 1)}
+                sys.stdout.write(json.dumps({**row.to_dict(), **late}) + "\n")
+            sys.stdout.flush()
+        else:
             window.show(shown.image)
-            if not window.open:
-                break
-    except KeyboardInterrupt:
-        pass  # that is how it ends
+        if stop.is_set() or (window is not None and not window.open):
+            break
     return faces

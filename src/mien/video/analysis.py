@@ -223,6 +223,8 @@ class _Work:
         self.done = result.frame.number + 1
         if result.cut:
             self.cuts.append(result.frame.timestamp)
+        elif result.resumed and self.cuts:
+            self.cuts.pop()
         if result.analysed:
             self.analysed += 1
             self.rows += len(result.faces)

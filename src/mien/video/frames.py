@@ -75,7 +75,8 @@ class Tracked:
 class FrameResult:
     """One frame and its faces; ``analysed`` is False where they are those of the frame before.
 
-    ``cut`` marks the first analysed frame of another shot.
+    ``cut`` marks the first analysed frame of another shot, ``resumed`` the first one after a flash
+    of light that looked like one.
     """
 
     frame: Frame
@@ -83,6 +84,7 @@ class FrameResult:
     analysed: bool
     input: str
     cut: bool = False
+    resumed: bool = False
 
     @property
     def rows(self) -> tuple[Prediction, ...]:
@@ -162,7 +164,8 @@ class Follower:
             )
             found.append(Tracked(row, crop, self._evidence(row, crop)))
         found.sort(key=lambda face: face.prediction.face_id or 0)
-        return FrameResult(frame, tuple(found), True, self.name, self.tracker.new_shot)
+        shots = {"cut": self.tracker.new_shot, "resumed": self.tracker.resumed}
+        return FrameResult(frame, tuple(found), True, self.name, **shots)
 
     def _evidence(self, row: Prediction, crop: Crop) -> FloatArray | None:
         assert row.dominant_emotion is not None

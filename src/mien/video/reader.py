@@ -13,11 +13,13 @@ import numpy as np
 from mien.types import ImageArray, InputError
 from mien.video.clip import Decoding, Upright, frame_rate, open_clip
 from mien.video.times import GrowingTimes
+from mien.vision.memory import check_memory
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
 SMALL = (32, 18)  # width and height of a thumbnail
+HELD = 36  # bytes a pixel: some eight frames are held at a time, as decoded and as RGB
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +66,9 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
     the iteration, not the program: its frames so far have been yielded. Memory does not grow with
     the length.
 
-    A frame of more than ``most_pixels``, where that is given, raises InputError before its pixels
-    are made: the size of frames may change within a clip.
+    A frame of more than ``most_pixels``, where that is given, or than
+    :func:`mien.vision.memory.budget` allows, raises InputError before its pixels are made: the
+    size of frames may change within a clip.
     """
 
     def __init__(self, path: str | Path, *, most_pixels: int | None = None) -> None:
@@ -96,6 +99,7 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
             self.problem, self.file_end = decoding.problem, decoding.end
 
     def _check_size(self, number: int, width: int, height: int) -> None:
+        check_memory(f"{self.path}: frame {number}", width * height * HELD)
         if self.most_pixels is not None and width * height > self.most_pixels:
             raise InputError(
                 f"{self.path}: expected frames of at most {self.most_pixels / 1e6:g} million "

@@ -79,7 +79,7 @@ class Tracker:
 
     A face that leaves is remembered for ``memory`` seconds and known again by its looks. A cut
     ends all that: a face of the new shot is a new one. ``new_shot`` tells whether the last frame
-    began one.
+    began one, ``resumed`` whether the shot before goes on after all, as after a flash of light.
 
     >>> tracker, picture = Tracker(), np.zeros((50, 50, 3), np.uint8)
     >>> tracker.update(0.0, picture, [(0, 0, 9, 9), (30, 30, 9, 9)])
@@ -93,7 +93,7 @@ class Tracker:
     def __init__(self, memory: float = 2.0) -> None:
         self.memory = memory
         self.tracks: list[Track] = []
-        self.new_shot = False
+        self.new_shot = self.resumed = False
         self._hidden: list[Track] = []  # tracks of the shot before
         self._doubt = False  # whether there may have been a cut since the last face
         self._time = 0.0  # of the last frame
@@ -125,11 +125,12 @@ class Tracker:
         return ids
 
     def _follow_shots(self, change: Change) -> None:
-        self.new_shot = False
+        self.new_shot = self.resumed = False
         if change is Change.CUT:
             self._end_shot()
         elif change is Change.RETURN:
             self.tracks, self._hidden = self._hidden, []
+            self.resumed = True
         elif change is Change.POSSIBLE and self.tracks:
             self._doubt = True
 

@@ -18,7 +18,8 @@ from mien.results.evidence import Query
 from mien.results.explanation import Explanation, Explanations
 from mien.results.sheets import painted
 from mien.types import InputError, MienError, Stopped, UnknownNameError
-from mien.web.limits import Header, Refusal, read_header
+from mien.vision.formats import Header
+from mien.web.limits import Refusal, read_header
 from mien.web.settings import Limits
 
 FEW = 40_000_000  # pixels of photos that are decoded ahead, 120 MB

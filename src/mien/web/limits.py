@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
-import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from PIL import Image
 from starlette.requests import Request
 
 from mien.registry import choose
-from mien.types import UnknownNameError
+from mien.types import InputError, UnknownNameError
+from mien.vision import formats
+from mien.vision.formats import Header
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 DRAINED = 100_000_000  # bytes of a refused body that are read, so that its sender can hear why
 TURNED = frozenset((5, 6, 7, 8))  # EXIF orientations that swap width and height
 
@@ -193,49 +191,27 @@ async def _drain(stream: AsyncIterator[bytes], ends: float) -> None:
         return
 
 
-@dataclass(frozen=True)
-class Header:
-    """What an image's header says: its kind, and its size as people see it."""
-
-    kind: str
-    width: int
-    height: int
-
-    @property
-    def pixels(self) -> int:
-        """How many there are."""
-        return self.width * self.height
-
-
 def read_header(data: bytes, pixels: int) -> Header:
     """Kind and size of an image, from its header alone: no pixel is decoded.
 
-    Raises Refusal: 422 for what is no image of a known kind, 413 for one of too many pixels.
+    The format that is judged here is the one that is decoded. Raises Refusal: 422 for what is no
+    image of a known kind, 413 for one of too many pixels.
     """
     if not data:
         raise Refusal(422, "empty", "expected an image in the body, got nothing")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the size is judged below
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                kind, (width, height) = str(image.format), image.size
-                if width * height > pixels:
-                    raise _too_many(pixels)
-                # Pillow would decode a PNG to look for metadata behind its pixels
-                turned = (kind != "PNG" or "exif" in image.info) and (
-                    image.getexif().get(0x0112) in TURNED
-                )
-    except Refusal:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_many(pixels) from error
-    except Exception as error:  # Pillow's parsers raise many kinds
+        header = formats.read_header(data)
+    except InputError as error:
+        if isinstance(error.__cause__, Image.DecompressionBombError):
+            raise _too_many(pixels) from error
         raise Refusal(
             422,
             "not_an_image",
-            f"expected an image ({', '.join(FORMATS)}), but the body cannot be read as one",
+            f"expected an image ({', '.join(formats.FORMATS)}), but the body cannot be read as one",
         ) from error
-    return Header(kind, height, width) if turned else Header(kind, width, height)
+    if header.pixels > pixels:
+        raise _too_many(pixels)
+    return header
 
 
 def _too_many(pixels: int) -> Refusal:

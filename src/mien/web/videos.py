@@ -48,7 +48,7 @@ def _jobs(request: Request) -> Jobs:
     openapi_extra=BODY,
     dependencies=[Depends(known_only)],
     response_model=schemas.JobAnswer,
-    responses={**{code: schemas.REFUSALS[code] for code in (408, 413, 415, 503)}, 501: _LACKS},
+    responses={**{code: schemas.REFUSALS[code] for code in (408, 413, 415, 429, 503)}, 501: _LACKS},
 )
 async def submit(
     request: Request,
