@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.train.test_train import CPU, RECIPE, rows_of
+from tests.train.small import CPU, RECIPE, rows_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 

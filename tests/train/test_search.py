@@ -11,7 +11,7 @@ import pytest
 
 from mien.data import synthetic
 from mien.types import InputError, MienError
-from tests.train.test_train import CPU, RECIPE
+from tests.train.small import CPU, RECIPE
 
 pytest.importorskip("optuna", reason="optuna is not installed")
 

@@ -18,7 +18,7 @@ from mien.runs.read import read_run
 from mien.train import report, smoke
 from mien.train.fit import Where, fit
 from mien.types import InputError
-from tests.train.test_train import RECIPE, command
+from tests.train.small import RECIPE, command
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

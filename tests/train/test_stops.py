@@ -19,7 +19,7 @@ import pytest
 
 from mien.types import InputError, MienError, ModelError
 from tests.conftest import ROOT
-from tests.train.test_train import CPU, RECIPE
+from tests.train.small import CPU, RECIPE
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 

@@ -1,4 +1,4 @@
-"""Training of recipes on drawn faces; skipped where torch and lightning are not installed."""
+"""Runs of recipes on drawn faces: trained, taken up, tested, compared, exported."""
 
 from __future__ import annotations
 
@@ -13,219 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.data import synthetic
 from mien.emotions import SEVEN
-from mien.runs.recipe import About, Data, Network, Recipe, Training
 from mien.types import InputError, MienError, ModelError, UnknownNameError
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
-pytest.importorskip("lightning", reason="lightning is not installed")
 
-from mien.data import synthetic  # noqa: E402 - after the checks
-from mien.models.torch import create  # noqa: E402
-from mien.models.torch.registry import shrunk  # noqa: E402
+from mien.models.torch import create  # noqa: E402 - after the check
 from mien.runs.compare import comparison  # noqa: E402
-from mien.runs.losses import LOSSES, soften  # noqa: E402
 from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
-from mien.train import pixels, report  # noqa: E402
+from mien.train import pixels  # noqa: E402
 from mien.train.descend import accelerator, known_strategy  # noqa: E402
-from mien.train.fit import Run, Where, fit  # noqa: E402
-from mien.train.folds import folds_of  # noqa: E402
-from mien.train.loader import EpochSampler, Rows, select  # noqa: E402
-from mien.train.module import Fit, freeze, optimizer_of, rate  # noqa: E402
+from mien.train.fit import fit  # noqa: E402
+from mien.train.loader import select  # noqa: E402
 from mien.train.pixels import read_pixels  # noqa: E402
+from tests.train.small import CPU, RECIPE, command, refused, trained  # noqa: E402
 
 # Lightning advises on loaders, folders and its own deprecations; none is about our code
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-CPU = Where(accelerator="cpu")
-RECIPE = Recipe(
-    About("drawn faces", "none", expected=0.9),
-    Data(("synthetic",), labels=SEVEN, protocol="official"),
-    Network("compact", options={"stem": 8, "widths": [8, 16, 16], "blocks": [0, 0, 0]}),
-    Training(epochs=2, batch_size=16, optimizer="sgd", learning_rate=0.05, seed=3),
-)
-
-
-@pytest.mark.parametrize("name", LOSSES.names())
-def test_every_loss_falls_with_the_right_answer_and_has_gradients(name: str) -> None:
-    loss, how = LOSSES.get(name), Training(loss=name)
-    targets = torch.eye(3)[[0, 1]]
-    good = torch.tensor([[4.0, 0, 0], [0, 4.0, 0]], requires_grad=True)
-    value = loss(good, targets, torch.ones(3), how)
-    (gradient,) = torch.autograd.grad(value, good)
-    assert torch.isfinite(gradient).all()
-    assert 0 <= float(value) < float(loss(torch.zeros(2, 3), targets, torch.ones(3), how))
-
-
-def test_cross_entropy_is_torchs_and_focal_without_gamma_is_cross_entropy() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits, labels = torch.randn(8, 4, generator=generator), torch.arange(8) % 4
-    weights = torch.tensor([1.0, 2, 0.5, 1])
-    targets = torch.eye(4)[labels]
-    ours = LOSSES.get("cross-entropy")(logits, targets, weights, Training())
-    torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits, labels, weights))
-    plain = LOSSES.get("focal")(logits, targets, weights, Training(focal_gamma=0.0))
-    torch.testing.assert_close(plain, ours)
-    smooth = LOSSES.get("cross-entropy")(logits, soften(targets, 0.1), torch.ones(4), Training())
-    expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
-    torch.testing.assert_close(smooth, expected)
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step", "plateau"])
-def test_the_rate_warms_up_to_one_and_never_leaves_its_range(schedule: str) -> None:
-    how = Training(epochs=10, schedule=schedule, warmup_epochs=2, warmup_multiplier=10)
-    rates = [rate(step, 50, how) for step in range(500)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[100] == pytest.approx(1.0)
-    assert all(0 <= r <= 1 for r in rates)
-    assert rates[:100] == sorted(rates[:100])
-    assert rates[100:] == sorted(rates[100:], reverse=True)
-
-
-@pytest.mark.parametrize(("strategy", "blocks"), [("full", 0), ("head", 0), ("partial", 2)])
-def test_a_strategy_trains_what_it_says(strategy: str, blocks: int) -> None:
-    net, spec = create("compact", classes=7)
-    freeze(net, replace(RECIPE.training, strategy=strategy, blocks=blocks), spec)
-    learning = {n for n, p in net.named_parameters() if p.requires_grad}
-    whole = {n for n, _ in net.named_parameters()}
-    assert any(n.startswith("head") for n in learning)
-    assert (learning == whole) is (strategy == "full")
-    if strategy == "partial":
-        assert all(n.startswith(("head", *spec.stages[-2:])) for n in learning)
-        with pytest.raises(InputError, match="at least 99"):
-            freeze(net, replace(RECIPE.training, strategy="partial", blocks=99), spec)
-
-
-def learning(name: str, **how: Any) -> set[str]:
-    """Names of the parameters of a small model that a strategy trains."""
-    net, spec = create(name, classes=7, **shrunk(name))
-    freeze(net, replace(RECIPE.training, **how), spec)
-    return {n for n, p in net.named_parameters() if p.requires_grad}
-
-
-@pytest.mark.parametrize("strategy", ["full", "head"])
-def test_what_is_frozen_keeps_its_statistics(strategy: str) -> None:
-    net, spec = create("resnet18", classes=7, **shrunk("resnet18"))
-    how = RECIPE.training
-    freeze(net, replace(how, strategy=strategy), spec)
-    module = Fit(net, RECIPE, spec.preprocess, torch.ones(7)).train()
-    before = {n: b.clone() for n, b in net.named_buffers()}
-    module(torch.rand(4, 3, 64, 64) * 255)
-    moved = {n for n, b in net.named_buffers() if not torch.equal(b, before[n])}
-    assert bool(moved) is (strategy == "full")
-    assert net.get_submodule("fc").training
-
-
-def test_partial_trains_what_follows_the_last_blocks() -> None:
-    vit = learning("vit-b16", strategy="partial", blocks=1)
-    assert {"norm.weight", "norm.bias", "head.weight"} <= vit
-    assert "blocks.1.norm1.weight" in vit
-    assert not any(n.startswith(("blocks.0", "patch_embed", "cls_token", "pos")) for n in vit)
-    assert learning("vit-b16", strategy="head") == {"head.weight", "head.bias"}
-    residual = learning("resnet18", strategy="partial", blocks=1)
-    assert all(n.startswith(("layer4", "fc")) for n in residual)
-
-
-@pytest.mark.parametrize("name", ["gimefive-15", "gimefive-25", "gimefive-vgg"])
-def test_head_trains_the_whole_classifier_of_gimefive(name: str) -> None:
-    found = learning(name, strategy="head")
-    assert all(n.startswith("head.") for n in found)
-    assert {n for n in found if n.endswith("weight")} == {f"head.{i}.weight" for i in (0, 3, 6)}
-
-
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_every_optimiser_is_built(name: str) -> None:
-    net = torch.nn.Linear(2, 2)
-    optimizer = optimizer_of(net, replace(RECIPE.training, optimizer=name, weight_decay=0.01))
-    assert type(optimizer).__name__.lower() == name
-    assert optimizer.param_groups[0]["weight_decay"] == 0.01
-
-
-def test_the_order_of_an_epoch_follows_from_seed_and_number() -> None:
-    sampler = EpochSampler(50, seed=1)
-    first = list(sampler)
-    assert first == list(sampler)
-    assert sorted(first) == list(range(50))
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-
-
-def rows_of(sides: list[Any], subjects: list[str | None]) -> Rows:
-    n = len(sides)
-    return Rows(
-        Path("x"), np.arange(n), np.arange(n) % 2, sides, subjects, [None] * n, [""] * n, "", "test"
-    )
-
-
-def test_validation_is_held_out_of_training_by_subject_and_never_of_test() -> None:
-    subjects: list[str | None] = [f"s{i // 4}" for i in range(100)]
-    sides = ["train"] * 80 + ["test"] * 20
-    (fold,) = folds_of(rows_of(sides, subjects), 0)
-    assert set(fold.test) == set(range(80, 100))
-    assert len(fold.val) > 0
-    assert not set(fold.train) & set(fold.val)
-    assert not {subjects[i] for i in fold.train} & {subjects[i] for i in fold.val}
-    folds = folds_of(rows_of([i // 4 % 5 for i in range(100)], subjects), 0)
-    assert len(folds) == 5
-    assert sorted(np.concatenate([p.test for p in folds])) == list(range(100))
-    for fold in folds:
-        whole = np.concatenate([fold.train, fold.val, fold.test])
-        assert sorted(whole) == list(range(100))
-    with pytest.raises(InputError, match="training and test images"):
-        folds_of(rows_of(["train"] * 10, [None] * 10), 0)
-
-
-def test_rows_and_pixels_are_those_of_the_file(drawn: Path) -> None:
-    rows = select(RECIPE, drawn)
-    assert len(rows.number) == 280
-    assert {"train", "val", "test"} == set(rows.side)
-    _, spec = create("compact", classes=7)
-    twice = read_pixels(drawn, np.array([5, 3, 5]), spec.preprocess)
-    assert twice.shape == (3, 1, 48, 48)
-    assert torch.equal(twice[0], twice[2])
-    assert not torch.equal(twice[0], twice[1])
-    with pytest.raises(InputError, match="expected images of fer2013, got synthetic"):
-        select(RECIPE.change(data={"sets": ["fer2013"]}), drawn)
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_images_decoded_on_the_fly_are_those_in_memory(
-    drawn: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, spec = create("compact", classes=7)
-    rows = np.array([5, 3, 5, 200])
-    monkeypatch.setattr(pixels, "DECODED_BYTES", 0)
-    monkeypatch.setattr(pixels.Encoded, "workers", workers)
-    images = pixels.Images(
-        pixels.pixels_of(drawn, rows, spec.preprocess, tmp_path / "copy"), np.eye(4)
-    )
-    assert isinstance(images.pixels, pixels.Encoded)
-    assert (tmp_path / "copy").stat().st_size > 0
-    torch.testing.assert_close(
-        torch.cat(list(images.batches(3))), read_pixels(drawn, rows, spec.preprocess)
-    )
-
-
-def test_the_owners_split_in_two_parts_tests_their_validation_images_too(drawn: Path) -> None:
-    official = select(RECIPE, drawn)
-    rows = select(RECIPE.change(data={"protocol": "paper", "scheme": "train-test"}), drawn)
-    (fold,) = folds_of(rows, 0)
-    assert rows.scheme == "train-test"
-    owners = {
-        s: {int(n) for n, side in zip(official.number, official.side, strict=True) if side == s}
-        for s in ("train", "val", "test")
-    }
-    assert set(rows.number[fold.test].tolist()) == owners["val"] | owners["test"]
-    assert set(rows.number[fold.val].tolist()) < owners["train"]
-    assert len(fold.val) > 0
-
-
-def trained(recipe: Recipe, data: Path, folder: Path, **how: Any) -> Run:
-    """A run with its report, as the command leaves it."""
-    run = fit(recipe, data, folder, where=how.get("where", CPU))
-    report.write(run, examples=how.get("examples", False))
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -309,45 +115,6 @@ def test_the_weights_give_the_scores_again(finished: Path, drawn: Path) -> None:
     test = np.flatnonzero([side == "test" for side in rows.side])
     answer = answers_of(finished, drawn, rows.number[test])
     np.testing.assert_array_equal(answer, read_scores(finished).answer)
-
-
-def test_the_same_seed_gives_the_same_run_and_a_killed_one_goes_on_to_it(
-    finished: Path, drawn: Path, tmp_path: Path
-) -> None:
-    code = (
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from mien.runs.recipe import read_recipe\n"
-        "from mien.train import descend as d, fit as f\n"
-        "class Kill(d.History):\n"
-        "    def on_train_epoch_start(self, trainer, module):\n"
-        "        if trainer.current_epoch == 1: os.kill(os.getpid(), 9)\n"
-        "        super().on_train_epoch_start(trainer, module)\n"
-        "d.History = Kill\n"
-        "f.fit(read_recipe(sys.argv[1]), sys.argv[2], sys.argv[3],"
-        " where=f.Where(accelerator='cpu'))\n"
-    )
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(RECIPE.to_toml(), encoding="utf-8")
-    killed = subprocess.run(
-        [sys.executable, "-c", code, str(recipe), str(drawn), str(tmp_path / "run")],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    assert killed.returncode == -9, killed.stderr
-    assert not (tmp_path / "run" / "report.json").exists()
-    run = trained(RECIPE, drawn, tmp_path / "run")
-    np.testing.assert_array_equal(read_scores(run.folder).answer, read_scores(finished).answer)
-    first, second = (read_history(f / "history.csv") for f in (finished, run.folder))
-    assert [r["epoch"] for r in second] == ["1", "2"]
-    assert float(second[1]["train_loss"]) == pytest.approx(float(first[1]["train_loss"]), abs=1e-5)
-    from safetensors.torch import load_file
-
-    states = [load_file(f / "weights.safetensors") for f in (finished, run.folder)]
-    for name, value in states[0].items():
-        torch.testing.assert_close(states[1][name], value, msg=name)
 
 
 def test_a_folder_of_another_recipe_is_refused(finished: Path, drawn: Path) -> None:
@@ -467,39 +234,6 @@ def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path)
     assert not (run.folder / "history.csv").exists()
     assert (run.folder / "weights.safetensors").exists()
     assert run.report.accuracy.images == 42
-
-
-def test_scores_are_told_apart_by_sex_where_the_data_know_it(tmp_path: Path) -> None:
-    from mien.data.prepare import prepare
-    from tests.data.examples import example
-
-    tree = example("kdef", tmp_path / "kdef")
-    prepare("kdef", tree.source, tmp_path / "kdef.parquet")
-    recipe = RECIPE.change(data={"sets": ["kdef"], "protocol": "paper", "folds": 2})
-    rows = select(recipe, tmp_path / "kdef.parquet")
-    assert {g for g in rows.group if g} == {"F", "M"}
-
-
-def command(*words: object) -> str:
-    """The output of a ``mien`` command, run in this process."""
-    from typer.testing import CliRunner
-
-    from mien.commands.main import app
-
-    done = CliRunner().invoke(app, [str(word) for word in words], terminal_width=300)
-    assert done.exit_code == 0, (done.output, done.exception)
-    return done.output
-
-
-def refused(*words: object) -> str:
-    """What a ``mien`` command says that refuses its arguments."""
-    from typer.testing import CliRunner
-
-    from mien.commands.main import app
-
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert isinstance(done.exception, MienError), done.output
-    return str(done.exception)
 
 
 def test_compare_puts_runs_side_by_side(finished: Path) -> None:
