@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mien.types import InputError
-from mien.vision.stream import iterate_ahead
+from mien.vision.stream import iterate_ahead, read_ahead
 
 
 def test_a_thread_that_reads_ahead_ends_with_its_reader_and_passes_errors_on() -> None:
