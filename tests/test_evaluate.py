@@ -16,7 +16,7 @@ from mien.runs.compare import clock
 from mien.runs.evaluate import Report, compare, evaluate
 from mien.runs.read import read_history, read_run, read_scores
 from mien.runs.recipe import About, Data, Network, Recipe
-from mien.runs.report import Example, Points, headline, html, markdown, write_report
+from mien.runs.report import ExplainedAnswer, Points, headline, html, markdown, write_report
 from mien.types import InputError
 
 LABELS = ("angry", "happy", "sad")
@@ -158,9 +158,14 @@ def test_points_are_in_the_page_whole_and_no_name_breaks_out_of_their_script(
 
 
 def test_examples_say_what_was_right_and_escape_their_names(report: Report) -> None:
+    image = "data:image/png;base64,AA"
     shown = [
-        Example("happy", "happy", "a.png", "data:image/png;base64,AA", "happy, 0.9: the mouth"),
-        Example("sad", "happy", "<b>.png", "data:image/png;base64,AA", "happy, 0.6: the <eyes>"),
+        ExplainedAnswer(
+            "happy", "happy", "a.png", "data:image/png;base64,AA", "happy, 0.9: the mouth"
+        ),
+        ExplainedAnswer(
+            "sad", "happy", "<b>.png", "data:image/png;base64,AA", "happy, 0.6: the <eyes>"
+        ),
     ]
     page = html(RECIPE, report, {}, [], examples=shown)
     assert "<b>happy</b>, correct" in page

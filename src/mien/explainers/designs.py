@@ -94,7 +94,7 @@ def interactions(scores: FloatArray, players: int) -> FloatArray:
     return np.asarray(pairs)
 
 
-class _Book:
+class _Coalitions:
     """Coalitions written down once each, so that none is evaluated twice."""
 
     def __init__(self, players: int) -> None:
@@ -131,19 +131,19 @@ def dncshap_design(levels: int, contexts: str = "both") -> Design:
         limit = 7 if contexts == "owen" else 12
         raise InputError(f"expected 1 to {limit} levels for {contexts!r}, got {levels}")
     n = 2**levels
-    book = _Book(n)
-    full, empty = book.row(np.ones(n, bool)), book.row(np.zeros(n, bool))
+    rows = _Coalitions(n)
+    full, empty = rows.row(np.ones(n, bool)), rows.row(np.zeros(n, bool))
     if contexts == "printed":
-        leaves = _printed(book, levels, full, empty)
+        leaves = _printed(rows, levels, full, empty)
     else:
         leaves = [{full: 1.0, empty: -1.0}]
         parts = [(0, n)]
         for depth in range(levels):
-            leaves, parts = _split(book, leaves, parts, depth, contexts)
-    weights = np.zeros((n, len(book.masks)))
+            leaves, parts = _split(rows, leaves, parts, depth, contexts)
+    weights = np.zeros((n, len(rows.masks)))
     for leaf, terms in enumerate(leaves):
         weights[leaf, list(terms)] = list(terms.values())
-    return Design(np.stack(book.masks), weights)
+    return Design(np.stack(rows.masks), weights)
 
 
 Terms = dict[int, float]  # a value as a weighted sum of coalition scores: row -> weight
@@ -185,26 +185,26 @@ def _contexts_of(start: int, stop: int, depth: int, n: int, contexts: str) -> li
 
 
 def _split(
-    book: _Book, values: list[Terms], parts: list[tuple[int, int]], depth: int, contexts: str
+    rows: _Coalitions, values: list[Terms], parts: list[tuple[int, int]], depth: int, contexts: str
 ) -> tuple[list[Terms], list[tuple[int, int]]]:
     """All parts of one depth split in two."""
     new_values, new_parts = [], []
     for value, (start, stop) in zip(values, parts, strict=True):
         middle = (start + stop) // 2
-        first, second = np.zeros(book.players, bool), np.zeros(book.players, bool)
+        first, second = np.zeros(rows.players, bool), np.zeros(rows.players, bool)
         first[start:middle], second[middle:stop] = True, True
-        around = _contexts_of(start, stop, depth, book.players, contexts)
+        around = _contexts_of(start, stop, depth, rows.players, contexts)
         share = 1 / len(around)
         gap: Terms = {}
         for context in around:
-            ahead, behind = book.row(first | context), book.row(second | context)
+            ahead, behind = rows.row(first | context), rows.row(second | context)
             gap = _add((1.0, gap), (share, {ahead: 1.0}), (-share, {behind: 1.0}))
         new_values += [_add((0.5, value), (0.5, gap)), _add((0.5, value), (-0.5, gap))]
         new_parts += [(start, middle), (middle, stop)]
     return new_values, new_parts
 
 
-def _printed(book: _Book, levels: int, full: int, empty: int) -> list[Terms]:
+def _printed(rows: _Coalitions, levels: int, full: int, empty: int) -> list[Terms]:
     """Leaf scores by the printed update: accumulators, the constant divisor and the swap kept."""
     leaves: list[Terms] = []
 
@@ -213,9 +213,9 @@ def _printed(book: _Book, levels: int, full: int, empty: int) -> list[Terms]:
             leaves.append(score)
             return
         middle = (start + stop) // 2
-        first, second = np.zeros(book.players, bool), np.zeros(book.players, bool)
+        first, second = np.zeros(rows.players, bool), np.zeros(rows.players, bool)
         first[start:middle], second[middle:stop] = True, True
-        one, two = {book.row(first): 1.0}, {book.row(second): 1.0}
+        one, two = {rows.row(first): 1.0}, {rows.row(second): 1.0}
         divisor = 2 if times == levels else 4
         score_1 = _add(
             (1 / divisor, one), (-1 / divisor, none), (1 / divisor, whole), (-1 / divisor, two)
@@ -232,7 +232,7 @@ def _printed(book: _Book, levels: int, full: int, empty: int) -> list[Terms]:
             middle, stop, times - 1, _add((1, none), (1, one)), _add((1, two), (1, whole)), score_2
         )
 
-    recurse(0, book.players, levels, {empty: 1.0}, {full: 1.0}, {})
+    recurse(0, rows.players, levels, {empty: 1.0}, {full: 1.0}, {})
     return leaves
 
 

@@ -94,10 +94,10 @@ def infidelity(values: FloatArray, hidden: BoolArray, falls: FloatArray) -> floa
     >>> infidelity(values, np.array([[[True, False]], [[False, True]]]), np.array([2.0, 4.0]))
     0.0
     """
-    told = hidden.reshape(len(hidden), -1).astype(np.float64) @ values.ravel()
-    power = float(told @ told)
-    scale = float(told @ falls) / power if power > 0 else 0.0
-    return float(((scale * told - falls) ** 2).sum() / max(float(falls @ falls), 1e-12))
+    foretold = hidden.reshape(len(hidden), -1).astype(np.float64) @ values.ravel()
+    power = float(foretold @ foretold)
+    scale = float(foretold @ falls) / power if power > 0 else 0.0
+    return float(((scale * foretold - falls) ** 2).sum() / max(float(falls @ falls), 1e-12))
 
 
 def widened(mask: BoolArray, share: float) -> BoolArray:

@@ -13,6 +13,7 @@ import numpy as np
 from mien.files import write_whole
 from mien.judging.judge import Estimate, Verdict, to_dict
 from mien.results import draw
+from mien.results.tables import markdown_table
 from mien.types import ImageArray
 
 #: Column -> its measure and how it reads; the first table.
@@ -204,15 +205,10 @@ def markdown(verdict: Verdict) -> str:
         f"randomised network are measured on {shaken} of the faces.",
     ]
     for title, text, table in _sections(verdict):
-        parts += [f"## {title}", text, _table(table)]
+        parts += [f"## {title}", text, markdown_table(table[0], table[1:]).rstrip()]
     parts += ["## What the columns mean"]
     parts += ["\n".join(f"- **{name}**: {text}" for name, text in MEANING.items())]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(cells: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([lines[0], "|" + "---|" * len(cells[0]), *lines[1:]])
 
 
 STYLE: Final = """

@@ -162,7 +162,7 @@ def _row(panels: Sequence[tuple[str, ImageArray]]) -> ImageArray:
 
 
 def _options(e: Attribution) -> list[str]:
-    """What the method was told or found, where it fits into a line."""
+    """The options as they took effect, where it fits into a line."""
     return [f"{key} {value}" for key, value in e.options.items() if not isinstance(value, list)]
 
 

@@ -10,7 +10,7 @@ from mien.results import draw
 from mien.results.explanation import Explanation
 from mien.runs.model import run_card
 from mien.runs.recipe import Recipe
-from mien.runs.report import Example
+from mien.runs.report import ExplainedAnswer
 from mien.train.fit import Run
 from mien.train.folds import Fold
 from mien.train.loader import Rows
@@ -21,7 +21,7 @@ from mien.vision import faces
 SIDE = 150  # pixels, of the crop and of the evidence beside it
 
 
-def explained(run: Run) -> list[Example]:
+def explained(run: Run) -> list[ExplainedAnswer]:
     """Explanations by exact Shapley values over regions, the answer that was given being explained.
 
     The images are drawn with the recipe's seed among the first fold's test images, so that none
@@ -41,7 +41,7 @@ def explained(run: Run) -> list[Example]:
         content = contents[int(np.searchsorted(order, i))]
         explanation = recognizer.explain(content)[0]
         found.append(
-            Example(
+            ExplainedAnswer(
                 truth=labels[rows.label[i]],
                 answer=explanation.target,
                 name=rows.names[i],

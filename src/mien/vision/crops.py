@@ -47,7 +47,7 @@ class WithPreprocess(Protocol):
         """Size, channels, mean, std and margin."""
 
 
-class Network(Protocol):
+class CropModel(Protocol):
     """What a :class:`Finder` needs of a model."""
 
     @property
@@ -85,8 +85,8 @@ class Finder:
     """A detector, the model that answers, and the one that places landmarks."""
 
     detector: faces.Detector
-    model: Network
-    locator: Network
+    model: CropModel
+    locator: CropModel
 
     def __call__(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
         """Every face of every image, aligned by its eyes and mouth, left to right in each.

@@ -12,7 +12,7 @@ from mien.results.tables import markdown_table, markdown_text
 from mien.runs.evaluate import Report
 from mien.runs.recipe import Recipe, mark
 from mien.runs.report.figures import Points
-from mien.runs.report.page import Example, html
+from mien.runs.report.page import ExplainedAnswer, html
 from mien.runs.report.rows import (
     CLASSES,
     GROUPS,
@@ -23,7 +23,7 @@ from mien.runs.report.rows import (
     score_rows,
 )
 
-__all__ = ["Example", "Points", "headline", "html", "markdown", "write_report"]
+__all__ = ["ExplainedAnswer", "Points", "headline", "html", "markdown", "write_report"]
 
 
 def write_report(
@@ -34,7 +34,7 @@ def write_report(
     history: Sequence[Mapping[str, str]],
     *,
     points: Points | None = None,
-    examples: Sequence[Example] = (),
+    examples: Sequence[ExplainedAnswer] = (),
 ) -> None:
     """Write ``report.md``, ``report.html`` and, last, ``report.json`` into the run's folder."""
     page = html(recipe, report, facts, history, points=points, examples=examples)

@@ -30,7 +30,7 @@ from mien.runs.report.turning import turning
 
 
 @dataclass(frozen=True)
-class Example:
+class ExplainedAnswer:
     """One explained test image: what it shows, what was answered, and the evidence in words."""
 
     truth: str
@@ -47,7 +47,7 @@ def html(
     history: Sequence[Mapping[str, str]],
     *,
     points: Points | None = None,
-    examples: Sequence[Example] = (),
+    examples: Sequence[ExplainedAnswer] = (),
 ) -> str:
     """The report as one self-contained HTML page that also prints well."""
     title = escape(mark(recipe, recipe.about.title))
@@ -109,7 +109,7 @@ def _features(points: Points) -> list[str]:
     return ["<h2>What the network sees as alike</h2>", turning(points), still]
 
 
-def _examples(examples: Sequence[Example]) -> list[str]:
+def _examples(examples: Sequence[ExplainedAnswer]) -> list[str]:
     cards = []
     for e in examples:
         outcome = "correct" if e.truth == e.answer else f"answered {e.answer}"
