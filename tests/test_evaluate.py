@@ -160,12 +160,8 @@ def test_points_are_in_the_page_whole_and_no_name_breaks_out_of_their_script(
 def test_examples_say_what_was_right_and_escape_their_names(report: Report) -> None:
     image = "data:image/png;base64,AA"
     shown = [
-        ExplainedAnswer(
-            "happy", "happy", "a.png", "data:image/png;base64,AA", "happy, 0.9: the mouth"
-        ),
-        ExplainedAnswer(
-            "sad", "happy", "<b>.png", "data:image/png;base64,AA", "happy, 0.6: the <eyes>"
-        ),
+        ExplainedAnswer("happy", "happy", "a.png", image, "happy, 0.9: the mouth"),
+        ExplainedAnswer("sad", "happy", "<b>.png", image, "happy, 0.6: the <eyes>"),
     ]
     page = html(RECIPE, report, {}, [], examples=shown)
     assert "<b>happy</b>, correct" in page
