@@ -190,8 +190,13 @@ def test_int8_linear_layers_answer_and_say_that_they_have_no_gradient() -> None:
     assert model.spec.class_map is None
     with pytest.raises(ModelError, match=r"its answer has no gradient.*'regions'"):
         gradients_reach(model)
-    other: Any = resnet().eval()
-    assert wrapped(quantised(other), 64).sha256 != model.sha256
+    one, other = noise(model)
+    with pytest.raises(ModelError, match="its answer has no gradient"):
+        probe.integrated(model, one, other, HAPPY, 2, lambda: None)
+    found, _ = probe.activations(model, noise(model)[0], HAPPY, ["layer4"], gradients=False)
+    assert found[0].values.any()
+    again: Any = resnet().eval()
+    assert wrapped(quantised(again), 64).sha256 != model.sha256
     assert wrapped(quantised(net), 64).sha256 == model.sha256
 
 

@@ -34,7 +34,7 @@ def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
     model = opened(case.model)
     case.stop()
     name = chosen_layers(model, layer, max(branch, 0))[0]
-    (seen,), score = probe.activations(model, case.pixels, case.direction, [name])
+    (seen,), score = probe.activations(model, case.pixels, case.direction, [name], gradients=False)
     strength = np.abs(seen.values).mean(axis=(1, 2))
     strongest = np.argsort(-strength, kind="stable")[:SHOWN]
     count, grid = len(strength), seen.layer.grid

@@ -29,7 +29,7 @@ class Activation:
 
     layer: Layer
     values: FloatArray  # [C, rows, columns]
-    gradients: FloatArray  # [C, rows, columns], of the score
+    gradients: FloatArray  # [C, rows, columns], of the score; empty where none were asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +42,39 @@ class Weights:
 
 
 def activations(
-    model: TorchModel, pixels: FloatArray, direction: FloatArray, names: Sequence[str]
+    model: TorchModel,
+    pixels: FloatArray,
+    direction: FloatArray,
+    names: Sequence[str],
+    *,
+    gradients: bool = True,
 ) -> tuple[list[Activation], float]:
     """The named layers as maps, and the score of ``pixels [C, h, w]`` along ``direction [K]``.
 
-    One forward and one backward pass. Raises UnknownNameError for a layer that does not exist,
-    InputError for one that is no map, or that the score does not depend on.
+    One forward and one backward pass; without ``gradients`` the forward pass alone, which
+    networks without gradients allow, too. Raises UnknownNameError for a layer that does not
+    exist, InputError for one that is no map, or that the score does not depend on.
     """
     for name in names:
         check_layer(model, name)
     with borrowed(model.net) as lent:
         kept = {name: _watched(lent, name) for name in names}
-        tensors, gradients, score = _score(model, lent, pixels, direction, kept)
+        if gradients:
+            tensors, slopes, score = _score(model, lent, pixels, direction, kept)
+        else:
+            values = model.tensor(model.card.preprocess.normalise(pixels[None]))
+            with torch.no_grad():
+                score = _along(model.ask(lent.net, values)[0], direction)
+            tensors = [_only(name, outputs) for name, outputs in kept.items()]
+            slopes = ()
     found = []
-    for name, tensor, gradient in zip(names, tensors, gradients, strict=True):
+    for i, (name, tensor) in enumerate(zip(names, tensors, strict=True)):
         layer = as_map(model.spec, name, tuple(tensor.shape))
-        if gradient is None:
+        slope = slopes[i] if slopes else None
+        if gradients and slope is None:
             raise no_gradient(model, name)
-        found.append(Activation(layer, _grid(tensor, layer), _grid(gradient, layer)))
+        grid = np.zeros(0) if slope is None else _grid(slope, layer)
+        found.append(Activation(layer, _grid(tensor, layer), grid))
     return found, score
 
 
@@ -103,12 +118,21 @@ def integrated(
 
         def score(values: Tensor) -> Tensor:
             stop()
-            found = model.ask(lent.net, values) @ along
+            return model.ask(lent.net, values) @ along
+
+        def slopes(
+            forward_fn: Callable[[Tensor], Tensor], inputs: tuple[Tensor], **_: Any
+        ) -> tuple[Tensor | None, ...]:
+            found = forward_fn(*inputs)
             if not found.requires_grad:
                 raise _no_gradients(model)
-            return found
+            gradients = torch.autograd.grad(found.unbind(), inputs, allow_unused=True)
+            if None in gradients:
+                raise _no_gradients(model)
+            return gradients
 
         method = captum.IntegratedGradients(score)
+        method.gradient_func = slopes  # as captum's own, but for the error
         with failures_named(model.card.name, tuple(end.shape)):
             found = method.attribute(
                 end.requires_grad_(), start, n_steps=steps, internal_batch_size=32
@@ -204,8 +228,12 @@ def _score(
             gradients = torch.autograd.grad(score, tensors, allow_unused=True, retain_graph=True)
             if None in gradients and None in torch.autograd.grad(score, seen, allow_unused=True):
                 raise _no_gradients(model)  # not only of this layer: none reaches the picture
-    exact = float(logits.detach().cpu().double().numpy() @ direction)
-    return tensors, gradients, exact
+    return tensors, gradients, _along(logits, direction)
+
+
+def _along(logits: Tensor, direction: FloatArray) -> float:
+    """The score, in 64 bits."""
+    return float(logits.detach().cpu().double().numpy() @ direction)
 
 
 def _no_gradients(model: TorchModel) -> ModelError:
