@@ -63,7 +63,7 @@ class Header:
         It holds the file, the decoder's picture and buffers, and the result of 3 bytes a pixel.
         """
         decoded = int(self.pixels * scale**2)
-        each = _PLAIN.get(self.mode, 4) + 3
+        each = _PLAIN.get(self.mode, 4) + 3 + (self.mode[0] in "IF")  # these become grey first
         if self.deep:
             each = 17 + 3  # OpenCV's 16-bit picture and its frame, as measured
         # a progressive JPEG is decoded from the coefficients of the whole picture

@@ -124,6 +124,8 @@ def _rest_of(file: IO[bytes] | io.IOBase, name: str) -> bytes:
     while True:
         try:
             piece = file.read(PIECE)
+        except InputError:
+            raise
         except Exception as error:  # whatever a file object of others raises
             raise InputError(f"{name}: cannot be read ({short(error)})") from error
         if not isinstance(piece, bytes):
