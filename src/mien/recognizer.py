@@ -97,7 +97,8 @@ class Recognizer:
             except Exception as error:  # one bad image must not cost the others
                 return _Read(*item, error=_failure(item[0], error))
 
-        for group in in_groups(read_ahead(named, read, readers), batch, lambda r: r.pixels):
+        ahead = read_ahead(named, read, readers, held=lambda r: 3 * r.pixels)
+        for group in in_groups(ahead, batch, lambda r: r.pixels):
             yield from self._rows_of(group, bgr)
 
     def _rows_of(self, group: list[_Read], bgr: bool) -> list[list[Prediction]]:

@@ -137,9 +137,15 @@ class RemoteFile(io.RawIOBase):
     def __init__(self, url: str) -> None:
         super().__init__()
         self.url = url
+        self._content: io.BytesIO | None = None
 
-    def read(self, size: int = -1) -> bytes:  # noqa: ARG002 - always all of it
-        """All its bytes; InputError where it cannot be fetched."""
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; InputError where it cannot be fetched."""
+        if self._content is None:
+            self._content = io.BytesIO(self._fetched())
+        return self._content.read(size)
+
+    def _fetched(self) -> bytes:
         try:
             return place(self.url).read()
         except FileNotFoundError:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from mien.data.table import ImageTable, image_bytes, image_path
 from mien.recognizer import Recognizer
@@ -92,7 +90,7 @@ def _seen(recognizer: Recognizer, name: str, truth: str, image: Any, mask: Any) 
     """The face of one row; none where the detector finds none."""
     crops = recognizer.crops(read_image(image_bytes(image)))[:1]
     answers = recognizer.answers(name, crops)
-    evidence = None if mask is None else np.asarray(Image.open(io.BytesIO(image_bytes(mask)))) > 0
+    evidence = None if mask is None else read_image(image_bytes(mask))[:, :, 0] > 0
     return [
         Sampled(name, truth, crop, answer, evidence)
         for crop, answer in zip(crops, answers, strict=True)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ from PIL import Image, ImageFile
 
 from mien.extras import present
 from mien.types import InputError
+from mien.vision import png
+from mien.vision.memory import TooLargeError
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 HEIF: Final = "HEIF"  # read where pillow-heif is installed
@@ -63,7 +63,7 @@ class Header:
         It holds the file, the decoder's picture and buffers, and the result of 3 bytes a pixel.
         """
         decoded = int(self.pixels * scale**2)
-        each = _PLAIN.get(self.mode, 4) + 3
+        each = _PLAIN.get(self.mode, 4) + 3 + (self.mode[0] in "IF")  # these become grey first
         if self.deep:
             each = 17 + 3  # OpenCV's 16-bit picture and its frame, as measured
         # a progressive JPEG is decoded from the coefficients of the whole picture
@@ -104,7 +104,7 @@ def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:
-        raise InputError(f"{name}: the image is too large to read; shrink it first") from error
+        raise TooLargeError(f"{name}: the image is too large to read; shrink it first") from error
     except Exception as error:  # Pillow's parsers raise many kinds on damaged files
         raise InputError(
             f"{name}: expected an image, but it cannot be read ({short(error)}); expected "
@@ -135,53 +135,6 @@ def _has_heif() -> bool:
     return True
 
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
-
-
-def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Chunks of a PNG up to a damaged length: name, all its bytes, whether its checksum fits."""
-    at = len(_PNG)
-    while at + 12 <= len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        end = at + 12 + length
-        if end > len(data):
-            return
-        body = data[at + 4 : end - 4]
-        fits = zlib.crc32(body) == int.from_bytes(data[end - 4 : end], "big")
-        yield body[:4], data[at:end], fits
-        at = end
-
-
-def without_metadata(data: bytes) -> bytes | None:
-    """A PNG without texts, profiles and such; None where it has none, or is no PNG.
-
-    What its pixels need stays, damaged or not, and EXIF where it is whole.
-    """
-    if not data.startswith(_PNG):
-        return None
-    kept = [_PNG]
-    dropped = False
-    for name, chunk, fits in png_chunks(data):
-        needed = not name[0] & 0x20 or name == b"tRNS"  # a lower-case letter: ancillary
-        if needed or (fits and name in (b"eXIf", b"sBIT")):
-            kept.append(chunk)
-        else:
-            dropped = True
-    return b"".join(kept) if dropped else None
-
-
-def pixels_alone(data: bytes) -> bytes:
-    """A PNG of the chunks that its pixels need, up to where it is damaged; other files as they are.
-
-    OpenCV takes a chunk's length for true and makes room for it.
-    """
-    if not data.startswith(_PNG):
-        return data
-    needed = [chunk for name, chunk, _ in png_chunks(data) if name in (b"IHDR", b"IDAT")]
-    end = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
-    return b"".join([_PNG, *needed, end])
-
-
 def read_header(data: bytes, name: str = "image") -> Header:
     """Format and size of an image file's bytes, from its header alone.
 
@@ -191,7 +144,7 @@ def read_header(data: bytes, name: str = "image") -> Header:
         with opened(data, name) as image:
             return header_of(image, data)
     except InputError:
-        bare = without_metadata(data)
+        bare = png.without_metadata(data)
         if bare is None:
             raise
         with opened(bare, name) as image:
@@ -249,11 +202,7 @@ def _stated_bits(image: ImageFile.ImageFile, kind: str, data: bytes) -> int:
         # only a stated maximum of 65535 comes as it stands in the file
         return 0 if image.tile and image.tile[0][0] == "raw" else 16
     if kind == "PNG":
-        for name, chunk, fits in png_chunks(data):
-            if name == b"sBIT" and fits and len(chunk) > 12:
-                return max(chunk[8:-4])
-            if name == b"IDAT":
-                break
+        return png.significant_bits(data)
     if kind == "TIFF":
         tags = _tags(image)
         bits = tags.get(258) or (0,)

@@ -14,6 +14,10 @@ DEFAULT: Final = 1_500_000_000  # bytes; a photo of 178 million pixels takes 1.3
 VARIABLE: Final = "MIEN_IMAGE_BYTES"
 
 
+class TooLargeError(InputError):
+    """An image that would take more memory than is allowed, or more pixels than anybody reads."""
+
+
 def budget() -> int:
     """The bytes that decoding may take: ``$MIEN_IMAGE_BYTES``, or 1.5 billion.
 
@@ -28,13 +32,13 @@ def budget() -> int:
 
 
 def check_memory(name: str, needed: int) -> None:
-    """Raise InputError where one picture would take more than the budget.
+    """Raise TooLargeError where one picture would take more than the budget.
 
     ``needed`` are the bytes at the peak; ``name`` is the file or frame, for the message.
     """
     most = budget()
     if needed > most:
-        raise InputError(
+        raise TooLargeError(
             f"{name}: the image is too large to read: that takes {needed / 1e9:.1f} GB of memory, "
             f"{most / 1e9:.1f} GB are allowed; shrink it first, or raise {VARIABLE}"
         )
@@ -84,7 +88,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def decoding(name: str, needed: int) -> Iterator[None]:
-    """Hold ``needed`` bytes of this process's budget; InputError where it is never enough."""
+    """Hold ``needed`` bytes of this process's budget; TooLargeError where it is never enough."""
     check_memory(name, needed)
     with _room.hold(needed, budget()):
         yield

@@ -5,27 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from mien.files import exists
 from mien.types import ImageArray, InputError
-from mien.vision import depth, formats
-from mien.vision.depth import strips
-from mien.vision.formats import (
-    FORMATS,
-    HEIF,
-    TURNED,
-    Header,
-    header_of,
-    opened,
-    orientation,
-    pixels_alone,
-    short,
-)
-from mien.vision.memory import budget, decoding
+from mien.vision import formats, png
+from mien.vision.formats import FORMATS, HEIF, Header, header_of, opened, orientation, short
+from mien.vision.memory import TooLargeError, budget, decoding
+from mien.vision.pixels import decoded, to_rgb, upright
 
 Source = (
     str | Path | bytes | bytearray | memoryview | io.IOBase | Image.Image | np.ndarray[Any, Any]
@@ -33,6 +23,7 @@ Source = (
 
 SMALLEST: Final = 8  # pixels; nothing smaller can hold a face
 EOI: Final = b"\xff\xd9"  # ends a JPEG
+PIECE: Final = 1 << 20  # bytes of an open file that are read at a time
 
 
 def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
@@ -118,19 +109,33 @@ def read_bytes(source: Source) -> tuple[bytes, str]:
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if isinstance(source, io.IOBase):
-        try:
-            data = source.read(most + 1)
-        except Exception as error:  # whatever a file object of others raises
-            raise InputError(f"file: cannot be read ({short(error)})") from error
-        if not isinstance(data, bytes):
-            raise InputError("expected a file opened for bytes ('rb'), got one opened for text")
-        if len(data) > most:
-            raise _too_large("file", most)
-        return data, "file"
+        return _rest_of(source, "file"), "file"
     raise InputError(
         "expected a path, bytes, a PIL image or a uint8 array, "
         f"got {type(source).__name__}; convert it first"
     )
+
+
+def _rest_of(file: IO[bytes] | io.IOBase, name: str) -> bytes:
+    """What an open file still holds, in pieces: its length is not known, nor whether it ends."""
+    most = budget()
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        try:
+            piece = file.read(PIECE)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a file object of others raises
+            raise InputError(f"{name}: cannot be read ({short(error)})") from error
+        if not isinstance(piece, bytes):
+            raise InputError("expected a file opened for bytes ('rb'), got one opened for text")
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            raise _too_large(name, most)
 
 
 def check_file(path: Path) -> None:
@@ -143,8 +148,8 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: expected an image file, got a pipe, a socket or a device")
 
 
-def _too_large(name: str, most: int) -> InputError:
-    return InputError(f"{name}: expected a file of at most {most / 1e9:.1f} GB; shrink it first")
+def _too_large(name: str, most: int) -> TooLargeError:
+    return TooLargeError(f"{name}: expected a file of at most {most / 1e9:.1f} GB; shrink it first")
 
 
 def _from_array(array: np.ndarray[Any, Any], bgr: bool) -> ImageArray:
@@ -165,7 +170,7 @@ def _from_array(array: np.ndarray[Any, Any], bgr: bool) -> ImageArray:
     if bgr:
         array = array[:, :, [2, 1, 0, *range(3, array.shape[2])]]
     if array.shape[2] == 4:
-        return _to_rgb(Image.fromarray(np.ascontiguousarray(array)), 0)
+        return to_rgb(Image.fromarray(np.ascontiguousarray(array)), 0)
     return np.ascontiguousarray(array)
 
 
@@ -183,7 +188,7 @@ def _from_pil(image: Image.Image) -> ImageArray:
                 return read_file(data, name).pixels  # else it was asked for a smaller picture
     try:
         image.load()
-        return _upright(_to_rgb(image, 0), orientation(image, str(image.format)))
+        return upright(to_rgb(image, 0), orientation(image, str(image.format)))
     except InputError:
         raise
     except Exception as error:  # a closed image, a later frame that is damaged
@@ -199,8 +204,10 @@ def _file_of(image: ImageFile.ImageFile) -> tuple[bytes, str]:
         assert image.fp is not None
         place = image.fp.tell()
         image.fp.seek(0)
-        data = image.fp.read(budget() + 1)
+        data = _rest_of(image.fp, name)
         image.fp.seek(place)
+    except InputError:
+        raise
     except Exception as error:  # whatever a file object of others raises
         raise InputError(f"{name}: cannot be read ({short(error)})") from error
     return data, name
@@ -239,11 +246,11 @@ def _attempt(data: bytes, name: str, longest: int | None) -> Picture:
         scale = 1.0 if longest is None else _draft(image, header, longest)
         with decoding(name, header.decoding_bytes(scale)):
             try:
-                return Picture(_pixels(image, header, data), scale, header)
+                return Picture(decoded(image, header, data), scale, header)
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
             except MemoryError as error:
-                raise InputError(f"{name}: the image is too large to read; shrink it") from error
+                raise TooLargeError(f"{name}: the image is too large to read; shrink it") from error
             except Exception as error:  # Pillow's decoders raise many kinds on damaged files
                 raise InputError(
                     f"{name}: expected an image, but it cannot be read ({short(error)})"
@@ -258,7 +265,7 @@ def _mended(data: bytes, name: str, longest: int | None) -> Picture | None:
     they change the picture, some of it was still to come.
     """
     try:
-        bare = formats.without_metadata(data)
+        bare = png.without_metadata(data)
         if bare is not None:
             return _attempt(bare, name, longest)
         if data.startswith(b"\xff\xd8"):
@@ -283,51 +290,3 @@ def _draft(image: ImageFile.ImageFile, header: Header, longest: int) -> float:
     shrink = longest / max(width, height)
     image.draft(None, (int(np.ceil(width * shrink)), int(np.ceil(height * shrink))))
     return max(image.size) / max(width, height)
-
-
-def _pixels(image: ImageFile.ImageFile, header: Header, data: bytes) -> ImageArray:
-    """The decoded picture, upright; the decoder's own is given back on the way."""
-    size = (image.height, image.width)
-    if image.tile and image.tile[0][0] == "ppm":
-        _, _, offset, stated = image.tile[0]
-        return depth.portable(data, size, offset, len(image.getbands()), stated)
-    image.load()
-    turn = orientation(image, header.kind)
-    if not header.deep or "transparency" in image.info:
-        pixels = _to_rgb(image, header.stated)
-        image.close()
-        return _upright(pixels, turn)
-    # Pillow has proved that the file is whole, which OpenCV does not say
-    image.close()
-    if header.kind == "TIFF":  # both turn a TIFF upright
-        size, turn = (header.height, header.width), 1
-    deep = depth.colours(pixels_alone(data), size, header.stated)
-    if deep is None:
-        raise InputError("its 16 bits a colour cannot be read; save it with 8")
-    return _upright(deep, turn)
-
-
-def _to_rgb(image: Image.Image, stated: int) -> ImageArray:
-    """A loaded picture as ``[H, W, 3]``, row by row, so that no second one is held."""
-    width, height = image.size
-    if image.mode == "F" or image.mode.startswith("I"):
-        grey = depth.floats(image) if image.mode == "F" else depth.whole_numbers(image, stated)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-    pixels = np.empty((height, width, 3), dtype=np.uint8)
-    for top, bottom in strips(height, width):
-        part = image.crop((0, top, width, bottom))
-        if clear:
-            part = part.convert("RGBA")
-            white = Image.new("RGBA", part.size, (255, 255, 255, 255))
-            part = Image.alpha_composite(white, part)
-        pixels[top:bottom] = np.asarray(part.convert("RGB"))
-    return pixels
-
-
-def _upright(pixels: ImageArray, turn: int) -> ImageArray:
-    """The picture as people see it, of one that is stored in one of EXIF's eight orientations."""
-    if turn in TURNED:
-        pixels = pixels.transpose(1, 0, 2)
-    down, across = turn in (3, 4, 7, 8), turn in (2, 3, 6, 7)
-    return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
