@@ -120,11 +120,10 @@ def test_a_flash_of_light_does_not_end_a_shot(looker: mien.Recognizer, tmp_path:
 
 
 def test_light_that_goes_out_does_not_end_a_shot(looker: mien.Recognizer, tmp_path: Path) -> None:
-    images = list(shot(3, "happy", wall=WALLS[1]))
-    images += [
-        (image * 0.6).astype(np.uint8) for image in shot(3, "happy", left=112, wall=WALLS[1])
-    ]
-    result = video.analyse(clips.write(tmp_path / "dim.mp4", images=lit + dark), recognizer=looker)
+    lit = list(shot(3, "happy", wall=WALLS[1]))
+    dark = [(image * 0.6).astype(np.uint8) for image in shot(3, "happy", left=112, wall=WALLS[1])]
+    path = clips.write(tmp_path / "dim.mp4", images=lit + dark)
+    result = video.analyse(path, recognizer=looker)
     assert (result.cuts, len(result.faces)) == ((), 1)
 
 

@@ -87,7 +87,7 @@ def _difference(a: ImageArray, b: ImageArray) -> float:
 
 
 def _correlation(a: ImageArray, b: ImageArray) -> float:
-    """How alike two thumbnails are but for brightness and contrast, -1 to 1; 0 where one is flat."""
+    """How alike two thumbnails are but for their light, -1 to 1; 0 where one is flat."""
     x, y = (picture.mean(axis=2).ravel() - picture.mean() for picture in (a, b))
     norms = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / norms if norms else 0.0
