@@ -79,6 +79,24 @@ def test_nobody_gets_the_number_of_another_person_who_was_there_before(
     assert set.union(*rows.values()) == {3, 8}
 
 
+def test_two_people_who_are_replaced_by_two_others_are_four(
+    looker: mien.Recognizer, tmp_path: Path
+) -> None:
+    """Before the same wall, in the same places, and two of them look much alike."""
+    images = []
+    for left, right in ((3, 8), (5, 12)):
+        for n in range(12):
+            image = clips.empty()
+            image[10:160, 10 + n : 160 + n] = clips.drawn(left, "happy")
+            image[140:290, 240 - n : 390 - n] = clips.drawn(right, "neutral")
+            images.append(image)
+    path = clips.write(tmp_path / "pairs.mp4", images=images)
+    ids: tuple[set[int], set[int]] = (set(), set())
+    for result in video.stream(path, looker):
+        ids[result.frame.number // 12].update(f.prediction.face_id or 0 for f in result.faces)
+    assert ids == ({0, 1}, {2, 3})
+
+
 def test_drawn_over_frames_after_a_cut_are_no_faces_of_the_shot_before(
     looker: mien.Recognizer, tmp_path: Path
 ) -> None:
@@ -99,6 +117,14 @@ def test_a_flash_of_light_does_not_end_a_shot(looker: mien.Recognizer, tmp_path:
     face = result.faces[0]
     assert (face.face_id, face.frames) == (0, 23)
     assert face.last == pytest.approx(23 / 12, abs=0.01)
+
+
+def test_light_that_goes_out_does_not_end_a_shot(looker: mien.Recognizer, tmp_path: Path) -> None:
+    lit = list(shot(3, "happy", wall=WALLS[1]))
+    dark = [(image * 0.6).astype(np.uint8) for image in shot(3, "happy", left=112, wall=WALLS[1])]
+    path = clips.write(tmp_path / "dim.mp4", images=lit + dark)
+    result = video.analyse(path, recognizer=looker)
+    assert (result.cuts, len(result.faces)) == ((), 1)
 
 
 def test_people_who_move_fast_are_not_cut(looker: mien.Recognizer, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class Running:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self.thread.join(30)
+        self.thread.join(90)
         assert not self.thread.is_alive()
 
 
@@ -62,7 +62,7 @@ def run(settings: ServiceSettings | None = None) -> Running:
         port = free.getsockname()[1]
     settings = settings or ServiceSettings()
     config = server_config(
-        create_app(settings), port=port, grace=20, seconds=settings.limits.idle_seconds
+        create_app(settings), port=port, grace=60, seconds=settings.limits.idle_seconds
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -17,6 +17,7 @@ LOCAL = 35.0  # mean difference of the pixels that changed most: a part of the p
 PART = 0.05  # of the pixels, those that changed most
 ABOVE = 3.0  # times as much as lately: a camera that moves makes large differences, too
 RECENT = 12  # frames
+STRUCTURE = 0.9  # correlation of two thumbnails that show the same in another light
 ALIKE = 8.0  # mean difference of two thumbnails of the same shot
 FLASH = 0.25  # seconds; a shot that is back sooner was not left
 
@@ -35,7 +36,7 @@ class CutDetector:
 
     A cut changes pixels and colours all over the picture, and more than the frames before it did.
     A change of a part of the picture alone, as between two speakers before the same wall, is
-    :attr:`Change.POSSIBLE`: the faces tell.
+    :attr:`Change.POSSIBLE`, and so is one of the light alone: the faces tell.
 
     >>> detect, grey = CutDetector(), np.full((18, 32, 3), 90, np.uint8)
     >>> [detect(picture, time).name for time, picture in enumerate((grey, grey, 255 - grey))]
@@ -66,8 +67,8 @@ class CutDetector:
             self._whole.append(whole)
             self._part.append(part)
             return Change.NONE
-        if not sharp:
-            return Change.POSSIBLE
+        if not sharp or _correlation(last, thumbnail) > STRUCTURE:
+            return Change.POSSIBLE  # a part is new, or the light
         left, self._left = self._left, (time, last)
         if left is not None and time - left[0] <= FLASH and _difference(left[1], thumbnail) < ALIKE:
             self._left = None
@@ -83,6 +84,13 @@ def _usual(recent: deque[float]) -> float:
 
 def _difference(a: ImageArray, b: ImageArray) -> float:
     return float(np.abs(a.astype(np.int16) - b).mean())
+
+
+def _correlation(a: ImageArray, b: ImageArray) -> float:
+    """How alike two thumbnails are but for their light, -1 to 1; 0 where one is flat."""
+    x, y = (picture.mean(axis=2).ravel() - picture.mean() for picture in (a, b))
+    norms = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / norms if norms else 0.0
 
 
 def _colours(a: ImageArray, b: ImageArray) -> float:
