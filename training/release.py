@@ -38,6 +38,7 @@ from mien.runtime import Card, Head, Model
 from mien.train.export import attach, halve_weights, quantise, to_onnx
 from mien.types import FloatArray
 from training.export import HEADS, OUTPUTS, Exported, load_network
+from training.priors import training_priors
 from training.recipe import Recipe, read_recipe
 from training.train import MEAN, STD
 
@@ -118,9 +119,9 @@ def measure(path: Path, arrays: dict[str, np.ndarray], split: str) -> dict[str, 
 
 
 def first_card(recipe: Recipe, text: str, biases: dict[str, tuple[float, ...]],
-               template: np.ndarray) -> Card:  # fmt: skip
+               template: np.ndarray, priors: dict[str, tuple[float, ...]]) -> Card:  # fmt: skip
     def head(name: str, labels: tuple[str, ...]) -> Head:
-        return Head(labels, f"logits_{name}", f"cam_{name}", biases[name])
+        return Head(labels, f"logits_{name}", f"cam_{name}", biases[name], prior=priors[name])
 
     return Card(
         name="mien",
@@ -174,7 +175,8 @@ def release(recipe_path: Path, folder: Path, output: Path, *, final: bool) -> di
     biases = {name: tuple(float(b) for b in getattr(net, name).bias.detach())
               for name in ("ferplus", "fer2013")}  # fmt: skip
     template = (net.template.numpy() + 1) / 2
-    card = first_card(recipe, recipe_path.read_text(encoding="utf-8"), biases, template)
+    text = recipe_path.read_text(encoding="utf-8")
+    card = first_card(recipe, text, biases, template, training_priors(arrays))
     public = arrays["split"] == "val"
     pixels = arrays["images"][public, None].astype(np.float32)
     table: dict[str, Any] = {}

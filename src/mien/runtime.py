@@ -33,12 +33,22 @@ class Head:
     cam: str | None = None  # name of the output [N, K, h, w] whose mean plus bias is the logits
     bias: tuple[float, ...] = ()
     temperature: float = 1.0  # divides the logits before the softmax; fitted on validation data
+    prior: tuple[float, ...] = ()  # shares of the labels in training; empty where not recorded
 
     def __post_init__(self) -> None:
         if self.temperature <= 0 or (self.cam and len(self.bias) != len(self.labels)):
             raise ModelError(
                 f"expected a positive temperature and {len(self.labels)} biases, "
                 f"got {self.temperature} and {len(self.bias)}; export the model again"
+            )
+        if self.prior and (
+            len(self.prior) != len(self.labels)
+            or min(self.prior) <= 0
+            or abs(sum(self.prior) - 1) > 1e-3
+        ):
+            raise ModelError(
+                f"expected a prior of {len(self.labels)} positive shares that sum to 1, "
+                f"got {self.prior}; export the model again"
             )
 
 
@@ -74,7 +84,7 @@ class Card:
             pre = raw.pop("preprocess")
             preprocess = Preprocess(**{**pre, "mean": tuple(pre["mean"]), "std": tuple(pre["std"])})
             heads = {
-                name: Head(**{**h, "labels": tuple(h["labels"]), "bias": tuple(h["bias"])})
+                name: Head(**{k: tuple(v) if isinstance(v, list) else v for k, v in h.items()})
                 for name, h in raw.pop("heads").items()
             }
             template = tuple((float(x), float(y)) for x, y in raw.pop("template"))
