@@ -31,7 +31,7 @@ def units(net: CompactNet) -> list[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:
     found: list[tuple[str, nn.Conv2d, nn.BatchNorm2d]] = []
     for name, module in net.named_modules():
         if isinstance(module, ConvUnit):
-            found.append((f"{name}.0", module[0], module[1]))  # type: ignore[arg-type]
+            found.append((f"{name}.0", module[0], module[1]))
         elif isinstance(module, ResidualBlock):
             found.append((f"{name}.second", module.second, module.norm))
     order = {name: i for i, (name, _) in enumerate(net.named_modules())}
@@ -58,8 +58,8 @@ def load_file(net: CompactNet, pixels: Tensor, path: Path) -> None:
         net(pixels)
         hook.remove()
         variance, mean = torch.var_mean(seen[0], dim=(0, 2, 3))
-        norm.running_mean.copy_(mean)  # type: ignore[union-attr]  # it tracks them
-        norm.running_var.copy_(variance)  # type: ignore[union-attr]
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
         norm.weight.copy_(size * (variance + norm.eps).sqrt())
         norm.bias.copy_(bias + size * mean)
     # the exporter names a head's weights as it pleases: they are told by their shapes
