@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -134,8 +135,22 @@ def test_behaviour_is_read_from_the_card_not_from_the_name(tmp_path: Path) -> No
     assert model.identity.startswith("other sha256:")
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_card_holds_each_heads_prior_and_one_without_is_read(name: str) -> None:
+    card = Model(locate(name)).card
+    for head in card.heads.values():
+        assert len(head.prior) == len(head.labels)
+        assert abs(sum(head.prior) - 1) < 1e-3
+    raw = json.loads(card.to_json())
+    for head in raw["heads"].values():
+        del head["prior"]
+    assert Card.from_json(json.dumps(raw)).heads["ferplus"].prior == ()
+
+
 def test_a_card_that_cannot_be_right_is_refused() -> None:
     with pytest.raises(ModelError, match="temperature"):
         Head(SEVEN, "logits", temperature=0.0)
+    with pytest.raises(ModelError, match="prior of 7 positive shares"):
+        Head(SEVEN, "logits", prior=(0.5, 0.5))
     with pytest.raises(ModelError, match="card cannot be read"):
         Card.from_json("{}")

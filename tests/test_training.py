@@ -17,12 +17,16 @@ torch = pytest.importorskip("torch", reason="torch is not installed: make test d
 from mien.metrics import fit_temperature, probabilities  # noqa: E402
 from mien.models.onnx import Model  # noqa: E402
 from mien.models.torch.networks.compact import CompactNet  # noqa: E402 - after the check for torch
+from mien.models.weights import locate  # noqa: E402
 from mien.runs.export import attach, halve_weights, quantise, to_onnx  # noqa: E402
-from training.augment import augment, erase, warp  # noqa: E402
+from training.augment import alignments, augment, erase, warp  # noqa: E402
+from training.card import first_card  # noqa: E402
+from training.examples import MEAN, STD  # noqa: E402
 from training.export import HEADS, OUTPUTS, Exported  # noqa: E402
+from training.light import blurred, compress, photograph, refocus, resize, speckle  # noqa: E402
 from training.recipe import Augmentation, read_recipe  # noqa: E402
-from training.release import first_card  # noqa: E402
-from training.train import train  # noqa: E402
+from training.shipped import load_file  # noqa: E402
+from training.train import has_bf16, train  # noqa: E402
 
 RECIPE = ROOT / "recipes" / "builtin" / "compact.toml"
 STILL = Augmentation(0, 0, 0, 0, 0, 0, 0.2)
@@ -87,6 +91,56 @@ def test_augmentation_repeats_for_a_seed_and_stays_within_the_pixels() -> None:
     assert (erased != images).flatten(1).any(dim=1).all()
 
 
+def test_an_aligned_crop_has_eyes_and_mouth_where_the_template_has_them() -> None:
+    template = torch.from_numpy(Model(locate("mien")).template).float() * 2 - 1
+    turn = torch.tensor([[0.96, -0.28], [0.28, 0.96]]) * 0.8
+    points = (template @ turn.T + torch.tensor([0.1, -0.05]))[None].repeat(2, 1, 1)
+    maps = alignments(points, torch.tensor([True, False]), template)
+    assert torch.equal(maps[1], torch.eye(2, 3))
+    how = replace(STILL, align=1.0)
+    images = torch.rand(2, 1, 48, 48)
+    for seed in range(4):
+        _, moved = warp(images, points, how, torch.Generator().manual_seed(seed), maps)
+        flipped = template[list(MIRROR)] * torch.tensor([-1.0, 1.0])
+        nearest = min(float((moved[0] - wanted).abs().max()) for wanted in (template, flipped))
+        assert nearest < 0.02
+
+
+@pytest.mark.parametrize("change", [refocus, resize, speckle, compress])
+def test_what_cameras_do_keeps_a_face_recognisable_and_leaves_grey_grey(change) -> None:  # type: ignore[no-untyped-def]
+    smooth = torch.linspace(0, 1, 48).repeat(4, 1, 48, 1)
+    changed = change(smooth, torch.Generator().manual_seed(0))
+    assert changed.shape == smooth.shape
+    assert 0 < float((changed - smooth).abs().mean()) < 0.1
+    grey = torch.full((4, 1, 48, 48), 0.5)
+    assert float((change(grey, torch.Generator().manual_seed(0)) - grey).abs().max()) < 0.3
+
+
+def test_blur_keeps_the_mean_and_a_photo_chance_of_zero_changes_nothing() -> None:
+    images = torch.rand(3, 1, 48, 48)
+    soft = blurred(images, torch.tensor([0.3, 1.0, 2.0]))
+    spread = soft.std(dim=(1, 2, 3))
+    assert spread[0] > spread[1] > spread[2]
+    torch.testing.assert_close(soft.mean(), images.mean(), atol=0.01, rtol=0)
+    assert photograph(images, STILL, torch.Generator()) is images
+
+
+def test_training_may_start_from_the_shipped_file() -> None:
+    net = CompactNet()
+    pixels = torch.rand(16, 1, 48, 48)
+    load_file(net, (pixels - MEAN) / STD, locate("mien"))
+    model = Model(locate("mien"), head="fer2013")
+    with torch.no_grad():
+        found = net.eval()((pixels - MEAN) / STD).fer2013.numpy()
+    np.testing.assert_allclose(found, model.logits((pixels * 255).numpy()), atol=1e-3)
+
+
+def test_the_precision_is_the_recipes_or_the_processors() -> None:
+    assert has_bf16("bf16")
+    assert not has_bf16("fp32")
+    assert has_bf16("auto") in (True, False)
+
+
 def test_the_temperature_is_found() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 5)) * 2
@@ -149,7 +203,8 @@ def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
     import onnx
 
     biases = {h: tuple(getattr(net, h).bias.tolist()) for h in ("ferplus", "fer2013")}
-    card = first_card(recipe, "text", biases, np.full((24, 2), 0.5))
+    priors = {"ferplus": (1 / 8,) * 8, "fer2013": (1 / 7,) * 7}
+    card = first_card(recipe, "text", biases, np.full((24, 2), 0.5), priors)
     attach(halve_weights(onnx.load(str(folder / "float.onnx"))), card, folder / "half.onnx")
     quantise(
         folder / "float.onnx", folder / "int8.onnx", np.zeros((64, 1, 48, 48), np.float32), HEADS

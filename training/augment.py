@@ -4,47 +4,72 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.vision.geometry import align
 from mien.vision.landmarks import MIRROR
+from training.light import photograph, relight, uniform
 from training.recipe import Augmentation
 
+CALM = 0.4  # of the rotation, scale and shift, where a crop is aligned
 
-def uniform(count: int, bound: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(count, generator=generator) * 2 - 1) * bound
+
+def alignments(points: Tensor, good: Tensor, template: Tensor) -> Tensor:
+    """For each crop the map ``[2, 3]`` from its aligned form to where it is sampled.
+
+    ``points [N, 24, 2]`` and ``template [24, 2]`` are in -1..1; where ``good [N]`` is false, the
+    identity. This is the alignment of :func:`mien.vision.geometry.align`, as users' photos get it.
+    """
+    maps = torch.eye(2, 3).repeat(len(points), 1, 1)
+    wanted = (template.double().numpy() + 1) / 2
+    half = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5], [0, 0, 1]])  # -1..1 to 0..1
+    for i in torch.nonzero(good)[:, 0].tolist():
+        # align() counts pixels from their centres; with a side of 1 a pixel's centre is at 0.5
+        matrix = align((points[i].double().numpy() + 1) / 2 - 0.5, wanted, 1)
+        matrix[:, 2] += 0.5 - matrix[:, :2] @ [0.5, 0.5]
+        whole = np.linalg.inv(half) @ np.vstack([matrix, [0, 0, 1]]) @ half
+        maps[i] = torch.from_numpy(np.linalg.inv(whole)[:2]).float()
+    return maps
 
 
 def warp(
-    images: Tensor, points: Tensor, how: Augmentation, generator: torch.Generator
+    images: Tensor,
+    points: Tensor,
+    how: Augmentation,
+    generator: torch.Generator,
+    aligned: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Random flip, rotation, scale and shift of images ``[N, 1, H, W]`` and points in -1..1."""
+    """Random flip, rotation, scale and shift of images ``[N, 1, H, W]`` and points in -1..1.
+
+    A share ``how.align`` of the crops is aligned first by the maps ``aligned [N, 2, 3]``.
+    """
     n = len(images)
-    angle = uniform(n, math.radians(how.rotation), generator)
-    zoom = 1 / (1 + uniform(n, how.scale, generator))
+    base = torch.eye(2, 3).repeat(n, 1, 1)
+    calm = torch.ones(n)
+    if aligned is not None and how.align > 0:
+        chosen = torch.rand(n, generator=generator) < how.align
+        base = torch.where(chosen[:, None, None], aligned, base)
+        calm = torch.where(chosen, CALM, 1.0)
+    angle = uniform(n, math.radians(how.rotation), generator) * calm
+    zoom = 1 / (1 + uniform(n, how.scale, generator) * calm)
     sign = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     # theta takes an output position to the input position that is sampled there
     matrix = torch.stack(
         [torch.stack([cos * sign, -sin], dim=1), torch.stack([sin * sign, cos], dim=1)], dim=1
     )
-    shift = torch.stack([uniform(n, 2 * how.shift, generator) for _ in range(2)], dim=1)
+    shift = torch.stack([uniform(n, 2 * how.shift, generator) * calm for _ in range(2)], dim=1)
+    shift = (base[:, :, :2] @ shift[:, :, None])[:, :, 0] + base[:, :, 2]
+    matrix = base[:, :, :2] @ matrix
     theta = torch.cat([matrix, shift[:, :, None]], dim=2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     warped = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     moved = torch.linalg.solve(matrix, (points - shift[:, None]).transpose(1, 2)).transpose(1, 2)
     moved = torch.where((sign < 0)[:, None, None], moved[:, list(MIRROR)], moved)
     return warped, moved
-
-
-def relight(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Random contrast about the image's mean and brightness; pixels in 0..1."""
-    n = len(images)
-    gain = 1 + uniform(n, how.contrast, generator)[:, None, None, None]
-    offset = uniform(n, how.brightness, generator)[:, None, None, None]
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return ((images - mean) * gain + mean + offset).clamp(0, 1)
 
 
 def erase(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -63,8 +88,13 @@ def erase(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tens
 
 
 def augment(
-    images: Tensor, points: Tensor, how: Augmentation, generator: torch.Generator
+    images: Tensor,
+    points: Tensor,
+    how: Augmentation,
+    generator: torch.Generator,
+    aligned: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Images ``[N, 1, H, W]`` in 0..1 and points ``[N, 24, 2]`` in -1..1, both augmented."""
-    warped, moved = warp(images, points, how, generator)
-    return erase(relight(warped, how, generator), how, generator), moved
+    warped, moved = warp(images, points, how, generator, aligned)
+    lit = relight(warped, how, generator)
+    return erase(photograph(lit, how, generator), how, generator), moved

@@ -1,4 +1,4 @@
-"""The recipe of the built-in model: dataclasses filled from a TOML file."""
+"""The recipe of the built-in model or of a teacher: dataclasses filled from a TOML file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Network:
+    """The built-in model's network, ``mien.models.torch.networks.compact.CompactNet``."""
+
     stem: int
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Lite0:
+    """A teacher, ``training.teacher.Lite0``."""
+
+    size: int
+    frozen: int
     dropout: float
 
 
@@ -31,6 +42,11 @@ class Training:
     fer2013_weight: float
     landmark_weight: float
     seed: int
+    optimizer: str = "sgd"  # or adamw, which takes no momentum
+    start: str = ""  # the recipe whose weights it starts from, by --start; else from scratch
+    frozen: int = 0  # layers of the trunk, from its start, that keep the weights they start with
+    teachers: float = 0.0  # share of the targets that the teachers' answers make up
+    precision: str = "auto"  # bf16, fp32, or by what the processor has instructions for
 
 
 @dataclass(frozen=True)
@@ -42,11 +58,15 @@ class Augmentation:
     brightness: float
     erase: float
     erase_side: float
+    align: float = 0.0  # share of the crops aligned by their landmarks first
+    gamma: float = 0.0  # the exponent is between 1 / (1 + gamma) and 1 + gamma
+    slope: float = 0.0  # of light from one side, relative at the edge
+    photo: float = 0.0  # chance of each of: focus, size, noise, JPEG
 
 
 @dataclass(frozen=True)
 class Recipe:
-    network: Network
+    network: Network | Lite0
     training: Training
     augmentation: Augmentation
 
@@ -60,6 +80,7 @@ def read_recipe(path: Path) -> Recipe:
     network: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
     }
+    kind = Lite0 if "frozen" in network else Network
     return Recipe(
-        Network(**network), Training(**content["training"]), Augmentation(**content["augmentation"])
+        kind(**network), Training(**content["training"]), Augmentation(**content["augmentation"])
     )

@@ -1,7 +1,8 @@
-"""Train the built-in model on the CPU (bf16, channels-last), resumable after a kill.
+"""Train the built-in model, or a teacher of it, on the CPU; resumable after a kill.
 
 Run ``python -m training.train recipes/builtin/compact.toml build/model``. It reads ``arrays.npz``
-there and writes ``history.csv``, ``last.pt`` (to resume) and ``best.pt`` (best on PublicTest).
+there (and ``teachers.npz`` where the recipe has teachers) and writes ``history.csv``, ``last.pt``
+(to resume) and ``best.pt`` (best on PublicTest).
 """
 
 from __future__ import annotations
@@ -11,111 +12,21 @@ import copy
 import csv
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from mien.data.votes import majority, soft_targets
-from mien.models.torch.networks.compact import CompactNet, CompactOutput
-from training.augment import augment
-from training.recipe import Recipe, Training, read_recipe
+from mien.data.votes import majority
+from mien.models.torch.networks.compact import CompactNet
+from training.batches import Batches, loss_of
+from training.examples import MEAN, STD, Examples, read_examples
+from training.recipe import Lite0, Recipe, Training, read_recipe
+from training.shipped import load_file
 
-MEAN, STD = 0.5, 0.25  # of pixels in 0..1; kept in the model's card
-
-
-@dataclass(frozen=True)
-class Examples:
-    """One split as tensors: N grey crops and what is known about each."""
-
-    images: Tensor  # [N, 1, 48, 48] uint8
-    labels: Tensor  # [N] int64, order of SEVEN
-    votes: Tensor  # [N, 10] float32, order of mien.data.votes.VOTES
-    ferplus: Tensor  # [N, 8] float32, soft targets
-    weight: Tensor  # [N] float32, share of raters who saw one of the eight
-    landmarks: Tensor  # [N, 24, 2] float32 in -1..1
-    landmarks_ok: Tensor  # [N] bool
-    in_training: Tensor  # [N] bool: the same pixels also stand in Training
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def read_examples(path: Path, split: str) -> Examples:
-    """One split (train, val or test) of the arrays that ``training.prepare`` wrote."""
-    with np.load(path) as arrays:
-        rows = np.flatnonzero(arrays["split"] == split)
-        side = arrays["images"].shape[1]
-        target, weight = soft_targets(arrays["votes"][rows])
-        return Examples(
-            images=torch.from_numpy(arrays["images"][rows])[:, None],
-            labels=torch.from_numpy(arrays["labels"][rows]),
-            votes=torch.from_numpy(arrays["votes"][rows]),
-            ferplus=torch.from_numpy(target).float(),
-            weight=torch.from_numpy(weight).float(),
-            landmarks=torch.from_numpy((arrays["landmarks"][rows] + 0.5) * (2 / side) - 1),
-            landmarks_ok=torch.from_numpy(arrays["landmarks_ok"][rows]),
-            in_training=torch.from_numpy(arrays["in_training"][rows]),
-        )
-
-
-def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    losses = -(target * F.log_softmax(logits, dim=1)).sum(dim=1)
-    return (losses * weight).sum() / weight.sum().clamp(min=1)
-
-
-def loss_of(
-    output: CompactOutput, targets: dict[str, Tensor], how: Training
-) -> tuple[Tensor, dict[str, float]]:
-    ferplus = soft_cross_entropy(output.ferplus.float(), targets["ferplus"], targets["weight"])
-    fer2013 = soft_cross_entropy(
-        output.fer2013.float(), targets["fer2013"], torch.ones(len(targets["fer2013"]))
-    )
-    distance = (output.landmarks.float() - targets["landmarks"]).abs().mean(dim=(1, 2))
-    seen = targets["landmarks_ok"]
-    landmarks = (distance * seen).sum() / seen.sum().clamp(min=1)
-    total = (
-        how.ferplus_weight * ferplus
-        + how.fer2013_weight * fer2013
-        + how.landmark_weight * landmarks
-    )
-    parts = {"ferplus": ferplus.item(), "fer2013": fer2013.item(), "landmarks": landmarks.item()}
-    return total, parts
-
-
-def make_batch(
-    data: Examples, rows: Tensor, recipe: Recipe, generator: torch.Generator
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """One augmented, mixed-up batch (mixup: Zhang et al. 2018, arXiv:1710.09412)."""
-    how = recipe.training
-    images, points = augment(
-        data.images[rows].float() / 255, data.landmarks[rows], recipe.augmentation, generator
-    )
-    ferplus, weight = data.ferplus[rows], data.weight[rows]
-    smooth = how.label_smoothing
-    fer2013 = F.one_hot(data.labels[rows], 7) * (1 - smooth) + smooth / 7
-    seed = int(torch.randint(2**31, (1,), generator=generator))
-    beta = np.random.default_rng(seed).beta(how.mixup, how.mixup, len(rows))
-    share = torch.from_numpy(np.maximum(beta, 1 - beta)).float()
-    other = torch.randperm(len(rows), generator=generator)
-
-    def mix(values: Tensor, share: Tensor = share) -> Tensor:
-        part = share.view(-1, *[1] * (values.dim() - 1))
-        return values * part + values[other] * (1 - part)
-
-    mixed_weight = mix(weight)
-    targets = {
-        "ferplus": mix(ferplus * weight[:, None]) / mixed_weight.clamp(min=1e-6)[:, None],
-        "weight": mixed_weight,
-        "fer2013": mix(fer2013),
-        "landmarks": points,
-        "landmarks_ok": (data.landmarks_ok[rows] & (share > 0.9)).float(),
-    }
-    return (mix(images) - MEAN) / STD, targets
+CALIBRATION = 512  # crops whose statistics the shipped network's normalisation is unfolded with
 
 
 @torch.no_grad()
@@ -141,8 +52,11 @@ def scores_of(net: nn.Module, data: Examples) -> dict[str, float]:
     label, kept = majority(data.votes.numpy())
     gap = (out["landmarks"] - data.landmarks).norm(dim=2).mean(dim=1)
     eyes = (data.landmarks[:, 6:8].mean(dim=1) - data.landmarks[:, 8:10].mean(dim=1)).norm(dim=1)
+    right = (out["fer2013"].argmax(1) == data.labels).double()
+    recalls = [right[data.labels == c].mean().item() for c in data.labels.unique()]
     return {
-        "fer2013": (out["fer2013"].argmax(1) == data.labels).float().mean().item(),
+        "fer2013": right.mean().item(),
+        "fer2013_recall": float(np.mean(recalls)),
         "ferplus": float((out["ferplus"].argmax(1).numpy() == label)[kept].mean()),
         "landmark_error": (100 * gap / eyes)[data.landmarks_ok].mean().item(),
     }
@@ -178,22 +92,70 @@ def learning_rate(step: int, steps_per_epoch: int, how: Training) -> float:
     return how.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def train(recipe: Recipe, folder: Path) -> None:
+def build(recipe: Recipe, data: Examples, start: Path | None = None) -> nn.Module:
+    """The recipe's network with the weights that training starts from.
+
+    ``start`` is the ``best.pt`` of another run, or a shipped file.
+    """
+    how = recipe.network
+    if isinstance(how, Lite0):
+        from training.teacher import Lite0 as Teacher  # which needs timm
+
+        teacher = Teacher(how.size, how.frozen, how.dropout)
+        teacher.start()
+        return teacher
+    net = CompactNet(how.stem, how.widths, how.blocks, how.dropout)
+    net.template.copy_(data.landmarks[data.landmarks_ok].mean(dim=0))
+    if start is not None and start.suffix == ".onnx":
+        load_file(net, (data.images[:CALIBRATION].float() / 255 - MEAN) / STD, start)
+    elif start is not None:
+        net.load_state_dict(torch.load(start, weights_only=True))
+    return net
+
+
+def freeze(net: nn.Module, count: int) -> list[nn.Module]:
+    """The first ``count`` layers of the trunk, to be kept in evaluation, without gradients."""
+    if not count or not isinstance(net, CompactNet):
+        return []
+    kept = list(net.trunk[:count])
+    for layer in kept:
+        layer.requires_grad_(False)
+    return kept
+
+
+def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW; no decay of biases and normalisation."""
+    free = [p for p in net.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in free if p.dim() > 1], "weight_decay": how.weight_decay},
+        {"params": [p for p in free if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if how.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=how.learning_rate)
+    return torch.optim.SGD(groups, lr=how.learning_rate, momentum=how.momentum, nesterov=True)
+
+
+def has_bf16(precision: str) -> bool:
+    """Whether to compute in bf16: as asked, or where the processor has instructions for it."""
+    if precision == "auto":
+        cpu = torch.cpu
+        return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+    return {"bf16": True, "fp32": False}[precision]
+
+
+def train(recipe: Recipe, folder: Path, start: Path | None = None) -> None:
+    """Train by the recipe in a folder that holds the arrays, or go on where the last run ended."""
     how = recipe.training
+    if bool(how.start) != (start is not None):
+        raise SystemExit(f"start: the recipe says {how.start or 'from scratch'!r}, got {start}")
     torch.manual_seed(how.seed)
     data = read_examples(folder / "arrays.npz", "train")
     public = read_examples(folder / "arrays.npz", "val")
-    net = CompactNet(**recipe.to_dict()["network"])
-    net.template.copy_(data.landmarks[data.landmarks_ok].mean(dim=0))
-    net = net.to(memory_format=torch.channels_last)
-    decayed = [p for p in net.parameters() if p.dim() > 1]
-    plain = [p for p in net.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain}],
-        lr=how.learning_rate,
-        momentum=how.momentum,
-        nesterov=True,
-    )
+    batches = Batches(data, recipe, folder)
+    net = build(recipe, data, start).to(memory_format=torch.channels_last)
+    kept = freeze(net, how.frozen)
+    optimizer = optimizer_of(net, how)
+    halved = has_bf16(how.precision)
     average = Average(net, how.ema_decay)
     history: list[dict[str, Any]] = []
     last = folder / "last.pt"
@@ -211,14 +173,16 @@ def train(recipe: Recipe, folder: Path) -> None:
         torch.manual_seed(how.seed * 100_003 + epoch)  # dropout
         order = torch.randperm(len(data), generator=generator)
         net.train()
+        for layer in kept:
+            layer.eval()
         sums = {"ferplus": 0.0, "fer2013": 0.0, "landmarks": 0.0}
         for i in range(steps_per_epoch):
             rate = learning_rate(epoch * steps_per_epoch + i, steps_per_epoch, how)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             rows = order[i * how.batch_size : (i + 1) * how.batch_size]
-            images, targets = make_batch(data, rows, recipe, generator)
-            with torch.autocast("cpu", torch.bfloat16):
+            images, targets = batches.make(rows, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=halved):
                 output = net(images.to(memory_format=torch.channels_last))
             loss, parts = loss_of(output, targets, how)
             optimizer.zero_grad()
@@ -227,6 +191,9 @@ def train(recipe: Recipe, folder: Path) -> None:
             optimizer.step()
             average.update(net)
             sums = {k: sums[k] + v for k, v in parts.items()}
+            if i % 50 == 49:
+                done = time.perf_counter() - started
+                print(f"  {i + 1}/{steps_per_epoch}  {done:.0f} s  {loss.item():.3f}", flush=True)
         row: dict[str, Any] = {"epoch": epoch + 1}
         row |= {f"loss_{k}": v / steps_per_epoch for k, v in sums.items()}
         row |= {f"public_{k}": v for k, v in scores_of(average.net, public).items()}
@@ -255,8 +222,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--start", type=Path, help="best.pt of another run, or a shipped .onnx")
     args = parser.parse_args()
-    train(read_recipe(args.recipe), args.folder)
+    train(read_recipe(args.recipe), args.folder, args.start)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""What the teachers answer for every training crop: the soft targets of the built-in model.
+
+``python -m training.teach build/model recipes/builtin/teacher.toml=build/teacher/best.pt ...``
+writes ``build/model/teachers.npz``: the mean of the teachers' calibrated probabilities for the
+rows of Training, each crop seen as it stands and mirrored. A teacher is ``RECIPE=WEIGHTS``, where
+the weights are the ``best.pt`` of a run or a shipped file, or ``votes``: FER2013's labels as the
+raters of FER+ would give them. PublicTest says what each is worth, and what all are worth together.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mien.data.votes import majority, plurality
+from mien.metrics import fit_temperature, probabilities
+from mien.types import FloatArray
+from training.examples import Examples, read_examples
+from training.recipe import read_recipe
+from training.train import build, outputs_of
+from training.votes import label_chances
+
+HEADS = ("ferplus", "fer2013")
+
+
+def open_teacher(text: str, data: Examples) -> nn.Module:
+    """The network of ``RECIPE=WEIGHTS``."""
+    recipe, _, weights = text.partition("=")
+    if not weights:
+        raise SystemExit(f"{text}: expected RECIPE=WEIGHTS")
+    how, path = read_recipe(Path(recipe)), Path(weights)
+    if path.suffix == ".onnx":
+        return build(how, data, path)
+    net = build(how, data)
+    net.load_state_dict(torch.load(path, weights_only=True))
+    return net
+
+
+def temperatures(logits: dict[str, FloatArray], public: Examples) -> dict[str, float]:
+    """The temperature of each head, fitted on PublicTest."""
+    answer, kept = plurality(public.votes.numpy())
+    goals = {
+        "ferplus": (np.eye(8)[answer], kept.astype(float)),
+        "fer2013": (np.eye(7)[public.labels.numpy()], np.ones(len(public))),
+    }
+    return {head: fit_temperature(logits[head], *goals[head]) for head in HEADS}
+
+
+def score(said: dict[str, FloatArray], public: Examples) -> str:
+    """Accuracy on PublicTest by FER2013's labels and by FER+'s majority."""
+    label, kept = majority(public.votes.numpy())
+    fer2013 = (said["fer2013"].argmax(axis=1) == public.labels.numpy()).mean()
+    ferplus = (said["ferplus"].argmax(axis=1) == label)[kept].mean()
+    return f"fer2013 {fer2013:.4f}  ferplus {ferplus:.4f}"
+
+
+def answers(
+    net: nn.Module, train: Examples, public: Examples
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Calibrated probabilities of both heads for the rows of Training and of PublicTest."""
+    net = net.to(memory_format=torch.channels_last)
+    seen = outputs_of(net, public.images, flip=True)
+    logits = {head: seen[head].double().numpy() for head in HEADS}
+    heat = temperatures(logits, public)
+    out = outputs_of(net, train.images, flip=True)
+    said = {h: probabilities(out[h].double().numpy(), heat[h]) for h in HEADS}
+    return said, {h: probabilities(logits[h], heat[h]) for h in HEADS}
+
+
+def by_votes(
+    train: Examples, public: Examples
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """What the raters of FER+ say of both label sets, for Training and PublicTest."""
+    chances = label_chances(train, public)
+    return tuple(
+        {"ferplus": split.ferplus.double().numpy(), "fer2013": chance.double().numpy()}
+        for split, chance in zip((train, public), chances, strict=True)
+    )  # type: ignore[return-value]  # two splits, two parts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("teachers", nargs="+")
+    args = parser.parse_args()
+    train = read_examples(args.folder / "arrays.npz", "train")
+    public = read_examples(args.folder / "arrays.npz", "val")
+    parts = []
+    for text in args.teachers:
+        parts.append(
+            by_votes(train, public)
+            if text == "votes"
+            else answers(open_teacher(text, train), train, public)
+        )
+        print(
+            f"{text}: PublicTest, with the mirror image: {score(parts[-1][1], public)}", flush=True
+        )
+    mean = [{h: np.mean([p[side][h] for p in parts], axis=0) for h in HEADS} for side in (0, 1)]
+    print(f"together: {score(mean[1], public)}")
+    right = (mean[0]["fer2013"].argmax(axis=1) == train.labels.numpy()).mean()
+    print(f"together, on Training itself: fer2013 {right:.4f}")
+    said = {head: values.astype(np.float32) for head, values in mean[0].items()}
+    np.savez(args.folder / "teachers.npz", allow_pickle=False, **said)
+
+
+if __name__ == "__main__":
+    main()
