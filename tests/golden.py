@@ -125,12 +125,14 @@ def measure() -> dict[str, Any]:
     """All golden numbers."""
     recognizer = mien.load(detector="haar")
     crop = recognizer.crops(read(PORTRAIT))[0].image
-    return {
+    found = {
         "portrait": rounded(portrait()),
         "drawn": rounded(drawn()),
         "networks": rounded(networks(crop)),
         "clip": rounded(clip()),
     }
+    relative: dict[str, Any] = json.loads(json.dumps(found).replace(f"{ROOT}/", ""))
+    return relative
 
 
 def read(path: Path) -> ImageArray:

@@ -24,7 +24,7 @@ from training.card import first_card  # noqa: E402
 from training.examples import MEAN, STD  # noqa: E402
 from training.export import HEADS, OUTPUTS, Exported  # noqa: E402
 from training.light import blurred, compress, photograph, refocus, resize, speckle  # noqa: E402
-from training.recipe import Augmentation, read_recipe  # noqa: E402
+from training.recipe import Augmentation, Network, read_recipe  # noqa: E402
 from training.shipped import load_file  # noqa: E402
 from training.train import has_bf16, train  # noqa: E402
 
@@ -34,6 +34,7 @@ STILL = Augmentation(0, 0, 0, 0, 0, 0, 0.2)
 
 def test_the_recipe_is_read_and_a_wrong_field_is_named(tmp_path: Path) -> None:
     recipe = read_recipe(RECIPE)
+    assert isinstance(recipe.network, Network)
     assert recipe.network.widths == (64, 128, 256)
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(RECIPE.read_text().replace("epochs =", "epoch ="))
@@ -178,6 +179,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.filterwarnings("ignore:.*:FutureWarning")  # likewise
 def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
     recipe = read_recipe(RECIPE)
+    assert isinstance(recipe.network, Network)
     network = replace(recipe.network, stem=8, widths=(8, 8, 8), blocks=(0, 0, 1))
     recipe = replace(
         recipe, network=network, training=replace(recipe.training, epochs=2, batch_size=16)

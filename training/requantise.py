@@ -1,7 +1,7 @@
 """Make the int8 variant of a shipped file anew, with its own temperatures and scores.
 
-``python -m training.requantise recipes/builtin/compact.toml build/model src/mien/models/weights`` reads
-``mien.onnx`` there and writes ``mien-int8.onnx``; the recipe says how calibration crops vary.
+``python -m training.requantise recipes/builtin/compact.toml build/model src/mien/models/weights``
+reads ``mien.onnx`` there and writes ``mien-int8.onnx``; the recipe says how calibration crops vary.
 """
 
 from __future__ import annotations

@@ -31,7 +31,10 @@ def units(net: CompactNet) -> list[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:
     found: list[tuple[str, nn.Conv2d, nn.BatchNorm2d]] = []
     for name, module in net.named_modules():
         if isinstance(module, ConvUnit):
-            found.append((f"{name}.0", module[0], module[1]))
+            conv, norm = module[0], module[1]
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            found.append((f"{name}.0", conv, norm))
         elif isinstance(module, ResidualBlock):
             found.append((f"{name}.second", module.second, module.norm))
     order = {name: i for i, (name, _) in enumerate(net.named_modules())}
@@ -58,6 +61,8 @@ def load_file(net: CompactNet, pixels: Tensor, path: Path) -> None:
         net(pixels)
         hook.remove()
         variance, mean = torch.var_mean(seen[0], dim=(0, 2, 3))
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
         norm.weight.copy_(size * (variance + norm.eps).sqrt())

@@ -36,7 +36,7 @@ def outputs_of(
     """float32 outputs for uint8 crops; with ``flip`` the logits are means over the mirror image."""
     net.eval()
     results: dict[str, list[Tensor]] = {"ferplus": [], "fer2013": [], "landmarks": []}
-    for chunk in images.split(batch):
+    for chunk in torch.split(images, batch):
         x = ((chunk.float() / 255 - MEAN) / STD).to(memory_format=torch.channels_last)
         output = net(x)
         mirrored = net(x.flip(3)) if flip else output
@@ -53,7 +53,7 @@ def scores_of(net: nn.Module, data: Examples) -> dict[str, float]:
     gap = (out["landmarks"] - data.landmarks).norm(dim=2).mean(dim=1)
     eyes = (data.landmarks[:, 6:8].mean(dim=1) - data.landmarks[:, 8:10].mean(dim=1)).norm(dim=1)
     right = (out["fer2013"].argmax(1) == data.labels).double()
-    recalls = [right[data.labels == c].mean().item() for c in data.labels.unique()]
+    recalls = [right[data.labels == c].mean().item() for c in set(data.labels.tolist())]
     return {
         "fer2013": right.mean().item(),
         "fer2013_recall": float(np.mean(recalls)),
@@ -186,7 +186,7 @@ def train(recipe: Recipe, folder: Path, start: Path | None = None) -> None:
                 output = net(images.to(memory_format=torch.channels_last))
             loss, parts = loss_of(output, targets, how)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimizer.step()
             average.update(net)

@@ -34,9 +34,9 @@ def label_chances(train: Examples, others: Examples) -> tuple[Tensor, Tensor]:
         optimizer.zero_grad()
         loss = F.cross_entropy(net(inputs), train.labels)
         loss = loss + DECAY * torch.stack([(p**2).sum() for p in weights]).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch types all but this one
     with torch.no_grad():
         return net(inputs).softmax(dim=1), net(features(others.votes)).softmax(dim=1)

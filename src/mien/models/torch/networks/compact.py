@@ -60,6 +60,8 @@ class CompactNet(nn.Module):
     torch.Size([2, 8])
     """
 
+    template: Tensor  # [24, 2] in -1..1: mean landmarks, to which the landmark head adds
+
     def __init__(
         self,
         stem: int = 32,
