@@ -1,8 +1,8 @@
 """How often each label stands in the training data: the prior that is built into the scores.
 
 ``python -m training.priors build/model/arrays.npz src/mien/models/weights/mien.onnx`` writes both
-heads' priors into the card of a file that has none; the network in it stays as it is. A release records
-them itself.
+heads' priors into the card of a file that has none; the network in it stays as it is. A release
+records them itself.
 """
 
 from __future__ import annotations
