@@ -125,7 +125,7 @@ def outputs_of(
     """float32 outputs for uint8 crops; with ``flip`` the logits are means over the mirror image."""
     net.eval()
     results: dict[str, list[Tensor]] = {"ferplus": [], "fer2013": [], "landmarks": []}
-    for chunk in images.split(batch):
+    for chunk in torch.split(images, batch):
         x = ((chunk.float() / 255 - MEAN) / STD).to(memory_format=torch.channels_last)
         output = net(x)
         mirrored = net(x.flip(3)) if flip else output
@@ -188,8 +188,12 @@ def train(recipe: Recipe, folder: Path) -> None:
     net = net.to(memory_format=torch.channels_last)
     decayed = [p for p in net.parameters() if p.dim() > 1]
     plain = [p for p in net.parameters() if p.dim() <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": how.weight_decay},
+        {"params": plain},
+    ]
     optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain}],
+        groups,
         lr=how.learning_rate,
         momentum=how.momentum,
         nesterov=True,
@@ -222,7 +226,7 @@ def train(recipe: Recipe, folder: Path) -> None:
                 output = net(images.to(memory_format=torch.channels_last))
             loss, parts = loss_of(output, targets, how)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimizer.step()
             average.update(net)

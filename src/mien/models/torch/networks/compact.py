@@ -60,6 +60,8 @@ class CompactNet(nn.Module):
     torch.Size([2, 8])
     """
 
+    template: Tensor  # [24, 2], mean landmarks in -1..1
+
     def __init__(
         self,
         stem: int = 32,
