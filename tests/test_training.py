@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
 from mien.metrics import fit_temperature, probabilities  # noqa: E402
-from mien.models.onnx import Model  # noqa: E402
+from mien.models.onnx import Model, built_in_template  # noqa: E402
 from mien.models.torch.networks.compact import CompactNet  # noqa: E402 - after the check for torch
 from mien.models.weights import locate  # noqa: E402
 from mien.runs.export import attach, halve_weights, quantise, to_onnx  # noqa: E402
@@ -206,7 +206,7 @@ def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
 
     biases = {h: tuple(getattr(net, h).bias.tolist()) for h in ("ferplus", "fer2013")}
     priors = {"ferplus": (1 / 8,) * 8, "fer2013": (1 / 7,) * 7}
-    card = first_card(recipe, "text", biases, np.full((24, 2), 0.5), priors)
+    card = first_card(recipe, "text", biases, np.asarray(built_in_template()), priors)
     attach(halve_weights(onnx.load(str(folder / "float.onnx"))), card, folder / "half.onnx")
     quantise(
         folder / "float.onnx", folder / "int8.onnx", np.zeros((64, 1, 48, 48), np.float32), HEADS
