@@ -204,7 +204,7 @@ def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
 
     biases = {h: tuple(getattr(net, h).bias.tolist()) for h in ("ferplus", "fer2013")}
     priors = {"ferplus": (1 / 8,) * 8, "fer2013": (1 / 7,) * 7}
-    card = first_card(recipe, "text", biases, np.full((24, 2), 0.5), priors)
+    card = first_card(recipe, "text", biases, Model(locate("mien")).template, priors)
     attach(halve_weights(onnx.load(str(folder / "float.onnx"))), card, folder / "half.onnx")
     quantise(
         folder / "float.onnx", folder / "int8.onnx", np.zeros((64, 1, 48, 48), np.float32), HEADS
