@@ -72,7 +72,7 @@ class Explanation(Attribution):
             "versions": dict(self.versions),
             "prediction": self.prediction.to_dict(),
             "landmarks": np.asarray(self.landmarks, dtype=float).round(3).tolist(),
-            "values": np.asarray(self.values, dtype=float).round(6).tolist(),
+            "values": _brief(self.values).tolist(),
         }
 
     @classmethod
@@ -121,6 +121,13 @@ class Explanation(Attribution):
 
     def _repr_html_(self) -> str:
         return f'<img alt="{escape(self.sentence)}" src="{data_url(self.picture())}">'
+
+
+def _brief(values: FloatArray) -> FloatArray:
+    """The map with eight digits after its largest value's first, however small that is."""
+    largest = float(np.abs(values).max(initial=0.0))
+    decimals = 8 - int(np.floor(np.log10(largest))) if largest > 0 else 8
+    return np.asarray(values, dtype=float).round(max(decimals, 6))
 
 
 def _evidence(record: Mapping[str, Any], values: FloatArray) -> Evidence:
