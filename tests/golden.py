@@ -28,7 +28,7 @@ LESS = {
     "shap": "shap:levels=3,evaluations=44",
 }
 #: What differs from run to run or from machine to machine.
-FREE = ("seconds", "versions", "model")
+FREE = ("seconds", "versions", "model", "prior", "flip")
 
 
 def portrait() -> dict[str, Any]:

@@ -152,6 +152,10 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         (("predict", "{photo}", "--detector", "har"), "did you mean 'haar'"),
         (("predict", "{photo}", "--model", "large"), "unknown model 'large'"),
         (("predict", "{photo}", "--head", "rafdb"), "unknown head 'rafdb'"),
+        (("predict", "{photo}", "--prior", "evn"), "expected a prior (even, both, ferplus"),
+        (("explain", "{photo}", "--prior", "happy=1"), "angry, disgust, fear, sad"),
+        (("explain", "{photo}", "--prior", "estimate"), "under('estimate')"),
+        (("evaluate", "mien"), "one Parquet file or more"),
         (("predict", "{photo}", "-o", "rows.xlsx"), ".csv"),
         (("predict", "{photo}", "-f", "parquet"), "--output"),
         (("predict", "*.nothing"), "no file matches"),
@@ -216,7 +220,17 @@ def test_lines_of_help_are_the_terminals(run: Run) -> None:
 def test_the_help_groups_the_commands_and_begins_with_what_most_people_need(run: Run) -> None:
     text = run("--help").stdout
     panels = ["Use", "predict", "explain", "video", "webcam", "batch", "Explain a model", "judge"]
-    panels += ["atlas", "Data", "Train", "recipes", "compare", "export", "Serve", "models"]
+    panels += [
+        "atlas",
+        "Data",
+        "Train",
+        "recipes",
+        "evaluate",
+        "compare",
+        "export",
+        "Serve",
+        "models",
+    ]
     places = [re.search(rf"(─|│) {name} ", text) for name in panels]
     starts = [place.start() for place in places if place is not None]
     assert len(starts) == len(panels)

@@ -52,7 +52,7 @@ def test_the_file_is_small_hashed_and_carries_its_card(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("head", ["ferplus", "fer2013"])
+@pytest.mark.parametrize("head", ["both", "ferplus", "fer2013"])
 def test_the_mean_of_the_activation_map_plus_the_bias_is_the_logit(
     name: str, head: str, pixels: FloatArray
 ) -> None:
@@ -95,7 +95,7 @@ def test_probabilities_sum_to_one_and_temperature_softens() -> None:
 def test_a_wrong_shape_and_an_unknown_head_are_refused() -> None:
     with pytest.raises(InputError, match=r"\[N, 1, 48, 48\]"):
         Model(locate("mien")).logits(np.zeros((1, 3, 48, 48), np.float32))
-    with pytest.raises(UnknownNameError, match="ferplus, fer2013"):
+    with pytest.raises(UnknownNameError, match="both, ferplus, fer2013"):
         Model(locate("mien"), head="affectnet")
     with pytest.raises(UnknownNameError, match="did you mean 'mien-int8'"):
         locate("mien-int4")
@@ -130,7 +130,7 @@ def test_behaviour_is_read_from_the_card_not_from_the_name(tmp_path: Path) -> No
     del graph.metadata_props[:]
     onnx.helper.set_model_props(graph, {CARD_KEY: changed.to_json()})
     onnx.save(graph, str(tmp_path / "renamed.onnx"))
-    model = Model(tmp_path / "renamed.onnx")
+    model = Model(tmp_path / "renamed.onnx", head="ferplus")
     assert model.head.temperature == 7.0
     assert model.identity.startswith("other sha256:")
 

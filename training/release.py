@@ -36,6 +36,7 @@ from mien.vision.geometry import Preprocess
 from mien.vision.landmarks import eye_distance
 from training.augment import augment
 from training.card import first_card
+from training.combine import combine
 from training.examples import MEAN, STD
 from training.export import HEADS, OUTPUTS, Exported, load_network
 from training.priors import training_priors
@@ -199,7 +200,8 @@ def release(recipe_path: Path, folder: Path, output: Path, *, final: bool) -> di
         ("mien-int8", small, onnx.load(str(folder / "int8.onnx"))),
     ):
         card = calibrated(replace(card, name=name), graph, target, arrays, final=final)
-        digest = attach(graph, card, target)
+        attach(graph, card, target)
+        digest = combine(target, arrays, final=final)
         table[name] = {
             "bytes": target.stat().st_size,
             "sha256": digest,

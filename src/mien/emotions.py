@@ -35,6 +35,18 @@ COLOURS: Final = {  # Okabe and Ito's palette, told apart by colour-blind reader
 }
 
 
+def named_labels(text: str) -> tuple[str, ...]:
+    """``six``, ``seven`` or ``eight``, or labels written with commas; UnknownNameError otherwise.
+
+    >>> named_labels("six")[-1], named_labels("happiness,sad"), named_labels("")
+    ('surprise', ('happy', 'sad'), ())
+    """
+    sets = {"six": SIX, "seven": SEVEN, "eight": EIGHT}
+    if text in sets:
+        return sets[text]
+    return tuple(label(name) for name in text.split(",") if name.strip())
+
+
 def label(name: str, labels: Sequence[str] = EIGHT) -> str:
     """The label that ``name`` means among ``labels``; UnknownNameError otherwise.
 

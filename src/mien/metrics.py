@@ -77,21 +77,29 @@ def macro_f1(truth: IntArray, guess: IntArray, classes: int) -> float:
     return float(np.mean((2 * np.diag(counts)[both > 0]) / both[both > 0]))
 
 
-def calibration_error(truth: IntArray, probability: FloatArray, bins: int = 15) -> float:
+def calibration_error(
+    truth: IntArray, probability: FloatArray, bins: int = 15, weight: FloatArray | None = None
+) -> float:
     """Expected calibration error of the top answer, equal-width bins, in 0..1.
 
-    Naeini et al. 2015; 15 bins as in Guo et al. 2017, arXiv:1706.04599, section 2.
+    Naeini et al. 2015; 15 bins as in Guo et al. 2017, arXiv:1706.04599, section 2. ``weight``
+    ``[N]`` says how much each image counts, as where classes should come as often as another
+    prior says.
+
+    >>> import numpy as np
+    >>> p = np.array([[0.9, 0.1], [0.9, 0.1]])
+    >>> round(calibration_error(np.array([0, 1]), p), 2)
+    0.4
+    >>> round(calibration_error(np.array([0, 1]), p, weight=np.array([9.0, 1.0])), 2)
+    0.0
     """
     guess = probability.argmax(axis=1)
     sure = probability.max(axis=1)
     truth, guess = _checked(truth, guess)
     which = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [
-        (which == b).mean() * abs((truth == guess)[which == b].mean() - sure[which == b].mean())
-        for b in range(bins)
-        if (which == b).any()
-    ]
-    return float(sum(gaps))
+    share = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=np.float64)
+    gap = share / share.sum() * ((truth == guess) - sure)
+    return float(np.abs(np.bincount(which, weights=gap, minlength=bins)).sum())
 
 
 def cross_entropy(target: FloatArray, probability: FloatArray) -> float:

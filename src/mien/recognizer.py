@@ -19,6 +19,7 @@ from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
 from mien.models.weights import locate
+from mien.priors import ESTIMATE, Prior, shares_of
 from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
 from mien.results.predictions import Predictions
@@ -41,18 +42,40 @@ class Recognizer:
     """
 
     def __init__(
-        self, detector: faces.Detector, model: BaseModel, *, contempt: bool = False
+        self,
+        detector: faces.Detector,
+        model: BaseModel,
+        *,
+        contempt: bool = False,
+        prior: Prior | None = None,
+        flip: bool = False,
     ) -> None:
         self.detector = detector
+        if contempt and "contempt" not in model.labels:
+            raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
+        dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
+        self.labels = tuple(name for name in model.labels if name not in dropped)
+        if prior == ESTIMATE:
+            raise InputError(
+                "a prior is estimated from the answers for many faces: predict them first, then "
+                "call under('estimate') on the predictions (mien predict --prior estimate does)"
+            )
+        if prior is not None or flip:
+            model = model.answering(prior, labels=self.labels, flip=flip)
         self.model = model
         #: The model that places landmarks: the same, or the built-in one where it has none.
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
-        dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
-        self.labels = tuple(name for name in model.labels if name not in dropped)
         #: What :func:`load` was given, for other processes to do the same.
         self.arguments: dict[str, Any] | None = None
-        if contempt and "contempt" not in self.labels:
-            raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
+
+    @property
+    def prior(self) -> dict[str, float] | None:
+        """The share of each expression that the answers expect, None where that is not known.
+
+        >>> sorted(load(prior="fer2013").prior.items(), key=lambda item: -item[1])[0][0]
+        'happy'
+        """
+        return shares_of(self.model.prior, self.labels)
 
     def predict(
         self, images: Source | Sequence[Source], *, bgr: bool = False, names: Sequence[str] = ()
@@ -65,7 +88,7 @@ class Recognizer:
         items = list(_named(images, names))
         many = self.predict_many(items, bgr=bgr, readers=2 if len(items) > 1 else 0)
         rows = [row for part in many for row in part]
-        return Predictions(tuple(rows), self.labels)
+        return Predictions(tuple(rows), self.labels, self.prior)
 
     def predict_many(
         self,
@@ -339,6 +362,8 @@ def load(
     *,
     head: str | None = None,
     contempt: bool = False,
+    prior: Prior | None = None,
+    flip: bool = False,
     detector: str = "auto",
     threads: int = 0,
 ) -> Recognizer:
@@ -351,9 +376,17 @@ def load(
         folder of a finished run (which takes torch), or a model such as
         :class:`mien.models.torch.model.TorchModel`.
     head
-        ``ferplus`` (crowd votes, the default) or ``fer2013`` (the original labels).
+        One of the card's label sets: of ``mien``, ``both`` (the default), ``ferplus`` (crowd
+        votes) or ``fer2013`` (the original labels).
     contempt
-        Answer with eight classes instead of seven (``ferplus`` only).
+        Answer with eight classes instead of seven, by the head that knows it (``ferplus``) where
+        none is named.
+    prior
+        How often each expression is expected before the face is seen: ``even``, the name of a
+        head for its training data, or shares, as ``{"happy": .4, ...}`` or ``"happy=.4,..."``.
+        Default: the head's own, which is even for ``both``.
+    flip
+        Answer with the mean over each crop and its mirror image, for twice the model's time.
     detector
         ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
     threads
@@ -363,12 +396,18 @@ def load(
     ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
     opened = open_model(model, head=head, threads=threads)
-    made = Recognizer(faces.create(detector), opened, contempt=contempt)
+    if contempt and head is None and not isinstance(model, BaseModel):
+        knowing = [name for name, h in opened.card.heads.items() if "contempt" in h.labels]
+        if knowing and opened.head_name not in knowing:
+            opened = open_model(model, head=knowing[0], threads=threads)
+    made = Recognizer(faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip)
     if isinstance(model, str | Path):
         made.arguments = {
             "model": model,
             "head": head,
             "contempt": contempt,
+            "prior": prior,
+            "flip": flip,
             "detector": detector,
             "threads": threads,
         }
@@ -386,6 +425,6 @@ def explain(image: Source | Sequence[Source], **options: Any) -> Explanations:
     >>> explain(grey, detector="none", target="happy")[0].target
     'happy'
     """
-    mine = ("model", "head", "contempt", "detector", "threads")
+    mine = ("model", "head", "contempt", "prior", "flip", "detector", "threads")
     recognizer = load(**{key: options.pop(key) for key in mine if key in options})
     return recognizer.explain(image, **options)

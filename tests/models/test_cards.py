@@ -90,7 +90,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "heads a list": (card_with(heads=[]), "label sets by name for heads"),
     "heads none": (card_with(heads={}), "one label set or more"),
     "a head's name": (lambda raw: raw["heads"].update({"<i>": raw["heads"]["ferplus"]}), "a head"),
-    "another default": (card_with(default_head="x"), "one of ferplus, fer2013"),
+    "another default": (card_with(default_head="x"), "one of both, ferplus, fer2013"),
     "default a list": (card_with(default_head=["ferplus"]), "default_head"),
     "size a fraction": (how(size=48.0), "whole number .* for size, got 48.0"),
     "size huge": (how(size=10**9), "1 to 2048 for size"),
@@ -216,9 +216,9 @@ def test_cards_made_in_python_are_checked_alike(card: Card) -> None:
     with pytest.raises(ModelError, match="size"):
         replace(card, preprocess=Preprocess(5000, 1, (0.5,), (0.5,)))
     whole = Head(SEVEN, "logits", prior=(0.4, *(0.1,) * 6))
-    assert Card.from_json(replace(card, heads={"ferplus": whole}).to_json()).heads == {
-        "ferplus": whole
-    }
+    assert Card.from_json(
+        replace(card, heads={"ferplus": whole}, default_head="ferplus").to_json()
+    ).heads == {"ferplus": whole}
 
 
 def test_texts_of_many_languages_are_plain(card: Card) -> None:
@@ -254,7 +254,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-SIX = {"labels": EIGHT[:6], "bias": [0.0] * 6}
+SIX = {"labels": EIGHT[:6], "bias": [0.0] * 6, "prior": []}
 GRAPHS: dict[str, tuple[Change, str]] = {
     "an output that is not there": (head(logits="nowhere"), r"names the output 'nowhere'"),
     "a map that is not there": (head(cam="nowhere"), r"names the output 'nowhere'"),

@@ -46,6 +46,8 @@ def prepare(settings: JobSettings, out: Place) -> tuple[int, int]:
         settings.model,
         head=settings.head,
         contempt=settings.contempt,
+        prior=settings.prior,
+        flip=settings.flip,
         detector=settings.detector,
         threads=1,
     )
@@ -59,6 +61,7 @@ def prepare(settings: JobSettings, out: Place) -> tuple[int, int]:
         "inputs": inputs,
         "model": recognizer.model.identity,
         "detector": recognizer.detector.name,
+        "prior": recognizer.prior,
     }
     # the plan counts once this is there
     (out / ABOUT).write(json.dumps(about, indent=1).encode())

@@ -22,6 +22,8 @@ class JobSettings:
     model: str = "mien"
     head: str | None = None
     contempt: bool = False
+    prior: str | None = None
+    flip: bool = False
     detector: str = "auto"
     column: str | None = None  # of a Parquet source
     fps: float = 1.0  # analysed frames per second of videos

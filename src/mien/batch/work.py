@@ -78,6 +78,8 @@ class Worker:
             settings.model,
             head=settings.head,
             contempt=settings.contempt,
+            prior=settings.prior,
+            flip=settings.flip,
             detector=settings.detector,
             threads=1,
         )
@@ -107,7 +109,11 @@ class Worker:
             images += len({row.frame for row in answers})
         spent = (time.perf_counter() - started, time.process_time() - busy)
         counts = _counted(number, unit.count, images, rows, spent)
-        part.write(_parquet(Predictions(tuple(rows), self.recognizer.labels), counts))
+        part.write(
+            _parquet(
+                Predictions(tuple(rows), self.recognizer.labels, self.recognizer.prior), counts
+            )
+        )
         attempts.finish()
         return counts
 
@@ -203,7 +209,8 @@ def _parquet(predictions: Predictions, counts: Counts) -> bytes:
     import pyarrow.parquet as pq
 
     table = arrow_table(predictions)
-    table = table.replace_schema_metadata({COUNTS: json.dumps(asdict(counts))})
+    about = {**(table.schema.metadata or {}), COUNTS: json.dumps(asdict(counts))}
+    table = table.replace_schema_metadata(about)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.commands.terminal import HeadName, Seed, progress, say
+from mien.commands.terminal import HeadName, PriorShares, Seed, progress, say
 
 
 def atlas(
@@ -24,6 +24,7 @@ def atlas(
     ] = None,
     detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
     head: HeadName = None,
+    prior: PriorShares = None,
     seed: Seed = 0,
 ) -> None:
     """Show where a model looks for each expression: mean maps and contact sheets of a data set.
@@ -38,7 +39,7 @@ def atlas(
     from mien.recognizer import load
 
     check_folder(output)
-    recognizer = load(model, detector=detector, head=head)
+    recognizer = load(model, detector=detector, head=head, prior=prior)
     faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
     output.mkdir(parents=True, exist_ok=True)
     with progress(len(faces), "faces") as advance:

@@ -8,7 +8,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mien.commands.terminal import Contempt, Detector, HeadName, fail, out, plain, progress, say
+from mien.commands.terminal import (
+    Contempt,
+    Detector,
+    Flip,
+    HeadName,
+    PriorShares,
+    fail,
+    out,
+    plain,
+    progress,
+    say,
+)
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +58,8 @@ def batch(
     model: FastModel = "auto",
     head: HeadName = None,
     contempt: Contempt = False,
+    prior: PriorShares = None,
+    flip: Flip = False,
     detector: Detector = "auto",
     column: Column = None,
     fps: PerSecond = 1.0,
@@ -69,6 +82,8 @@ def batch(
         model=fastest_model() if model == "auto" else model,
         head=head,
         contempt=contempt,
+        prior=prior,
+        flip=flip,
         detector=faces.create(detector).name,  # the same one on every machine, and in every run
         column=column,
         fps=fps,

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mien.commands.data_tables import check_table, count_table
 from mien.commands.terminal import Seed, note, out, progress, say
+from mien.emotions import named_labels
 from mien.files import check_writable, whole_file, write_whole
 from mien.options import pairs
 from mien.types import InputError
@@ -28,15 +29,6 @@ Options = Annotated[
     typer.Option("--option", "-O", help="key=value; mien data show NAME lists them."),
 ]
 Labels = Annotated[str, typer.Option(help="Keep these alone: six, seven, eight, or happy,sad,...")]
-
-
-def _labels(text: str) -> tuple[str, ...]:
-    from mien import emotions
-
-    sets = {"six": emotions.SIX, "seven": emotions.SEVEN, "eight": emotions.EIGHT}
-    if text in sets:
-        return sets[text]
-    return tuple(emotions.label(name) for name in text.split(",") if name.strip())
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -122,7 +114,7 @@ def prepare(
             source,
             output,
             options=pairs(option or ()),
-            labels=_labels(labels),
+            labels=named_labels(labels),
             advance=advance,
         )
     if report is not None:
@@ -265,7 +257,7 @@ def merge(
     recipe = merging.load_pool(pool) if pool else None
     with progress(None, "images") as advance:
         done = merging.merge(
-            files, output, pool=recipe, labels=_labels(labels), advance=lambda _: advance()
+            files, output, pool=recipe, labels=named_labels(labels), advance=lambda _: advance()
         )
     out.print(count_table(done.counts))
     for name, sides in done.by_source.items():

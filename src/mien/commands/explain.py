@@ -9,50 +9,64 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, Seed, out, say
+from mien.commands.terminal import (
+    Contempt,
+    Detector,
+    Flip,
+    HeadName,
+    ModelName,
+    PriorShares,
+    Seed,
+    out,
+    say,
+)
 from mien.types import InputError
 
 if TYPE_CHECKING:
     from mien.results.explanation import Explanation, Explanations
 
 
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        "-m",
+        help=(
+            "regions (the default), dncshap, cam, gradcam, ...; several side by side; or all. "
+            "A method's options may follow it: dncshap:levels=4,contexts=owen."
+        ),
+    ),
+]
+Target = Annotated[str | None, typer.Option(help="The expression to explain; default: the answer.")]
+Against = Annotated[str | None, typer.Option(help="Explain the target's lead over this one.")]
+OneFace = Annotated[int | None, typer.Option(help="Only this face, counted from 0, left to right.")]
+Baseline = Annotated[
+    str | None, typer.Option(help="What hides a part: mean (the default), black, blur or face.")
+]
+MethodOptions = Annotated[
+    list[str] | None,
+    typer.Option(help="What the one method takes, as key=value; may be given again."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="PNG to write; default: PHOTO.mien.png.")
+]
+
+
 def explain(
     path: Annotated[str, typer.Argument(help="An image.")],
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            "-m",
-            help=(
-                "regions (the default), dncshap, cam, gradcam, ...; several side by side; or all. "
-                "A method's options may follow it: dncshap:levels=4,contexts=owen."
-            ),
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The expression to explain; default: the answer.")
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Explain the target's lead over this one.")
-    ] = None,
-    face: Annotated[
-        int | None, typer.Option(help="Only this face, counted from 0, left to right.")
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(help="What hides a part: mean (the default), black, blur or face."),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="What the one method takes, as key=value; may be given again."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="PNG to write; default: PHOTO.mien.png.")
-    ] = None,
+    method: Methods = None,
+    target: Target = None,
+    against: Against = None,
+    face: OneFace = None,
+    baseline: Baseline = None,
+    option: MethodOptions = None,
+    output: Output = None,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
+    prior: PriorShares = None,
+    flip: Flip = False,
     seed: Seed = 0,
 ) -> None:
     """Say what each face expresses and which parts of it made the answer so.
@@ -64,7 +78,10 @@ def explain(
 
     asked, photo = _methods(method or ["regions"], option or []), _photo(path)
     picture = _place(photo, output)
-    found = load(model, head=head, contempt=contempt, detector=detector).explain(
+    recognizer = load(
+        model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
+    )
+    found = recognizer.explain(
         photo,
         face=face,
         method=asked,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.commands.terminal import HeadName, Seed, progress, say, show
+from mien.commands.terminal import HeadName, PriorShares, Seed, progress, say, show
 
 
 def judge(
@@ -30,6 +30,7 @@ def judge(
     ] = None,
     detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
     head: HeadName = None,
+    prior: PriorShares = None,
     seed: Seed = 0,
 ) -> None:
     """Explain the same faces by every method, and measure which explanation to trust.
@@ -48,7 +49,7 @@ def judge(
 
     check_folder(output)
     expected = None if action_units is None else read_expected(action_units)
-    recognizer = load(model, detector=detector, head=head)
+    recognizer = load(model, detector=detector, head=head, prior=prior)
     rows_for(recognizer.model, methods)  # a wrong name fails before the work
     faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
     output.mkdir(parents=True, exist_ok=True)

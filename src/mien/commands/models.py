@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from mien.commands.terminal import out, plain, say
+
+if TYPE_CHECKING:
+    from mien.models.card import Head
 
 app = typer.Typer(
     help="The models on this machine, and those that can be fetched.", no_args_is_help=True
@@ -36,11 +39,24 @@ def list_models() -> None:
         ]
         size = path.stat().st_size / 1e6
         out.print(f"[bold]{name}[/bold]  {size:.1f} MB  {escape(plain(card.summary))}")
+        for head, found in card.heads.items():
+            default = " (default)" if head == card.default_head else ""
+            say(f"  head {head}{default}: {len(found.labels)} expressions, {_prior(found)}")
         out.print(f"  PrivateTest: {', '.join(parts) or 'not measured'}; {card.licence}")
     for name, remote in faces.remotes().items():
         where = fetched(remote)
         state = f"at {where}" if where else f"not here; run: mien models fetch {name}"
         out.print(f"[bold]{name}[/bold]  {remote.purpose}; {remote.licence}; {state}")
+
+
+def _prior(head: Head) -> str:
+    """The prior of a head's answers in words."""
+    if not head.prior:
+        return "its prior is not stated"
+    if max(head.prior) - min(head.prior) < 1e-3:
+        return "even prior"
+    shares = zip(head.labels, head.prior, strict=True)
+    return "prior " + ", ".join(f"{name} {share:.3f}" for name, share in shares)
 
 
 @app.command("fetch")

@@ -14,8 +14,10 @@ from rich.table import Table
 from mien.commands.terminal import (
     Contempt,
     Detector,
+    Flip,
     HeadName,
     ModelName,
+    PriorShares,
     fail,
     note,
     out,
@@ -67,19 +69,26 @@ def predict(
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
+    prior: PriorShares = None,
+    flip: Flip = False,
 ) -> None:
     """Find every face and say what it expresses: one row per face.
 
     An image without a face and an image that cannot be read have a row too; after the latter the
-    exit code is 1, and all other images are done.
+    exit code is 1, and all other images are done. With --prior estimate, the prior of all these
+    faces is estimated from their answers, once they are all there.
     """
+    from mien.priors import ESTIMATE
     from mien.recognizer import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
 
     kind = _kind(format, output)
     found = find_images(_listed(paths))
-    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    stated = None if prior == ESTIMATE else prior
+    recognizer = load(
+        model, head=head, contempt=contempt, prior=stated, flip=flip, detector=detector
+    )
     rows: list[Prediction] = []
     stopped = False
     with progress(len(found), "images") as advance:
@@ -91,7 +100,11 @@ def predict(
                 advance()
         except KeyboardInterrupt:
             stopped = True  # what is done is written all the same
-    results = Predictions(tuple(rows), recognizer.labels)
+    results = Predictions(tuple(rows), recognizer.labels, recognizer.prior)
+    if prior == ESTIMATE and results.faces:
+        results = results.under(ESTIMATE)
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in (results.prior or {}).items())
+        note(f"estimated prior: {shares}")
     _write(results, kind, output)
     if output is not None:
         done = f"{_count(len(results.faces), 'face')} in {_count(len(found), 'image')}"

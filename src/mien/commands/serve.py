@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, out, warn
+from mien.commands.terminal import (
+    Contempt,
+    Detector,
+    Flip,
+    HeadName,
+    ModelName,
+    PriorShares,
+    out,
+    warn,
+)
 from mien.extras import need
 from mien.types import InputError
 
@@ -47,6 +56,8 @@ def serve(
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
+    prior: PriorShares = None,
+    flip: Flip = False,
     detector: Detector = "auto",
     token: Token = None,
     allow_host: AllowHost = None,
@@ -63,6 +74,8 @@ def serve(
         model=model,
         head=head,
         contempt=contempt,
+        prior=prior,
+        flip=flip,
         detector=detector,
         host=host,
         port=port,

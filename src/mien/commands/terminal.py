@@ -33,10 +33,21 @@ ModelName = Annotated[
     str, typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run.")
 ]
 HeadName = Annotated[
-    str | None, typer.Option(help="ferplus (crowd votes, the default) or fer2013.")
+    str | None, typer.Option(help="both (the default), ferplus (crowd votes) or fer2013.")
 ]
 Contempt = Annotated[
     bool, typer.Option("--contempt", help="Answer with contempt as an eighth expression.")
+]
+PriorShares = Annotated[
+    str | None,
+    typer.Option(
+        "--prior",
+        help="How often each expression is expected: even, ferplus or fer2013 (as in that training "
+        "data), or shares as happy=.4,sad=.1,...; default: the head's own, of both even.",
+    ),
+]
+Flip = Annotated[
+    bool, typer.Option("--flip", help="Look at each face and its mirror image; twice the time.")
 ]
 Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
 

@@ -11,8 +11,10 @@ from rich.table import Table
 from mien.commands.terminal import (
     Contempt,
     Detector,
+    Flip,
     HeadName,
     ModelName,
+    PriorShares,
     fail,
     out,
     progress,
@@ -70,6 +72,8 @@ def video(
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
+    prior: PriorShares = None,
+    flip: Flip = False,
 ) -> None:
     """Follow every face of a clip and say what it expresses, when.
 
@@ -85,7 +89,9 @@ def video(
         raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
     if summary is not None:
         make_folder(summary)
-    recognizer = load(model, head=head, contempt=contempt, detector=detector)
+    recognizer = load(
+        model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
+    )
     files: dict[str, Any] = {"output": output, "timeline": timeline}
     with progress(None, "frames") as bar:
 

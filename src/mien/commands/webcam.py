@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, note, say
+from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, PriorShares, note, say
 from mien.commands.video import Overlay, Smoothing, TimelineFile, seconds
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def webcam(
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
+    prior: PriorShares = None,
 ) -> None:
     """Show a camera's picture with what the faces express, and how late it is.
 
@@ -56,14 +57,14 @@ def webcam(
         from mien.commands.serve import serve
 
         say("there is no display for a window; the page shows the camera: open its tab Camera")
-        serve(model=model, head=head, contempt=contempt, detector=detector)
+        serve(model=model, head=head, contempt=contempt, prior=prior, detector=detector)
         return
     window = None if text else camera.Window("mien webcam")
     meter = Meter()
     with ExitStack() as stack:
         if window is not None:
             stack.callback(window.close)
-        recognizer = load(model, head=head, contempt=contempt, detector=detector)
+        recognizer = load(model, head=head, contempt=contempt, prior=prior, detector=detector)
         opened = camera.Camera(int(source) if source.isdigit() else source)
         pictures = stack.enter_context(opened)
         drawn = window is not None or record is not None

@@ -17,6 +17,7 @@ from mien.emotions import label
 from mien.explainers.masks import BASELINES
 from mien.explainers.method import METHODS, Case, go_on, names, read_query
 from mien.models.base import BaseModel
+from mien.priors import shares_of
 from mien.registry import choose
 from mien.results.evidence import Query
 from mien.results.explanation import Explanation
@@ -79,6 +80,8 @@ def explain(
         seconds=time.perf_counter() - started,
         model=model.identity,
         versions=_versions(model),
+        prior=shares_of(model.prior, tuple(prediction.emotions)),
+        flip=model.flip,
     )
 
 

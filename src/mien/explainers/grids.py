@@ -43,19 +43,21 @@ def spread(grid: FloatArray, size: int) -> FloatArray:
 
 def needs_torch(model: BaseModel) -> str:
     """Why a method that looks inside a network cannot explain a model."""
-    return "" if model.spec is not None else "only a run's folder shows the network inside"
+    if model.spec is None:
+        return "only a run's folder shows the network inside"
+    return "it follows one pass, and flip=True answers by two" if model.flip else ""
 
 
 def needs_layers(model: BaseModel) -> str:
     """The same for methods that read a layer as a map."""
-    if model.spec is None:
+    if model.spec is None or model.flip:
         return needs_torch(model)
     return "" if model.spec.layers else "none of its layers is known to be a map of the face"
 
 
 def needs_attention(model: BaseModel) -> str:
     """The same for methods that read attention."""
-    if model.spec is None:
+    if model.spec is None or model.flip:
         return needs_torch(model)
     return "" if model.spec.attention else "it has no attention between patches that can be read"
 

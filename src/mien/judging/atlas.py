@@ -41,6 +41,7 @@ class Atlas:
     """Mean maps by method and expression, and the explanations that contact sheets show."""
 
     model: str
+    prior: dict[str, float] | None  # shares that the answers expect, where known
     seed: int
     rows: dict[str, Query]
     counts: dict[str, tuple[int, int]]  # expression -> faces that show it, of them answered so
@@ -135,12 +136,12 @@ def atlas(
     truths = [label for label in recognizer.labels if label in examples]
     return Atlas(
         model=recognizer.model.identity,
+        prior=recognizer.prior,
         seed=seed,
         rows=rows,
         counts={label: (_shows(label, faces), _shows(label, right)) for label in truths},
         means={
-            row: {label: sums[row][label].mean(seed) for label in truths if sums[row][label].parts}
-            for row in rows
+            row: {n: s.mean(seed) for n, s in of.items() if s.parts} for row, of in sums.items()
         },
         face=np.clip(mean_face, 0, 255).astype(np.uint8),
         labels=region_labels(layout * SIZE - 0.5, SIZE),
@@ -196,6 +197,7 @@ def to_dict(found: Atlas) -> dict[str, Any]:
     """JSON-ready record: counts, mean values of the regions with intervals, mean maps."""
     return {
         "model": found.model,
+        "prior": found.prior,
         "seed": found.seed,
         "methods": recorded(found.rows),
         "counts": {n: {"faces": a, "answered so": b} for n, (a, b) in found.counts.items()},

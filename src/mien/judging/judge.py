@@ -38,6 +38,7 @@ class Verdict:
     """What was measured: per row and measure, over all faces and per expression."""
 
     model: str
+    prior: dict[str, float] | None  # shares that the answers expect, where known
     faces: int
     seed: int
     rows: dict[str, Query]
@@ -108,6 +109,7 @@ def _verdict(
     right = [a == face.truth for a, face in zip(answers, faces, strict=True)]
     return Verdict(
         model=recognizer.model.identity,
+        prior=recognizer.prior,
         faces=len(faces),
         seed=seed,
         rows=rows,
@@ -207,6 +209,7 @@ def to_dict(verdict: Verdict) -> dict[str, Any]:
 
     return {
         "model": verdict.model,
+        "prior": verdict.prior,
         "faces": verdict.faces,
         "seed": verdict.seed,
         "facts": dict(verdict.facts),

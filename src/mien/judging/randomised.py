@@ -46,7 +46,8 @@ def _shuffled_net(model: Any, seed: int) -> TorchModel:
             if parameter.ndim > 1:
                 values = _shuffle(parameter.cpu().numpy(), rng)
                 parameter.copy_(torch.from_numpy(values))
-    return TorchModel(net, model.spec, model.labels, card=model.card, head=model.head_name)
+    twin = TorchModel(net, model.spec, model.labels, card=model.card, head=model.head_name)
+    return twin.answering(flip=model.flip)
 
 
 def _shuffled_file(model: Model, seed: int) -> Model:
@@ -67,4 +68,4 @@ def _shuffled_file(model: Model, seed: int) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "randomised.onnx"
         onnx.save(graph, str(path))
-        return Model(path, model.head_name)
+        return Model(path, model.head_name).answering(flip=model.flip)

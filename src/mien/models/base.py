@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from mien.models.card import Card
+from mien.priors import Prior, read_prior
 from mien.registry import choose
 from mien.types import FloatArray, ImageArray, InputError, ModelError
+from mien.vision.landmarks import MIRROR
 
 if TYPE_CHECKING:  # which imports torch
     from torch import nn
@@ -42,6 +46,10 @@ class BaseModel(ABC):
         self.card = card
         self.head_name = choose("head", head or card.default_head, card.heads)
         self.head = card.heads[self.head_name]
+        #: Whether an answer is the mean of those for the crop and for its mirror image.
+        self.flip = False
+        #: What another prior adds to the network's logits ``[K]``.
+        self.offset: FloatArray = np.zeros(len(self.labels), dtype=np.float32)
 
     @abstractmethod
     def _outputs(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
@@ -67,6 +75,63 @@ class BaseModel(ABC):
         """Name and SHA-256, as results record them."""
         return f"{self.card.name} sha256:{self.sha256}"
 
+    def answering(
+        self, prior: Prior | None = None, *, labels: Sequence[str] = (), flip: bool = False
+    ) -> Self:
+        """A copy that answers under another prior, or by the crop and its mirror image together.
+
+        Parameters
+        ----------
+        prior
+            ``even``, the name of a head whose training prior the card states, or shares; None
+            leaves it as it is. What it changes is one constant per label in the logits, so
+            explanations keep their parts: ``base`` and ``value`` move alike.
+        labels
+            Those that are answered, whose shares ``prior`` gives; default: all. The others keep
+            the share that they have.
+        flip
+            Answer with the mean over the crop and its mirror image, for twice the time.
+
+        Raises InputError where the head's own prior is not known, or as
+        :func:`mien.priors.read_prior`.
+
+        >>> from mien.models.onnx import Model
+        >>> from mien.models.weights import locate
+        >>> even = Model(locate("mien"), "fer2013").answering("even")
+        >>> round(even.prior["disgust"], 3)
+        0.143
+        """
+        twin = copy(self)
+        twin.flip = flip
+        if prior is not None:
+            twin.head = replace(self.head, prior=self._shares(prior, labels or self.labels))
+            odds = np.log(twin.head.prior) - np.log(self.head.prior)
+            added = (odds * self.head.temperature).astype(np.float32)
+            twin.offset = self.offset + added
+            if self.head.bias:
+                moved = np.asarray(self.head.bias, dtype=np.float64) + added
+                twin.head = replace(twin.head, bias=tuple(map(float, moved)))
+        return twin
+
+    def _shares(self, prior: Prior, labels: Sequence[str]) -> tuple[float, ...]:
+        """A prior over all labels of the head, of which some are not answered."""
+        if not self.head.prior:
+            raise InputError(
+                f"{self.card.name}: its card states no prior of {self.head_name!r}, so its answers "
+                "cannot be put under another; leave the prior out"
+            )
+        heads = self.card.heads.items()
+        named = {n: dict(zip(h.labels, h.prior, strict=True)) for n, h in heads if h.prior}
+        known = dict(zip(labels, read_prior(prior, labels, named), strict=True))
+        left = {n: share for n, share in self.prior.items() if n not in known}
+        rest = 1 - sum(left.values())
+        return tuple(float(left.get(n, known.get(n, 0) * rest)) for n in self.labels)
+
+    @property
+    def prior(self) -> dict[str, float]:
+        """The share of each label that an answer expects; empty where the card states none."""
+        return dict(zip(self.labels, self.head.prior, strict=True)) if self.head.prior else {}
+
     def pixels(self, crop: ImageArray) -> FloatArray:
         """A crop ``[H, W, 3] uint8`` as the ``[C, size, size]`` float pixels the network sees."""
         return self.card.preprocess.pixels(crop)
@@ -91,7 +156,7 @@ class BaseModel(ABC):
         wanted += [self.head.cam] if cam and self.head.cam else []
         wanted += [self.card.landmarks] if landmarks and self.card.landmarks else []
         parts = [
-            self._batch(wanted, how.normalise(pixels[i : i + BATCH]))
+            self._answers(wanted, how.normalise(pixels[i : i + BATCH]))
             for i in range(0, len(pixels), BATCH)
         ]
         found = {
@@ -103,6 +168,27 @@ class BaseModel(ABC):
             found[self.head.cam] if cam and self.head.cam else None,
             found.get(self.card.landmarks) if self.card.landmarks else None,
         )
+
+    def _answers(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """The outputs of one batch under the chosen prior, with ``flip`` of both images."""
+        outputs = self._batch(names, values)
+        if self.flip:
+            mirrored = self._batch(names, np.ascontiguousarray(values[..., ::-1]))
+            pairs = zip(names, outputs, mirrored, strict=True)
+            outputs = [(one + self._turned(name, other)) / 2 for name, one, other in pairs]
+        if self.offset.any():
+            outputs[0] = outputs[0] + self.offset
+        return outputs
+
+    def _turned(self, name: str, output: FloatArray) -> FloatArray:
+        """An output for mirror images as it lies on the images themselves."""
+        if name == self.head.cam:
+            return output[..., ::-1]
+        if name == self.card.landmarks:
+            points = output[:, list(MIRROR)].copy()
+            points[..., 0] = 1 - points[..., 0]
+            return points
+        return output
 
     def _batch(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
         """The outputs of one batch, checked: nothing is answered that is no number."""

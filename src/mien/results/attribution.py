@@ -35,6 +35,8 @@ class Attribution:
     seconds: float
     model: str  # name and SHA-256 of the model file
     versions: dict[str, str]
+    prior: dict[str, float] | None = None  # shares that the answer expects, where known
+    flip: bool = False  # whether the answer is the mean over the crop and its mirror image
     regions: dict[str, float] = field(init=False)  # summed over each facial region
     areas: dict[str, float] = field(init=False)  # share of the crop of each, sums to 1
 

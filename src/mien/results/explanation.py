@@ -69,6 +69,8 @@ class Explanation(Attribution):
             "seconds": self.seconds,
             "options": dict(self.options),
             "model": self.model,
+            "prior": None if self.prior is None else dict(self.prior),
+            "flip": self.flip,
             "versions": dict(self.versions),
             "prediction": self.prediction.to_dict(),
             "landmarks": np.asarray(self.landmarks, dtype=float).round(3).tolist(),
@@ -105,6 +107,8 @@ class Explanation(Attribution):
                 seconds=float(record["seconds"]),
                 model=str(record["model"]),
                 versions=dict(record["versions"]),
+                prior=None if record.get("prior") is None else dict(record["prior"]),
+                flip=bool(record.get("flip", False)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(

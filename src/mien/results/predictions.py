@@ -11,11 +11,14 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+import numpy as np
+
 from mien import extras
 from mien.emotions import SEVEN
 from mien.files import whole_file
+from mien.priors import ESTIMATE, EVEN, Prior, estimated, read_prior, shifted
 from mien.registry import choose
-from mien.types import Face, InputError, Prediction
+from mien.types import Face, FloatArray, InputError, Prediction
 
 T = TypeVar("T")
 
@@ -26,6 +29,7 @@ SUFFIX_FORMAT = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": 
 
 
 BOX: Final = ("box_x", "box_y", "box_w", "box_h")
+PRIOR: Final = b"mien_prior"  # in a Parquet file's metadata
 #: The columns of a table beside the box and the expressions.
 PLAIN: Final = (
     "input", "frame", "timestamp", "face_id", "face_confidence", "dominant_emotion", "score",
@@ -76,6 +80,7 @@ class Predictions(Results[Prediction]):
     """
 
     labels: tuple[str, ...] = SEVEN
+    prior: Mapping[str, float] | None = None  # shares that the answers expect, where known
 
     @property
     def faces(self) -> tuple[Prediction, ...]:
@@ -86,6 +91,36 @@ class Predictions(Results[Prediction]):
     def errors(self) -> tuple[Prediction, ...]:
         """The rows of inputs that could not be read."""
         return tuple(row for row in self.rows if row.error is not None)
+
+    def under(self, prior: Prior, of: Prior | None = None) -> Predictions:
+        """The same faces answered under another prior: new probabilities, expressions and scores.
+
+        ``prior`` is ``even``, shares (``{"happy": .4, ...}``), or ``estimate``: the one that
+        these faces have, estimated from their answers (see :func:`mien.priors.estimated`). ``of``
+        is the one that the answers are under; it may be left out where the rows know it, as those
+        of a recognizer and of a Parquet file of Mien do. Raises InputError where it is not known,
+        or as :func:`mien.priors.read_prior`.
+
+        >>> row = Prediction("a.jpg", 0, emotions={"happy": 0.6, "sad": 0.4})
+        >>> even = Predictions((row,), ("happy", "sad"), {"happy": 0.9, "sad": 0.1})
+        >>> even.under("even")[0].dominant_emotion
+        'sad'
+        """
+        if of is None and self.prior is None:
+            raise InputError(
+                "expected rows that know the prior of their answers, got none; give it as of="
+            )
+        start = read_prior(of or self.prior or EVEN, self.labels)
+        faces = [row for row in self.rows if row.emotions]
+        p = np.array([[row.emotions[name] for name in self.labels] for row in faces])
+        p = p.reshape(len(faces), len(self.labels))
+        goal = estimated(p, start) if prior == ESTIMATE else read_prior(prior, self.labels)
+        answers = iter(shifted(p, start, goal))
+        rows = tuple(
+            _answered(row, self.labels, next(answers)) if row.emotions else row for row in self.rows
+        )
+        shares = dict(zip(self.labels, map(float, goal), strict=True))
+        return Predictions(rows, self.labels, shares)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready rows."""
@@ -138,10 +173,13 @@ class Predictions(Results[Prediction]):
     def load(cls, path: str | Path, kind: str | None = None) -> Predictions:
         """The rows of a file that :meth:`save` wrote; the format is ``kind``, else the suffix's.
 
+        A folder stands for all its Parquet files, such as those of a finished batch, in order.
         Numbers are as they were written; landmarks are not kept. Raises InputError for a file
         that holds no such rows, MissingExtraError for Parquet without pyarrow.
         """
         path = Path(path)
+        if path.is_dir():
+            return _joined(path)
         kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
         try:
             records = _records(path, kind)
@@ -150,10 +188,36 @@ class Predictions(Results[Prediction]):
             raise InputError(f"{path}: expected rows of predictions ({error})") from error
         labels = list(records[0]["emotions"]) if records and kind in ("csv", "parquet") else []
         labels = labels or [n for row in rows for n in row.emotions]
-        return cls(rows, tuple(dict.fromkeys(labels)) or SEVEN)
+        return cls(rows, tuple(dict.fromkeys(labels)) or SEVEN, _prior(path, kind))
 
     def _repr_html_(self) -> str:
         return _html_table(self.table())
+
+
+def _joined(folder: Path) -> Predictions:
+    """The rows of all Parquet files in a folder, but for those that a batch keeps for itself."""
+    inside = sorted(folder.rglob("*.parquet"))
+    parts = [Predictions.load(p) for p in inside if "_mien" not in p.relative_to(folder).parts]
+    if not parts:
+        raise InputError(f"{folder}: expected a folder with Parquet files of rows, found none")
+    if any(part.prior != parts[0].prior or part.labels != parts[0].labels for part in parts):
+        raise InputError(f"{folder}: expected rows under one prior, got several; load them singly")
+    return replace(parts[0], rows=tuple(row for part in parts for row in part))
+
+
+def _answered(row: Prediction, labels: Sequence[str], p: FloatArray) -> Prediction:
+    """The row with other probabilities ``[K]``."""
+    best = int(p.argmax())
+    emotions = dict(zip(labels, map(float, p), strict=True))
+    return replace(row, emotions=emotions, dominant_emotion=labels[best], score=float(p[best]))
+
+
+def _prior(path: Path, kind: str) -> dict[str, float] | None:
+    """The prior of a Parquet file's answers, from its metadata; other formats do not hold it."""
+    if kind != "parquet":
+        return None
+    found = (require_parquet().read_schema(path).metadata or {}).get(PRIOR)
+    return None if found is None else {k: float(v) for k, v in json.loads(found).items()}
 
 
 def read_prediction(record: Mapping[str, Any]) -> Prediction:
@@ -263,7 +327,9 @@ def arrow_table(predictions: Predictions) -> Any:
         }
         for row in predictions.table()
     ]
-    return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
+    prior = predictions.prior
+    about = None if prior is None else {PRIOR: json.dumps(dict(prior))}
+    return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()), metadata=about))
 
 
 def _html_table(rows: list[dict[str, Any]]) -> str:

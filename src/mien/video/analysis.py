@@ -61,6 +61,7 @@ class Analysis:
     written: tuple[Path, ...]  # of the annotated video and the table, what there is
     figure: ImageArray = field(repr=False)  # stacked probabilities over time
     sheet: ImageArray = field(repr=False)  # the peaks' faces
+    prior: dict[str, float] | None = None  # shares that the answers expect, where known
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields, without pictures."""
@@ -69,6 +70,7 @@ class Analysis:
             "clip": asdict(self.clip),
             "options": asdict(self.options),
             "model": self.model,
+            "prior": self.prior,
             "detector": self.detector,
             "frames": self.frames,
             "looked_at": self.looked_at,
@@ -165,7 +167,8 @@ def analyse(
     )
     with ExitStack() as stack:
         if timeline is not None:
-            work.table = stack.enter_context(timeline_writer(Path(timeline), recognizer.labels))
+            table = timeline_writer(Path(timeline), recognizer.labels, recognizer.prior)
+            work.table = stack.enter_context(table)
         if output is not None:
             work.sink = stack.enter_context(video_sink(Path(output), clip))
         work.through(stack.enter_context(closing(results)), on_frame, progress, cancel)
@@ -256,6 +259,7 @@ class _Work:
             clip=self.clip,
             options=self.options,
             model=self.recognizer.model.identity,
+            prior=self.recognizer.prior,
             detector=self.recognizer.detector.name,
             labels=self.recognizer.labels,
             # of a whole clip, the last frames may not have been analysed

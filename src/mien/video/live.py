@@ -85,7 +85,9 @@ def run(
     with ExitStack() as stack:
         table = sink = None
         if timeline is not None:
-            table = stack.enter_context(timeline_writer(timeline, recognizer.labels))
+            table = stack.enter_context(
+                timeline_writer(timeline, recognizer.labels, recognizer.prior)
+            )
         if record is not None:
             clip = Clip(name, camera.width, camera.height, 25.0, None, None, 0, False, "")
             sink = stack.enter_context(video_sink(record, clip, sound=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ ROWS = 4096  # gathered before they are written
 
 
 @contextmanager
-def timeline_writer(path: Path, labels: Sequence[str]) -> Iterator[TimelineWriter]:
+def timeline_writer(
+    path: Path, labels: Sequence[str], prior: Mapping[str, float] | None = None
+) -> Iterator[TimelineWriter]:
     """A writer whose file gets its name on a clean exit; after an error nothing is left.
 
     Nor is anything left where no row came. Raises InputError for a format that cannot grow.
@@ -30,7 +32,7 @@ def timeline_writer(path: Path, labels: Sequence[str]) -> Iterator[TimelineWrite
         require_parquet()
     check_writable(path)
     with suppress(_Empty), whole_file(path) as part:
-        writer = TimelineWriter(part, kind, labels)
+        writer = TimelineWriter(part, kind, labels, prior)
         try:
             yield writer
             if not writer.count:
@@ -47,8 +49,15 @@ class _Empty(Exception):  # noqa: N818 - nothing failed
 class TimelineWriter:
     """Rows to CSV, JSON lines or Parquet; the columns are those of ``mien predict``."""
 
-    def __init__(self, part: Path, kind: str, labels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        part: Path,
+        kind: str,
+        labels: Sequence[str],
+        prior: Mapping[str, float] | None = None,
+    ) -> None:
         self.part, self.kind, self.labels = part, kind, tuple(labels)
+        self.prior = prior  # of the answers; Parquet's metadata holds it
         self.count = 0
         self._rows: list[Prediction] = []
         self._file: Any = None  # a text file, or pyarrow's writer, which has no types
@@ -64,7 +73,7 @@ class TimelineWriter:
         """Write the rows gathered so far."""
         if not self._rows:
             return
-        table = Predictions(tuple(self._rows), self.labels)
+        table = Predictions(tuple(self._rows), self.labels, self.prior)
         self._rows = []
         first = self._file is None
         if self.kind == "parquet":

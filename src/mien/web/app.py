@@ -39,7 +39,12 @@ def create_app(settings: ServiceSettings = ServiceSettings()) -> FastAPI:  # noq
     'Mien'
     """
     recognizer = load(
-        settings.model, head=settings.head, contempt=settings.contempt, detector=settings.detector
+        settings.model,
+        head=settings.head,
+        contempt=settings.contempt,
+        prior=settings.prior,
+        flip=settings.flip,
+        detector=settings.detector,
     )
     shared = Service(recognizer, settings)
     jobs = Jobs(recognizer, settings.limits, shared.metrics)

@@ -52,6 +52,8 @@ def describe(recognizer: Recognizer, limits: Limits) -> dict[str, Any]:
                 "identity": model.identity,
                 "sha256": model.sha256,
                 "head": model.head_name,
+                "prior": recognizer.prior,
+                "flip": model.flip,
                 "labels": list(recognizer.labels),
                 "detector": recognizer.detector.name,
                 "card": _card(model.card),

@@ -47,6 +47,8 @@ class ServiceSettings:
     model: str = "mien"
     head: str | None = None
     contempt: bool = False
+    prior: str | None = None
+    flip: bool = False
     detector: str = "auto"
     host: str = "127.0.0.1"
     port: int = 8571

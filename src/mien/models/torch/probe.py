@@ -64,7 +64,7 @@ def activations(
         else:
             values = model.tensor(model.card.preprocess.normalise(pixels[None]))
             with torch.no_grad():
-                score = _along(model.ask(lent.net, values)[0], direction)
+                score = _along(model, model.ask(lent.net, values)[0], direction)
             tensors = [_only(name, outputs) for name, outputs in kept.items()]
             slopes = ()
     found = []
@@ -228,12 +228,12 @@ def _score(
             gradients = torch.autograd.grad(score, tensors, allow_unused=True, retain_graph=True)
             if None in gradients and None in torch.autograd.grad(score, seen, allow_unused=True):
                 raise _no_gradients(model)  # not only of this layer: none reaches the picture
-    return tensors, gradients, _along(logits, direction)
+    return tensors, gradients, _along(model, logits, direction)
 
 
-def _along(logits: Tensor, direction: FloatArray) -> float:
-    """The score, in 64 bits."""
-    return float(logits.detach().cpu().double().numpy() @ direction)
+def _along(model: TorchModel, logits: Tensor, direction: FloatArray) -> float:
+    """The score under the model's prior, in 64 bits."""
+    return float((logits.detach().cpu().double().numpy() + model.offset) @ direction)
 
 
 def _no_gradients(model: TorchModel) -> ModelError:

@@ -18,6 +18,7 @@ export function showAbout(dialog, info) {
     h("p", { class: "note" }, card.protocol),
     h("h3", {}, "What it learned from"),
     h("p", {}, card.data),
+    h("p", {}, prior(model)),
     h("p", { class: "note" }, card.licence),
     h("h3", {}, "What it cannot do"),
     h("ul", {},
@@ -34,6 +35,13 @@ export function showAbout(dialog, info) {
     h("p", { class: "note small-print" }, `Mien ${version} · ${model.identity} · faces by ${model.detector}`));
   dialog.onclick = (e) => { if (e.target === dialog) dialog.close(); };
   dialog.showModal();
+}
+
+function prior(model) {
+  const shares = Object.entries(model.prior || {});
+  if (!shares.length) return "What it expects before it sees a face is not known.";
+  if (new Set(shares.map(([, v]) => v.toFixed(3))).size === 1) return "Before it sees a face it expects every expression alike (prior: even).";
+  return `Before it sees a face it expects (prior): ${shares.map(([name, v]) => `${name} ${(100 * v).toFixed(0)} %`).join(", ")}.`;
 }
 
 function scores(metrics) {
