@@ -17,6 +17,7 @@ from mien.commands import (
     batch,
     compare,
     data,
+    evaluate,
     explain,
     export,
     judge,
@@ -42,7 +43,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
     ),
     "Explain a model": (judge.judge, atlas.atlas),
     "Data": (data,),
-    "Train": (train.train, recipes.recipes, compare.compare, export.export),
+    "Train": (train.train, recipes.recipes, evaluate.evaluate, compare.compare, export.export),
     "Serve": (serve.serve, models),
 }
 EXAMPLES = """Examples:

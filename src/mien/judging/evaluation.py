@@ -1,0 +1,356 @@
+"""Models measured on labelled sets: what they answer, and how often, how evenly, how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mien.data.table import ImageTable, image_bytes
+from mien.metrics import calibration_error
+from mien.options import options_of, read
+from mien.priors import read_prior, shares_of, shifted
+from mien.recognizer import load
+from mien.runs.evaluate import Comparison, Report, compare, evaluate
+from mien.types import BoolArray, FloatArray, InputError, IntArray, Prediction
+
+NO_FACE: Final = "no face"
+BATCH: Final = 64  # images of one model call
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model and how it is asked: its name or path, its head, its prior, mirror images or not."""
+
+    model: str
+    head: str | None = None
+    prior: str | None = None
+    flip: bool = False
+
+    def __str__(self) -> str:
+        parts = {"head": self.head, "prior": self.prior}
+        texts = [f"{name}={value}" for name, value in parts.items() if value]
+        texts += ["flip=true"] if self.flip else []
+        return self.model + (f":{','.join(texts)}" if texts else "")
+
+
+def read_candidate(text: str) -> Candidate:
+    """A model that may carry options, as ``mien:head=ferplus,prior=even,flip=true``.
+
+    Raises UnknownNameError for another option, InputError for a value.
+
+    >>> read_candidate("mien:head=fer2013,prior=even")
+    Candidate(model='mien', head='fer2013', prior='even', flip=False)
+    """
+    model, colon, tail = text.rpartition(":")
+    if not colon or "=" not in tail:
+        return Candidate(text)
+
+    def known(*, head: str = "", prior: str = "", flip: bool = False) -> None: ...
+
+    given = read(f"the model {model!r}", options_of(known), tail.split(","))
+    return Candidate(model, given.get("head"), given.get("prior"), given.get("flip", False))
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model said of the images of a set.
+
+    Each row has one answer: that for the largest face. Where none was found, ``found`` is False
+    and the row's probabilities are 0.
+    """
+
+    labels: tuple[str, ...]
+    truth: IntArray  # [N], indices into labels
+    probability: FloatArray  # [N, K]
+    found: BoolArray  # [N]
+    prior: dict[str, float] | None  # that the answers expect
+    left_out: int  # images of expressions that the model does not know, or that were not asked for
+    unreadable: int
+
+    @property
+    def guess(self) -> IntArray:
+        """The answers ``[N]``; K, which is no label, where no face was found."""
+        return np.where(self.found, self.probability.argmax(axis=1), len(self.labels))
+
+    def under(self, prior: dict[str, float]) -> Answers:
+        """The same answers under another prior; InputError where their own is not known."""
+        if self.prior is None:
+            raise InputError("the model's card states no prior; leave prior= out")
+        of = read_prior(self.prior, self.labels)
+        odds = np.where(self.found[:, None], self.probability, 1.0)
+        moved = shifted(odds, of, read_prior(prior, self.labels))
+        return replace(self, probability=np.where(self.found[:, None], moved, 0.0), prior=prior)
+
+    def among(self, labels: Sequence[str]) -> Answers:
+        """The answers where only these labels can be given; the rows' labels are all among them."""
+        kept = [i for i, name in enumerate(self.labels) if name in labels]
+        names = tuple(self.labels[i] for i in kept)
+        p = self.probability[:, kept]
+        whole = p.sum(axis=1, keepdims=True)
+        return replace(
+            self,
+            labels=names,
+            truth=np.array([kept.index(int(t)) for t in self.truth], dtype=int),
+            probability=np.divide(p, whole, out=np.zeros_like(p), where=whole > 0),
+            prior=shares_of(self.prior or {}, names),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One model on one set."""
+
+    model: str
+    identity: str
+    data: str
+    detector: str
+    prior: dict[str, float] | None
+    report: Report  # a face that is not found is a wrong answer
+    ece: float  # over the faces that were found, as often as the set has each expression
+    ece_prior: float | None  # the same, as often as the model's prior says
+    no_face: int
+    left_out: int
+    unreadable: int
+    versus: Comparison | None  # against the first model on the same set
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        plain = {k: v for k, v in vars(self).items() if k not in ("report", "versus")}
+        against = None if self.versus is None else vars(self.versus)
+        return {**plain, **self.report.to_dict(), "ece": self.ece, "against_first": against}
+
+
+def measure(
+    models: Sequence[str],
+    sets: Sequence[Path],
+    *,
+    labels: Sequence[str] = (),
+    among: bool = False,
+    split: str = "",
+    detector: str = "none",
+    seed: int = 0,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Measured]:
+    """Every model on every set, the sets one after another.
+
+    Parameters
+    ----------
+    models
+        Names or paths, which may carry options: see :func:`read_candidate`.
+    sets
+        Parquet files of ``mien data``, or any with the columns image and label.
+    labels
+        Only images of these expressions; default: all that the model knows.
+    among
+        Answer with one of ``labels``, too, as where a set has no neutral faces.
+    split
+        Only this split; default: ``test`` where the file has one, else all rows.
+    detector
+        ``none`` where the images are face crops, else one that finds faces in them.
+    advance
+        Called after each image.
+
+    Two models that differ in their prior alone are asked once. Raises InputError for a set
+    without such images, UnknownNameError for a model's option.
+    """
+    candidates = [read_candidate(text) for text in models]
+    if not candidates or not sets:
+        raise InputError("expected at least one model and one set")
+    found = []
+    for path in sets:
+        asked: dict[Candidate, tuple[Answers, str]] = {}
+        rows: list[tuple[Candidate, Answers, str]] = []
+        for candidate in candidates:
+            bare = replace(candidate, prior=None)
+            if bare not in asked:
+                asked[bare] = _answers(bare, path, labels, split, detector, advance)
+            answers, identity = asked[bare]
+            if candidate.prior is not None:
+                answers = answers.under(_prior(candidate, answers.labels))
+            if among and labels:
+                answers = answers.among(labels)
+            rows.append((candidate, answers, identity))
+        first = rows[0][1]
+        found += [
+            _measured(str(c), identity, path.stem, detector, a, None if a is first else first, seed)
+            for c, a, identity in rows
+        ]
+    return found
+
+
+def _prior(candidate: Candidate, labels: tuple[str, ...]) -> dict[str, float]:
+    recognizer = load(
+        candidate.model, head=candidate.head, prior=candidate.prior, detector="none", threads=1
+    )
+    shares = shares_of(recognizer.model.prior, labels)
+    assert shares is not None  # load raises where the model states none
+    return shares
+
+
+def _answers(
+    candidate: Candidate,
+    path: Path,
+    labels: Sequence[str],
+    split: str,
+    detector: str,
+    advance: Callable[[], None],
+) -> tuple[Answers, str]:
+    """A model's answers for a set, and what identifies the model."""
+    recognizer = load(candidate.model, head=candidate.head, flip=candidate.flip, detector=detector)
+    known = recognizer.labels
+    wanted = [name for name in known if not labels or name in labels]
+    truths: list[int] = []
+    left_out = unreadable = 0
+
+    def named() -> Iterator[tuple[str, bytes]]:
+        nonlocal left_out
+        for truth, image in labelled(path, split):
+            if truth in wanted:
+                truths.append(known.index(truth))
+                yield str(len(truths) - 1), image
+            else:
+                left_out += 1
+
+    rows: list[list[float]] = []
+    kept: list[bool] = []
+    for answers in recognizer.predict_many(named(), batch=BATCH):
+        best = _largest(answers)
+        kept.append(answers[0].error is None)
+        rows.append([0.0] * len(known) if best is None else [best.emotions[n] for n in known])
+        advance()
+    unreadable = len(kept) - sum(kept)
+    if not any(kept):
+        raise InputError(f"{path}: expected images of {', '.join(wanted)}, got none to measure on")
+    good = np.array(kept)
+    p = np.array(rows)[good]
+    answer = Answers(
+        known,
+        np.array(truths)[good],
+        p,
+        p.sum(axis=1) > 0,
+        recognizer.prior,
+        left_out,
+        unreadable,
+    )
+    return answer, recognizer.model.identity
+
+
+def _largest(answers: Sequence[Prediction]) -> Prediction | None:
+    """The row of the largest face; None where there is none."""
+    faces = [row for row in answers if row.box is not None and row.emotions]
+    return max(faces, key=lambda row: row.box[2] * row.box[3] if row.box else 0.0, default=None)
+
+
+def labelled(path: Path, split: str = "") -> Iterator[tuple[str | None, bytes]]:
+    """Labels and encoded images of a set's rows, in its order.
+
+    Without ``split``, the rows of ``test`` where the file has such, else all. Raises InputError
+    for a file without labels or without rows of the split.
+    """
+    source = ImageTable(path)
+    if "label" not in source.names:
+        raise InputError(f"{path}: expected a column 'label', got {', '.join(source.names)}")
+    sides: set[str] = set()
+    if "split" in source.names:
+        sides = {str(s) for b in source.batches(["split"], 8192) for s in source.values(b, "split")}
+    wanted = split or ("test" if "test" in sides else "")
+    if wanted and wanted not in sides:
+        raise InputError(
+            f"{path}: expected rows of the split {wanted!r}; "
+            f"its splits are {', '.join(sorted(sides)) or 'none'}"
+        )
+    columns = [name for name in ("image", "label", "split") if name in source.names]
+    for batch in source.batches(columns, 512):
+        cells = (source.values(batch, name) for name in ("label", "split", "image"))
+        for truth, side, image in zip(*cells, strict=True):
+            if not wanted or str(side) == wanted:
+                yield truth, image_bytes(image)
+
+
+def _measured(
+    model: str,
+    identity: str,
+    data: str,
+    detector: str,
+    answers: Answers,
+    first: Answers | None,
+    seed: int,
+) -> Measured:
+    """The scores of a model's answers; faces that were not found are wrong answers."""
+    k = len(answers.labels)
+    p, labels = answers.probability, answers.labels
+    if not answers.found.all():  # a column of its own, so that no expression is answered there
+        p = np.column_stack([p, np.where(answers.found, 0.0, 1e-6)])
+        labels = (*labels, NO_FACE)
+    seen = answers.found
+    truth, sure = answers.truth[seen], answers.probability[seen]
+    even = None
+    if answers.prior is not None and len(truth):
+        counts = np.bincount(truth, minlength=k)
+        shares = np.array([answers.prior[name] for name in answers.labels])
+        even = calibration_error(truth, sure, weight=(shares / np.maximum(counts, 1))[truth])
+    versus = None
+    if first is not None and _same(first, answers):
+        versus = compare(answers.truth, first.guess, answers.guess)
+    return Measured(
+        model=model,
+        identity=identity,
+        data=data,
+        detector=detector,
+        prior=answers.prior,
+        report=evaluate(answers.truth, p, labels, seed=seed),
+        ece=calibration_error(truth, sure) if len(truth) else float("nan"),
+        ece_prior=even,
+        no_face=int((~seen).sum()),
+        left_out=answers.left_out,
+        unreadable=answers.unreadable,
+        versus=versus,
+    )
+
+
+def _same(first: Answers, second: Answers) -> bool:
+    """Whether two models answered the same images in the same words."""
+    same = first.labels == second.labels and first.truth.shape == second.truth.shape
+    return same and bool((first.truth == second.truth).all())
+
+
+HEADER: Final = (
+    "set", "model", "images", "accuracy", "mean recall", "macro-F1", "ECE", "ECE, own prior",
+    "no face", "McNemar",
+)  # fmt: skip
+
+
+def table(found: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the scores, then the recall of each expression that the sets show."""
+    shown = [c.label for m in found for c in m.report.classes if c.images]
+    names = list(dict.fromkeys(shown))
+    rows = []
+    for m in found:
+        recalls = {c.label: f"{c.recall:.2f}" for c in m.report.classes if c.images}
+        score = m.report.accuracy
+        rows.append(
+            [
+                m.data,
+                m.model,
+                f"{score.images:,}",
+                f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})",
+                f"{m.report.macro_recall:.3f}",
+                f"{m.report.macro_f1:.3f}",
+                f"{m.ece:.3f}",
+                "" if m.ece_prior is None else f"{m.ece_prior:.3f}",
+                str(m.no_face) if m.no_face else "",
+                _versus(m.versus),
+                *(recalls.get(name, "") for name in names),
+            ]
+        )
+    return [*HEADER, *names], rows
+
+
+def _versus(found: Comparison | None) -> str:
+    if found is None:
+        return ""
+    return f"p {found.p_value:.2g} ({found.only_first} to {found.only_second})"
