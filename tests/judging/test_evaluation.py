@@ -84,6 +84,7 @@ def test_a_face_that_is_not_found_is_a_wrong_answer(tmp_path: Path, portrait: An
     for measured in found:
         assert measured.no_face == 1
         assert measured.report.accuracy.value == 0.5
+        assert measured.ece is not None
         assert measured.ece < 0.1
     assert json.dumps(found[0].to_dict(), allow_nan=False)
 

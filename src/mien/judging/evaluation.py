@@ -110,7 +110,7 @@ class Measured:
     detector: str
     prior: dict[str, float] | None
     report: Report  # a face that is not found is a wrong answer
-    ece: float  # over the faces that were found, as often as the set has each expression
+    ece: float | None  # over the faces that were found, as often as the set has each expression
     ece_prior: float | None  # the same, as often as the model's prior says
     no_face: int
     left_out: int
@@ -303,7 +303,7 @@ def _measured(
         detector=detector,
         prior=answers.prior,
         report=evaluate(answers.truth, p, labels, seed=seed),
-        ece=calibration_error(truth, sure) if len(truth) else float("nan"),
+        ece=calibration_error(truth, sure) if len(truth) else None,
         ece_prior=even,
         no_face=int((~seen).sum()),
         left_out=answers.left_out,
@@ -340,8 +340,7 @@ def table(found: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
                 f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})",
                 f"{m.report.macro_recall:.3f}",
                 f"{m.report.macro_f1:.3f}",
-                f"{m.ece:.3f}",
-                "" if m.ece_prior is None else f"{m.ece_prior:.3f}",
+                *("" if e is None else f"{e:.3f}" for e in (m.ece, m.ece_prior)),
                 str(m.no_face) if m.no_face else "",
                 _versus(m.versus),
                 *(recalls.get(name, "") for name in names),
