@@ -136,7 +136,7 @@ def _predict(
 
 def _one_by_one(recognizer: mien.Recognizer, paths: list[Path]) -> None:
     for path in paths:
-        recognizer.predict_one(path, name=str(path))
+        recognizer.predict(path)
 
 
 def _answer_given(recognizer: mien.Recognizer, found: list[Any], images: list[Any]) -> None:

@@ -23,7 +23,14 @@ from mien.judging.rows import rows_for
 from mien.models.onnx import Model
 from mien.models.weights import locate
 from mien.results.sheets import painted
-from mien.types import BoolArray, FloatArray, ImageArray, InputError, UnknownNameError
+from mien.types import (
+    BoolArray,
+    FloatArray,
+    ImageArray,
+    InputError,
+    ModelError,
+    UnknownNameError,
+)
 from mien.vision.regions import REGIONS
 
 #: Methods that explain the built-in file; those that need torch are tested on small networks.
@@ -390,3 +397,51 @@ def test_dncshap_equals_shaps_partition_values_on_balanced_trees(
     game.count = n  # type: ignore[attr-defined]  # what partition_values asks of a game
     found = partition_values(game, 10**6, fixed_context=fixed)
     np.testing.assert_allclose(design.solve(game(design.coalitions)), found, atol=1e-9)
+
+
+def test_what_was_asked_is_never_dropped(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    query = explainers.Query("dncshap", target="sad", options={"levels": 3})
+    e = crops_only.explain(face_crop, query)[0]
+    assert (e.target, e.players) == ("sad", 8)
+    for more in ({"target": "happy"}, {"method": "regions"}, {"options": {"levels": 4}}):
+        with pytest.raises(InputError, match="got both"):
+            crops_only.explain(face_crop, query, **more)
+    for method in ("cam", ["cam"]):  # a list of one is that one
+        with pytest.raises(InputError, match="takes no baseline"):
+            crops_only.explain(face_crop, method=method, baseline="blur")
+    one = crops_only.explain(face_crop, method=["dncshap"], options={"levels": 3}, target="sad")[0]
+    np.testing.assert_array_equal(one.values, e.values)
+
+
+def test_a_method_that_fails_is_named(
+    crops_only: mien.Recognizer, face_crop: ImageArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+
+    @explainers.method("broken")
+    def broken(_: Case) -> explainers.Evidence:
+        raise IndexError("list index out of range")
+
+    with pytest.raises(ModelError, match=r"the method 'broken' failed on mien \(IndexError: list"):
+        crops_only.explain(face_crop, method="broken")
+    found = crops_only.explain(face_crop, method=["broken", "cam"], on_error="collect")
+    assert [e.method for e in found] == ["cam"]
+    assert "broken" in str(found.errors[0].error)
+
+
+def test_a_plugin_that_cannot_be_loaded_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = dedent(PLUGIN) + "\nraise RuntimeError('half way')\n"
+    (tmp_path / "plugged_method.py").write_text(source, encoding="utf-8")
+    info = tmp_path / "plugged_method-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-method\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mien.explainers]\nplugged = plugged_method\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    monkeypatch.setattr(METHODS, "_filled", False)
+    with pytest.warns(UserWarning, match="half way"):
+        assert "quadrants" not in METHODS.names()

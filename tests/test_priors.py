@@ -10,6 +10,8 @@ import pytest
 
 import mien
 from mien.emotions import EIGHT, SEVEN
+from mien.explainers import Query
+from mien.explainers.method import read_query
 from mien.metrics import probabilities
 from mien.models.onnx import Model
 from mien.models.weights import locate
@@ -160,9 +162,9 @@ def test_an_answer_for_a_face_is_that_for_its_mirror_image(pixels: FloatArray) -
 def test_a_prior_moves_base_and_value_of_an_explanation_alike_and_no_part(
     method: str, face_crop: ImageArray
 ) -> None:
-    options = {"detector": "none", "method": method, "target": "sad", "head": "ferplus"}
-    plain = mien.explain(face_crop, **options)[0]
-    moved = mien.explain(face_crop, prior=RARE, **options)[0]
+    query = read_query(method, Query(target="sad"))
+    plain = mien.explain(face_crop, query, detector="none", head="ferplus")[0]
+    moved = mien.explain(face_crop, query, detector="none", head="ferplus", prior=RARE)[0]
     np.testing.assert_allclose(moved.values, plain.values, atol=1e-4)
     temperature = Model(locate("mien"), "ferplus").head.temperature
     assert plain.prior is not None

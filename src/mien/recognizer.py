@@ -156,17 +156,13 @@ class Recognizer:
         except Exception as error:
             return _Read(item.name, item.source, error=_failure(item.name, error))
 
-    def predict_one(self, source: Source, *, name: str, bgr: bool = False) -> list[Prediction]:
-        """Rows of one image; never raises for a bad image."""
-        return next(self.predict_many([(name, source)], bgr=bgr, readers=0))
-
     def explain(
         self,
         images: Source | Sequence[Source],
         query: Query | Sequence[Query] | None = None,
         *,
         face: int | None = None,
-        method: str | Sequence[str | Query] = "regions",
+        method: str | Sequence[str] | None = None,
         target: str | None = None,
         against: str | None = None,
         baseline: str | None = None,
@@ -182,11 +178,13 @@ class Recognizer:
         Parameters
         ----------
         query
-            What is asked, or several such; else it is made from the parameters that follow.
+            What is asked, or several such; else it is made from method, target, against, baseline,
+            options and seed.
         method
-            ``regions``, ``dncshap``, or another of :func:`mien.explainers.supported`; several of
-            them, which may carry options (``dncshap:levels=4,contexts=owen``); or ``all`` that
-            can answer for this model. A face's explanations follow one another in that order.
+            ``regions`` (the default), ``dncshap``, or another of
+            :func:`mien.explainers.supported`; several of them, which may carry options
+            (``dncshap:levels=4,contexts=owen``); or ``all`` that can answer for this model. A
+            face's explanations follow one another in that order.
         target, against
             Expressions: the target's logit is explained, less the other's where one is given.
             Default: the answer.
@@ -208,10 +206,13 @@ class Recognizer:
         """
         choose("on_error", on_error, ("raise", "collect"))
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
-        if query is not None and (options or method != "regions" or any(question.values())):
+        if query is None:
+            asked = queries(self.model, method or "regions", options=options, **question)
+        elif options or method is not None or any(question.values()):
             raise InputError("expected a query, or its parts by their names; got both")
-        wanted = queries(self.model, query or method, options=options, **question)
-        return self._answered(_named(images, names), wanted, face, bgr, on_error == "raise", stop)
+        else:
+            asked = (query,) if isinstance(query, Query) else tuple(query)
+        return self._answered(_named(images, names), asked, face, bgr, on_error == "raise", stop)
 
     def _answered(
         self,
@@ -414,7 +415,11 @@ def load(
     return made
 
 
-def explain(image: Source | Sequence[Source], **options: Any) -> Explanations:
+def explain(
+    image: Source | Sequence[Source],
+    query: Query | Sequence[Query] | None = None,
+    **options: Any,
+) -> Explanations:
     """Explain the faces of an image with a recognizer made for this call.
 
     Options of :func:`load` and of :meth:`Recognizer.explain` together; to explain many images,
@@ -427,4 +432,4 @@ def explain(image: Source | Sequence[Source], **options: Any) -> Explanations:
     """
     mine = ("model", "head", "contempt", "prior", "flip", "detector", "threads")
     recognizer = load(**{key: options.pop(key) for key in mine if key in options})
-    return recognizer.explain(image, **options)
+    return recognizer.explain(image, query, **options)

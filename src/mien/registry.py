@@ -114,9 +114,11 @@ class Registry(Generic[T]):
 
     def _load_plugins(self) -> None:
         for point in entry_points(group=self.group) if self.group else ():
+            before = dict(self._entries)
             try:
                 point.load()
             except Exception as error:  # what another distribution does must not stop Mien
+                self._entries = before
                 warnings.warn(
                     f"the {self.kind} plugin {point.name!r} ({point.value}) cannot be loaded "
                     f"({type(error).__name__}: {error}); it is left out",

@@ -95,14 +95,14 @@ def explain(
         say(f"{what}: {written}")
 
 
-def _methods(methods: list[str], options: list[str]) -> str | list[str]:
+def _methods(methods: list[str], options: list[str]) -> list[str]:
     """The methods as they were named; options of the one method stand behind its name."""
+    if not options:
+        return methods
     if len(methods) > 1 or methods == ["all"]:
-        if options:
-            raise InputError("several methods: write options behind one, as in -m dncshap:levels=4")
-        return "all" if methods == ["all"] else methods
+        raise InputError("several methods: write options behind one, as in -m dncshap:levels=4")
     name, _, own = methods[0].partition(":")
-    return f"{name}:{','.join([own, *options] if own else options)}" if options else methods[0]
+    return [f"{name}:{','.join([own, *options] if own else options)}"]
 
 
 def _photo(path: str) -> Path:
@@ -133,14 +133,14 @@ def _tell(found: Explanations) -> None:
     for result in found:
         way = f"  {result.method}" if several else ""
         face = f"[bold]face {result.prediction.face_id}{way}[/bold]"
-        out.print(f"{face}  {result.sentence}", soft_wrap=True)
+        out.print(f"{face}  {escape(result.sentence)}", soft_wrap=True)
         if result.warning:
             out.print(f"[yellow]warning:[/yellow] {escape(result.warning)}", soft_wrap=True)
         if not several:
             out.print(_regions(result))
             out.print(escape(result.paragraph), soft_wrap=True, highlight=False)
     for text in dict.fromkeys(result.footnote for result in found):
-        out.print(text, style="dim")
+        out.print(escape(text), style="dim")
 
 
 def _regions(result: Explanation) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import sys
+import warnings
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from mien.commands import (
     video,
     webcam,
 )
-from mien.commands.terminal import err, fail
+from mien.commands.terminal import err, fail, warn
 from mien.types import MienError
 
 #: Commands and groups by the panel of the help in which they stand, in its order.
@@ -124,6 +125,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 def main() -> None:
     """Run the command; errors that Mien can explain are one line and no traceback."""
+    warnings.showwarning = lambda message, *_, **__: warn(str(message))
     if "--debug" in sys.argv[1:]:
         sys.argv = [arg for arg in sys.argv if arg != "--debug"]  # wherever it stands
         app()

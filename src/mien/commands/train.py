@@ -108,6 +108,10 @@ def train(
     """
     for package in ("torch", "lightning"):
         need(package, "train", "training")
+    if not grid and (sampler != "grid" or trials is not None):
+        raise InputError("--sampler and --trials are of a grid: give --grid, or leave them out")
+    if smoke and (data is not None or weights is not None):
+        raise InputError("--smoke draws its own faces and weights: leave out --data and --weights")
     chosen = _chosen(find_recipe(recipe), data, smoke=smoke, grid=grid)
     if no_pretrained and weights is not None:
         raise InputError("expected --weights or --no-pretrained, got both; choose one")

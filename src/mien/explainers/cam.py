@@ -14,7 +14,17 @@ def needs_map(model: BaseModel) -> str:
     return "" if model.head.cam else "it does not end in average pooling and one linear layer"
 
 
-@method("cam", rank=70, needs=needs_map, baseline=False)
+@method(
+    "cam",
+    rank=70,
+    needs=needs_map,
+    baseline=False,
+    footnote=(
+        "Evidence is in logits, the model's scores before they become probabilities: what each "
+        "place of the last feature map adds to the score, beside the network's own bias; nothing "
+        "is hidden. It is what the model used, not a cause, and not what the person feels."
+    ),
+)
 def cam(case: Case) -> Evidence:
     """The class activation map (Zhou et al. 2016, arXiv:1512.04150), one forward pass.
 
@@ -33,5 +43,6 @@ def cam(case: Case) -> Evidence:
         players=grid.size,
         evaluations=1,
         baseline="none (bias)",
+        reference="the network's own bias",
         options={"grid": list(grid.shape)},
     )

@@ -29,9 +29,6 @@ from mien.types import InputError, Prediction, Stopped, UnknownNameError
 from mien.vision.crops import Crop
 from mien.vision.regions import REGIONS
 
-GAP: Final = 1e-4  # of the total, that the parts of an efficient method may miss
-STEPPED: Final = 0.05  # the same for those that approximate an integral by steps
-
 
 @dataclass(frozen=True, eq=False)
 class Sitting:
@@ -95,7 +92,7 @@ def promises_are_kept(name: str, sitting: Sitting) -> None:
     """Parts that are said to add up do; others are warned of where there is a total to miss."""
     e = sitting.usual(name)
     if e.efficient:
-        limit = STEPPED if "steps" in e.options else GAP
+        limit = METHODS.get(name).tolerance
         _expect(e.check() <= limit, name, f"the parts miss their total by {e.check():.2g}")
     elif e.base is not None:
         _expect("do not add up" in str(e.warning), name, f"expected a warning, got {e.warning!r}")
@@ -161,6 +158,10 @@ def record_can_be_loaded(name: str, sitting: Sitting) -> None:
     _expect(np.allclose(again.values, e.values, atol=1e-6), name, "the map does not come back")
     _expect(again.sentence == e.sentence, name, f"{again.sentence!r} is not {e.sentence!r}")
     _expect(again.to_dict().keys() == record.keys(), name, "the record loses fields")
+    _expect(again.query == e.query, name, f"the query comes back as {again.query}")
+    asked = explain(sitting.model, sitting.crop, sitting.prediction, again.query)
+    same = np.allclose(asked.values, e.values, atol=1e-6)
+    _expect(same, name, "its own query gives another map")
     _expect(e.picture().ndim == 3 and bool(e.paragraph), name, "it has no picture or no words")
 
 

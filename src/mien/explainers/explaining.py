@@ -15,13 +15,13 @@ import onnxruntime
 from mien import __version__
 from mien.emotions import label
 from mien.explainers.masks import BASELINES
-from mien.explainers.method import METHODS, Case, go_on, names, read_query
+from mien.explainers.method import METHODS, Case, Method, go_on, names, read_query
 from mien.models.base import BaseModel
 from mien.priors import shares_of
 from mien.registry import choose
-from mien.results.evidence import Query
+from mien.results.evidence import Evidence, Query
 from mien.results.explanation import Explanation
-from mien.types import InputError, ModelError, Prediction
+from mien.types import InputError, MienError, ModelError, Prediction
 from mien.vision.crops import Crop
 from mien.vision.regions import region_labels
 
@@ -48,7 +48,8 @@ def explain(
         Called before each forward pass; what it raises ends the work.
 
     Raises UnknownNameError for a name that does not exist, InputError for a pair that cannot be
-    explained, ModelError for a result that is not finite.
+    explained, MissingExtraError for a package that the method needs, ModelError for a method that
+    fails or a result that is not finite, and what ``stop`` raises.
     """
     asked = resolved(query or Query(), model, prediction)
     method = METHODS.get(asked.method)
@@ -60,9 +61,10 @@ def explain(
     direction[model.labels.index(str(asked.target))] = 1.0
     if asked.against is not None:
         direction[model.labels.index(asked.against)] = -1.0
-    case = Case(model, crop.pixels, labels, direction, str(asked.baseline), asked.seed, stop)
+    baseline = asked.baseline or "mean"
+    case = Case(model, crop.pixels, labels, direction, baseline, asked.seed, stop)
     stop()
-    evidence = method.run(case, **method.checked(asked.options))
+    evidence = _run(method, case, asked)
     if not np.isfinite(evidence.values).all():
         raise ModelError(
             f"the method {method.name!r} gave values that are not finite for "
@@ -85,13 +87,29 @@ def explain(
     )
 
 
+def _run(method: Method, case: Case, asked: Query) -> Evidence:
+    """What the method finds; ModelError that names it where it fails."""
+    try:
+        return method.run(case, **method.checked(asked.options))
+    except MienError:
+        raise
+    except Exception as error:  # a method may be another distribution's
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"the method {method.name!r} failed on {case.model.card.name} "
+            f"({type(error).__name__}{f': {reason[0][:200]}' if reason else ''}); "
+            "check its options, or take another method"
+        ) from error
+
+
 def resolved(query: Query, model: BaseModel, prediction: Prediction) -> Query:
     """The query with its target, its rival and its baseline filled in and checked.
 
     Raises as :func:`explain`.
     """
-    METHODS.get(query.method).check(model, query)
-    baseline = choose("baseline", query.baseline or "mean", BASELINES)
+    method = METHODS.get(query.method)
+    method.check(model, query)
+    baseline = choose("baseline", query.baseline or "mean", BASELINES) if method.baseline else None
     labels = tuple(prediction.emotions)
     if "contempt" in (query.target, query.against) and "contempt" not in labels:
         raise InputError(
@@ -120,7 +138,7 @@ def supported(model: BaseModel, against: str | None = None) -> list[str]:
 
 def queries(
     model: BaseModel,
-    methods: str | Query | Sequence[str | Query],
+    methods: str | Sequence[str],
     *,
     options: Mapping[str, Any] | None = None,
     **question: Any,
@@ -131,7 +149,7 @@ def queries(
     ----------
     methods
         One method or several, which may carry options (``dncshap:levels=4,contexts=owen``); or
-        ``all`` that can answer for this model; or queries, which stay as they are.
+        ``all`` that can answer for this model.
     options
         Of the one method that is named, as values.
     question
@@ -147,26 +165,37 @@ def queries(
     ['cam', 'dncshap']
     """
     like = Query(**question)
-    if isinstance(methods, Query):
-        return (methods,)
-    if isinstance(methods, str) and methods != "all":
-        found = read_query(methods, like)
-        return (
-            replace(found, baseline=like.baseline, options={**found.options, **(options or {})}),
-        )
+    texts = named(model, methods, like.against)
+    if len(texts) == 1:
+        found = read_query(texts[0], like)
+        given = {**found.options, **(options or {})}
+        return (replace(found, baseline=like.baseline, options=given),)
     if options:
         raise InputError(
             f"expected options for one method, got {', '.join(options)} for several; "
             "write them behind a method, as in 'dncshap:levels=4'"
         )
-    texts = supported(model, like.against) if methods == "all" else list(methods)
-    if not texts or len({str(text) for text in texts}) < len(texts):
-        raise InputError(f"expected one method or more, each once, got {texts}")
-    if len(texts) > 1 and "all" in texts:
-        raise InputError("expected 'all' alone, or methods by their names")
+    return tuple(read_query(text, like) for text in texts)
+
+
+def named(model: BaseModel, methods: str | Sequence[str], against: str | None = None) -> list[str]:
+    """Methods by their names, which may carry options; ``all`` are those that can answer.
+
+    Raises InputError for none, for one that is named twice, and for ``all`` beside others.
+
+    >>> from mien.models.onnx import Model
+    >>> from mien.models.weights import locate
+    >>> named(Model(locate("mien")), "all")[0]
+    'regions'
+    """
+    texts = [methods] if isinstance(methods, str) else list(methods)
     if texts == ["all"]:
-        texts = supported(model, like.against)
-    return tuple(t if isinstance(t, Query) else read_query(t, like) for t in texts)
+        return supported(model, against)
+    if "all" in texts:
+        raise InputError("expected 'all' alone, or methods by their names")
+    if not texts or len(set(texts)) < len(texts):
+        raise InputError(f"expected each method once, got {', '.join(texts) or 'none'}")
+    return texts
 
 
 def _versions(model: BaseModel) -> dict[str, str]:

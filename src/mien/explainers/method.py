@@ -14,7 +14,7 @@ from mien.models.base import BaseModel
 from mien.options import Option
 from mien.registry import Registry
 from mien.results.evidence import Evidence, Query
-from mien.results.words import HIDING
+from mien.results.words import HIDING, NOT_HIDING
 from mien.types import FloatArray, InputError, IntArray
 
 __all__ = ["METHODS", "Case", "Evidence", "Method", "Query", "method", "names", "read_query"]
@@ -47,7 +47,7 @@ class Case:
         return np.asarray(self.model.logits(pixels).astype(np.float64) @ self.direction[:, None])
 
 
-Run = Callable[..., Evidence]
+Function = Callable[..., Evidence]
 Needs = Callable[[BaseModel], str]
 
 
@@ -66,7 +66,7 @@ class Method:
         Takes a :class:`Case` and its options as keyword-only parameters, whose annotations and
         defaults are read from the signature; gives :class:`Evidence`.
     rank
-        Its place in tables and pictures, lowest first.
+        Its place in tables and pictures, lowest first; Mien's own are 0 to 150.
     needs
         Says in a few words why it cannot explain a model, "" where it can.
     baseline
@@ -83,12 +83,16 @@ class Method:
         Options that make it cheap enough for a test.
     most
         The largest value of an option that a public service should allow.
+    tolerance
+        How far the parts of an efficient method may miss their total, relative to it.
+    reference
+        Whether the overlap of other methods with it is measured when methods are compared.
     footnote
-        What its numbers are, for people who have not read the documentation.
+        What its numbers are, for people who have not read the documentation; "" says so in general.
     """
 
     name: str
-    run: Run
+    run: Function
     rank: float = 1000.0
     needs: Needs = nothing
     baseline: bool = True
@@ -98,7 +102,13 @@ class Method:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tiny: Mapping[str, Any] = field(default_factory=dict)
     most: Mapping[str, float] = field(default_factory=dict)
-    footnote: str = HIDING
+    tolerance: float = 1e-4
+    reference: bool = False
+    footnote: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.footnote:
+            object.__setattr__(self, "footnote", HIDING if self.baseline else NOT_HIDING)
 
     @property
     def options(self) -> dict[str, Option]:
@@ -136,7 +146,7 @@ class Method:
 METHODS: Final = Registry[Method]("method", package="mien.explainers", group="mien.explainers")
 
 
-def method(name: str, **traits: Any) -> Callable[[Run], Run]:
+def method(name: str, **traits: Any) -> Callable[[Function], Function]:
     """Decorator that registers a function as a method; ``traits`` are fields of :class:`Method`.
 
     >>> @method("even", rank=99, baseline=False)
@@ -149,7 +159,7 @@ def method(name: str, **traits: Any) -> Callable[[Run], Run]:
     >>> METHODS.remove("even")
     """
 
-    def add(run: Run) -> Run:
+    def add(run: Function) -> Function:
         METHODS.add(name, Method(name=name, run=run, **traits))
         return run
 

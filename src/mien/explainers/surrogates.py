@@ -155,6 +155,7 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
     budget={"evaluations": 256},
     tiny={"levels": 4, "evaluations": 172},
     most={"levels": 8},
+    reference=True,
 )
 def partition(
     case: Case, *, levels: int = 6, evaluations: int = 500, snap: bool = False

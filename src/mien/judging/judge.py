@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.explainers import explain
+from mien.explainers import METHODS, explain
 from mien.judging.action_units import Expected, expected_regions
 from mien.judging.faces import Bench, Numbers, bench, measured
 from mien.judging.measures import permutation_p
@@ -134,9 +134,11 @@ def _face(
     place: Bench, rows: Mapping[str, Query], expected: Expected, other: BaseModel | None
 ) -> dict[str, Numbers]:
     """All numbers of every row on one face; ``other`` is the network with its weights shuffled."""
-    exact = place.explain(Query())
     results = {row: place.explain(query) for row, query in rows.items()}
-    shap = next((results[row] for row, query in rows.items() if query.method == "shap"), None)
+    exact = next((results[row] for row, query in rows.items() if query == Query()), None)
+    exact = exact or place.explain(Query())
+    reference = [row for row, query in rows.items() if METHODS.get(query.method).reference]
+    shap = results[reference[0]] if reference else None
     return {
         row: measured(
             place, results[row], query, exact=exact, shap=shap, expected=expected, randomised=other

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien import extras
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
-from mien.types import FloatArray, MissingExtraError, ModelError
+from mien.types import FloatArray, ModelError
 
 if TYPE_CHECKING:
     from mien.models.torch.model import TorchModel  # which imports torch
@@ -51,14 +52,8 @@ def _shuffled_net(model: Any, seed: int) -> TorchModel:
 
 
 def _shuffled_file(model: Model, seed: int) -> Model:
-    try:
-        import onnx
-        from onnx import numpy_helper
-    except ImportError as error:
-        raise MissingExtraError(
-            "shuffling the weights of an ONNX file needs onnx, which is not installed; "
-            "run: pip install onnx"
-        ) from error
+    onnx = extras.need("onnx", "train", "shuffling the weights of an ONNX file")
+    numpy_helper = extras.need("onnx.numpy_helper", "train")
     rng = np.random.default_rng(seed)
     graph = onnx.load(str(model.path))
     for tensor in graph.graph.initializer:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mien.explainers.explaining import named
 from mien.explainers.method import METHODS, in_order, names, read_query
 from mien.models.base import BaseModel
 from mien.results.evidence import Query
-from mien.types import InputError
 
 
 def variants() -> dict[str, Query]:
@@ -38,15 +38,12 @@ def rows_for(model: BaseModel, methods: Sequence[str] | None = None) -> dict[str
     'cam'
     """
     extra = variants()
-    if methods == ["all"]:
-        methods = names(model)
     if methods is None:
         # what stands for an attribution method here needs to be about the answer
         chosen = [name for name in names(model) if METHODS.get(name).judged]
         methods = [*chosen, *(row for row, query in extra.items() if query.method in chosen)]
-    if len(set(methods)) < len(methods):
-        raise InputError(f"expected each method once, got {', '.join(methods)}")
-    found = {text: extra[text] if text in extra else _equal(text) for text in methods}
+    texts = named(model, methods)
+    found = {text: extra[text] if text in extra else _equal(text) for text in texts}
     for query in found.values():
         METHODS.get(query.method).check(model, query)
     return {row: found[row] for row in in_order(found)}

@@ -20,8 +20,8 @@ FLAT: Final = 1.0  # grey levels; a crop that varies less shows nothing
 class Attribution:
     """Why one face got (or did not get) one answer: the query, the evidence, and the face.
 
-    The parts in ``regions`` (for region methods) and the pixels of ``values`` are shares of
-    ``value - base``: what the model says of the crop, less what it says of the baseline.
+    Where the method is efficient, the parts in ``regions`` and the pixels of ``values`` are shares
+    of ``value - base``: what the model says of the crop, less what it says of the baseline.
     """
 
     query: Query  # resolved: its target and its baseline are filled in
@@ -77,7 +77,7 @@ class Attribution:
     @property
     def baseline(self) -> str:
         """What stands where a part is hidden."""
-        return self.evidence.baseline or str(self.query.baseline)
+        return self.evidence.baseline or self.query.baseline or "none"
 
     @property
     def seed(self) -> int | None:
@@ -171,10 +171,8 @@ class Attribution:
         if not self.efficient and self.base is not None:
             return f"the parts of this method do not add up to its total of {self.total:+.2g}"
         if self.efficient and self.check() > 0.05:
-            return (
-                f"the parts miss their total of {self.total:+.2g} by {self.check():.0%}; "
-                "take more steps"
-            )
+            missed = f"the parts miss their total of {self.total:+.2g} by {self.check():.0%}"
+            return f"{missed}; {self.evidence.remedy}" if self.evidence.remedy else missed
         share, area = self.background_share, self.areas.get("background", 0.0)
         if self.empty or share <= max(1.1 * area, 0.05):
             return None

@@ -59,8 +59,10 @@ class Evidence:
     interactions: FloatArray | None = field(default=None, repr=False)  # [regions, regions]
     efficient: bool = True  # whether the values are meant to sum to value - base
     baseline: str = ""  # where the method has one of its own
+    reference: str = ""  # what has the score base, in words; "" is the crop with all of it hidden
+    remedy: str = ""  # what helps where the parts miss their total, in words
     seed: int | None = None  # where the method drew at random
-    options: dict[str, Any] = field(default_factory=dict)  # as they took effect
+    options: dict[str, Any] = field(default_factory=dict)  # as they took effect, and what was found
     what: str = "evidence"  # a noun for the values: attention, relevance, activation
     unit: str = "logits"
     signed: bool = True  # whether values below 0 are possible, and mean the opposite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Explanation(Attribution):
             "method": self.method,
             "target": self.target,
             "against": self.against,
+            "query": asdict(self.query),
             "what": self.what,
             "unit": self.unit,
             "signed": self.signed,
@@ -61,8 +62,11 @@ class Explanation(Attribution):
             "base": self.base,
             "value": self.value,
             "total": None if self.base is None else self.total,
+            "efficient": self.efficient,
             "efficiency_gap": self.check() if self.efficient else None,
             "baseline": self.baseline,
+            "reference": self.evidence.reference,
+            "remedy": self.evidence.remedy,
             "seed": self.seed,
             "players": self.players,
             "evaluations": self.evaluations,
@@ -89,14 +93,7 @@ class Explanation(Attribution):
             values = np.asarray(record["values"], dtype=np.float64)
             landmarks = np.asarray(record["landmarks"], dtype=np.float64)
             return cls(
-                query=Query(
-                    record["method"],
-                    record["target"],
-                    record["against"],
-                    record["baseline"],
-                    dict(record["options"]),
-                    record["seed"] or 0,
-                ),
+                query=Query(**record["query"]),
                 evidence=_evidence(record, values),
                 about_target=bool(record["about_target"]),
                 footnote=str(record["footnote"]),
@@ -144,8 +141,10 @@ def _evidence(record: Mapping[str, Any], values: FloatArray) -> Evidence:
         players=int(record["players"]),
         evaluations=int(record["evaluations"]),
         interactions=None if matrix is None else np.array(matrix),
-        efficient=record["efficiency_gap"] is not None,
+        efficient=bool(record["efficient"]),
         baseline=str(record["baseline"]),
+        reference=str(record["reference"]),
+        remedy=str(record["remedy"]),
         seed=record["seed"],
         options=dict(record["options"]),
         what=str(record["what"]),

@@ -10,6 +10,13 @@ from mien.results.predictions import brief
 PLURAL = {"brows", "eyes", "cheeks"}
 
 
+#: The same for methods that hide nothing and say no more of themselves.
+NOT_HIDING: Final = (
+    "The numbers say how much each place speaks for the answer by the method's own rule; nothing "
+    "is hidden. It is what the model used, not a cause, and not what the person feels."
+)
+
+
 def chance(p: float) -> str:
     """A probability in words and two digits that never claims certainty.
 
@@ -82,7 +89,7 @@ def describe(explanation: Attribution) -> str:
     leading = [(n, v) for n, v in parts if v * whole > 0]
     opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
     if not leading or e.empty:
-        return f"{subject}: no region carries evidence; the crop is like one that is hidden"
+        return f"{subject}: no region carries evidence"
     name, value = leading[0]
     of = ""
     if e.efficient:  # a part may be larger than what is left of all of them
@@ -133,7 +140,7 @@ def _shares(e: Attribution) -> str:
     """What shows the crop, against hiding it, does to the score; and the regions' parts in it."""
     score = f"the score of {e.target}" + (f" above {e.against}" if e.against else "")
     verb = "raises" if e.total >= 0 else "lowers"
-    than = "the network's own bias" if "bias" in e.baseline else "hiding all of it"
+    than = e.evidence.reference or "hiding all of it"
     text = f"Compared with {than}, this face "
     amount = f"{abs(e.total):.1f}"
     text += f"{verb} {score} by {amount} logits" if float(amount) else f"hardly moves {score}"

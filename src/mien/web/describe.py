@@ -33,8 +33,15 @@ def methods(recognizer: Recognizer) -> list[dict[str, Any]]:
         {
             "name": method.name,
             "summary": method.summary,
+            "baseline": method.baseline,
+            "about_target": method.about_target,
             "options": [
-                {"name": option.name, "type": option.kind.__name__, "default": option.default}
+                {
+                    "name": option.name,
+                    "type": option.kind.__name__,
+                    "default": option.default,
+                    "most": method.most.get(option.name),
+                }
                 for option in method.options.values()
             ],
         }

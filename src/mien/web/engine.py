@@ -12,6 +12,7 @@ import numpy as np
 
 from mien import options
 from mien.explainers import METHODS
+from mien.explainers.method import read_query
 from mien.recognizer import Recognizer
 from mien.results.draw import data_url, png
 from mien.results.evidence import Query
@@ -35,12 +36,11 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A query about a photo, as it was asked of the service: options are still text."""
+    """A query about a photo, as it was asked of the service."""
 
     photo: Photo
     query: Query = field(default_factory=Query)
     face: int | None = None
-    options: tuple[str, ...] = ()
     view: bool = False
     png: bool = False
     left: Event = field(default_factory=Event)  # set when nobody waits for the answer any more
@@ -98,7 +98,7 @@ class Engine:
         try:
             found = self.recognizer.explain(
                 photo.data,
-                replace(question.query, options=self._options(question)),
+                question.query,
                 face=question.face,
                 names=[photo.name],
                 stop=check,
@@ -116,16 +116,24 @@ class Engine:
             return png(found.picture())
         return {"image": _image(photo, header), **explained(found, question.view)}
 
-    def _options(self, question: Question) -> dict[str, Any]:
-        """The options as values, each no larger than what a caller may ask for."""
-        method = METHODS.get(question.query.method)
-        what = f"the method {method.name!r}"
-        found = options.read(what, method.options, question.options)
-        for name, value in found.items():
-            most = method.most.get(name, self.limits.explain_options)
-            if isinstance(value, int | float) and not abs(value) <= most:
-                raise InputError(f"{name}: expected at most {most} here, got {value}")
-        return found
+    def query(self, method: str, given: Sequence[str] = (), **fields: Any) -> Query:
+        """The query that a request asks; Refusal for one that cannot be answered.
+
+        ``method`` may carry options, ``given`` are further ones as ``key=value``; none may be
+        larger than what a caller may ask for. ``fields`` are the other fields of the query.
+        """
+        try:
+            found = read_query(method, Query(**fields))
+            known = METHODS.get(found.method)
+            what = f"the method {known.name!r}"
+            values = {**found.options, **options.read(what, known.options, given)}
+            for name, value in values.items():
+                most = known.most.get(name, self.limits.explain_options)
+                if isinstance(value, int | float) and not abs(value) <= most:
+                    raise InputError(f"{name}: expected at most {most} here, got {value}")
+            return replace(found, options=values, baseline=fields.get("baseline"))
+        except MienError as error:
+            raise _refused(error, "") from error
 
 
 def _refused(error: MienError, name: str) -> Refusal:

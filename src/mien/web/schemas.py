@@ -88,7 +88,7 @@ class ModelsAnswer(Shape):
 
     models: list[dict[str, Any]]
     methods: list[dict[str, Any]]
-    baselines: list[str] = Field(examples=[["mean", "black", "blur"]])
+    baselines: list[str] = Field(examples=[["mean", "black", "blur", "face"]])
     limits: dict[str, float]
     notice: dict[str, str]
     version: str

@@ -15,7 +15,6 @@ from fastapi.responses import Response
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mien.recognizer import Recognizer
-from mien.results import evidence
 from mien.web import schemas
 from mien.web.batching import Batcher
 from mien.web.describe import describe
@@ -188,7 +187,9 @@ async def predict(request: Request) -> Response:
 )
 async def explain(
     request: Request,
-    method: Annotated[str, Query(description="One of /v1/models' methods.")] = "regions",
+    method: Annotated[
+        str, Query(description="One of /v1/models' methods, with options: dncshap:levels=4.")
+    ] = "regions",
     target: Annotated[
         str | None, Query(description="The expression to explain; default: the answer.")
     ] = None,
@@ -204,6 +205,9 @@ async def explain(
     option: Annotated[
         list[str], Query(description="key=value of the method's options.", max_length=16)
     ] = [],  # noqa: B006 - FastAPI copies it
+    seed: Annotated[
+        int, Query(ge=0, le=2**32 - 1, description="Of methods that draw at random.")
+    ] = 0,
     format: Annotated[  # noqa: A002 - the parameter's name
         Literal["json", "png"], Query(description="The record, or the picture.")
     ] = "json",
@@ -212,14 +216,15 @@ async def explain(
     """Why a face was answered so: which parts of it speak for the target, and which against."""
     service = _service(request)
     async with service.photo(request) as photo:
-        query = evidence.Query(method, target, against, baseline)
-        question = Question(photo, query, face, tuple(option), view, format == "png")
+        fields = {"target": target, "against": against, "baseline": baseline, "seed": seed}
+        query = service.engine.query(method, option, **fields)
+        question = Question(photo, query, face, view, format == "png")
         began = time.perf_counter()
         work = asyncio.get_running_loop().run_in_executor(
             service.explainers, lambda: _explained(service, question)
         )
         answer = await _while_there(request, work, question)
-        service.metrics.explanations.labels(method).observe(time.perf_counter() - began)
+        service.metrics.explanations.labels(query.method).observe(time.perf_counter() - began)
         kind = "image/png" if question.png else "application/json"
         return Response(answer, media_type=kind)
 

@@ -89,12 +89,16 @@ export class Why {
   more(baselines) {
     const box = this.pickers.querySelector("#more");
     const method = this.info.methods.find((m) => m.name === this.how.method);
+    const against = this.pickers.querySelector("#against"); // a map that is the same for all has no rival
+    against.disabled = !method.about_target;
+    if (!method.about_target) against.value = this.how.against = "";
     const set = (name, value, normal) => {
       const others = this.how.option.filter((o) => !o.startsWith(`${name}=`));
       this.change({ option: value === "" || value === String(normal) ? others : [...others, `${name}=${value}`] }, false);
     };
+    const hides = picker("Hidden parts", "baseline", [["", "as the method has it"], ...baselines.map((b) => [b, b])], this.how.baseline, (v) => this.change({ baseline: v }, false));
     box.replaceChildren(
-      picker("Hidden parts", "baseline", [["", "as the method has it"], ...baselines.map((b) => [b, b])], this.how.baseline, (v) => this.change({ baseline: v }, false)),
+      ...(method.baseline ? [hides] : []),
       ...method.options.map((o) => {
         const type = ["int", "float"].includes(o.type) ? "number" : "text";
         const id = `option-${o.name}`;
