@@ -63,9 +63,10 @@ class CutDetector:
             and _colours(last, thumbnail) > HISTOGRAM
         )
         local = part > max(LOCAL, ABOVE * _usual(self._part))
+        # a part that is new again and again, as where people move, becomes the usual
+        self._whole.append(whole)
+        self._part.append(part)
         if not sharp and not local:
-            self._whole.append(whole)
-            self._part.append(part)
             return Change.NONE
         if not sharp or _correlation(last, thumbnail) > STRUCTURE:
             return Change.POSSIBLE  # a part is new, or the light
