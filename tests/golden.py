@@ -65,10 +65,9 @@ def _network(name: str, crop: ImageArray) -> dict[str, Any]:
 
     model = fixed_model(name)
     recognizer = Recognizer(faces.create("none"), model)
-    return {
-        method: recorded(recognizer.explain(crop, method=[LESS.get(method, method)])[0])
-        for method in supported(model)
-    }
+    # those that only ask for answers are held by the portrait's records
+    chosen = [m for m in supported(model) if m == "regions" or m not in LESS]
+    return {m: recorded(recognizer.explain(crop, method=m)[0]) for m in chosen}
 
 
 def fixed_model(name: str) -> Any:

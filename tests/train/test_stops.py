@@ -304,6 +304,13 @@ def test_a_training_that_diverges_in_its_first_epoch_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
+#: The command as a terminal starts it; tests in the background inherit that Ctrl-C is ignored.
+HEEDING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from mien.commands.main import main; main()"
+)
+
+
 def test_control_c_ends_the_command_with_130_and_says_how_to_go_on(
     drawn: Path, tmp_path: Path
 ) -> None:
@@ -313,7 +320,7 @@ def test_control_c_ends_the_command_with_130_and_says_how_to_go_on(
     run = tmp_path / "run"
     words = ["train", recipe, "--data", drawn, "-o", run, "--device", "cpu"]
     with subprocess.Popen(
-        [sys.executable, "-m", "mien.commands.main", *map(str, words)],
+        [sys.executable, "-c", HEEDING, *map(str, words)],
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
