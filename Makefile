@@ -1,6 +1,7 @@
 # make demo    set up the base install and explain the example photo
 # make test    set up what the tests need and run them
 # make check   format, lint and types
+# make fuzz    thousands of damaged pictures, clips, cards and networks: make fuzz FUZZ=10000
 # make bench   speed and counts, written to benchmarks/ (real faces: make bench DATA=fer2013.parquet)
 # make model   retrain the built-in model: make model DATA=fer2013_ferplus.parquet
 
@@ -9,17 +10,24 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= fer2013_ferplus.parquet
 BUILD ?= build/model
+FUZZ ?= 10000
 
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check format bench model clean
+.PHONY: demo test fuzz check format bench model clean
 
 demo: $(VENV)/.base
 	$(BIN)/mien explain examples/astronaut.jpg
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# of a kind that takes longer there are fewer
+fuzz: $(VENV)/.dev
+	MIEN_FUZZ=$(FUZZ) $(BIN)/python -m pytest -s tests/test_fuzz_images.py
+	MIEN_FUZZ=$$(($(FUZZ) / 10)) $(BIN)/python -m pytest -s tests/models/test_fuzz.py
+	MIEN_FUZZ=$$(($(FUZZ) / 100)) $(BIN)/python -m pytest -s tests/video/test_fuzz.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,41 +23,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks import mixed
+from benchmarks.calls import Caller, memory, start
+
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "examples" / "astronaut.jpg"
-
-
-class Caller:
-    """One keep-alive connection from one address of this machine."""
-
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
-        self.port, self.address = port, address
-        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def ask(self, path: str, body: bytes) -> int:
-        """POST a photo; the answer's status, after all of it has come."""
-        if self.streams is None:
-            self.streams = await asyncio.open_connection(
-                "127.0.0.1", self.port, local_addr=(self.address, 0)
-            )
-        reader, writer = self.streams
-        writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        await writer.drain()
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        size = next(x for x in head.split("\r\n") if x.startswith("content-length:"))
-        await reader.readexactly(int(size.split(":")[1]))
-        if "connection: close" in head:
-            self.close()
-        return int(head.split()[1])
-
-    def close(self) -> None:
-        if self.streams is not None:
-            self.streams[1].close()
-            self.streams = None
 
 
 async def load(
@@ -102,13 +71,6 @@ async def load(
     }
     print(found, file=sys.stderr, flush=True)
     return found
-
-
-def memory(pid: int) -> float:
-    """Resident megabytes of a process."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    line = next(x for x in status.splitlines() if x.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
 
 
 def steady(port: int, pid: int, requests: int, callers: int = 8) -> dict[str, Any]:
@@ -163,33 +125,6 @@ def page(url: str, times: int = 7) -> dict[str, Any]:
     }
 
 
-def start(*options: str) -> tuple[subprocess.Popen[bytes], int]:
-    """A server of its own, once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mien.commands.main",
-        "serve",
-        "--quiet",
-        "--port",
-        str(port),
-        *options,
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz").close()
-        except OSError:
-            if server.poll() is not None:
-                raise SystemExit("the server did not start") from None
-            time.sleep(0.05)
-        else:
-            return server, port
-
-
 def markdown(found: dict[str, Any]) -> str:
     rows = [
         f"| `{r['path']}` | {r['callers']} | {r['requests']:,} | {r['p50_ms']:,} | "
@@ -227,6 +162,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"**Stop**: after SIGTERM with {found['stop']['open']} requests open, answered "
             f"{found['stop']['answered']} of them, exit code {found['stop']['exit']}.",
             "",
+            *([mixed.markdown(found["mixed"])] if "mixed" in found else []),
         ]
     )
 
@@ -245,16 +181,12 @@ def stopped(server: subprocess.Popen[bytes], port: int) -> dict[str, Any]:
     return {"open": 8, "answered": statuses.count(200), "exit": server.wait(60)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=10_000, help="for the memory")
-    parser.add_argument("--seconds", type=float, default=15, help="for each row of latencies")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    chosen = parser.parse_args()
+def latencies(requests: int, seconds: float) -> dict[str, Any]:
+    """The page, the rows of latencies, the limits, the memory, the stop."""
     server, port = start()
     try:
         asyncio.run(load(port, "/v1/predict", 4, 50))
-        results: dict[str, Any] = {
+        return {
             "date": time.strftime("%Y-%m-%d"),
             "cores": os.cpu_count(),
             "machine": platform.machine(),
@@ -264,7 +196,7 @@ def main() -> None:
             ][0]["identity"],
             "page": page(f"http://127.0.0.1:{port}/"),
             "load": [
-                asyncio.run(load(port, path, callers, 1000, seconds=chosen.seconds))
+                asyncio.run(load(port, path, callers, 1000, seconds=seconds))
                 for path in ("/v1/predict", "/v1/explain?method=cam", "/v1/explain")
                 for callers in (1, 8, 64)
             ],
@@ -272,14 +204,39 @@ def main() -> None:
                 asyncio.run(load(port, "/v1/predict", 200, 1000)),
                 asyncio.run(load(port, "/v1/predict", 500, 2000, addresses=5)),
             ],
-            "memory": steady(port, server.pid, chosen.requests),
+            "memory": steady(port, server.pid, requests),
             "stop": stopped(server, port),
         }
     finally:
         server.kill()
-    chosen.out.joinpath("serve.json").write_text(json.dumps(results, indent=1) + "\n")
-    chosen.out.joinpath("serve.md").write_text(markdown(results))
-    print(markdown(results))
+
+
+def mixed_load(minutes: float) -> dict[str, Any]:
+    """What :mod:`benchmarks.mixed` measures, on a server of its own."""
+    server, port = start()
+    try:
+        return asyncio.run(mixed.load(PHOTO.read_bytes(), port, server.pid, minutes))
+    finally:
+        server.kill()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=10_000, help="for the memory")
+    parser.add_argument("--seconds", type=float, default=15, help="for each row of latencies")
+    parser.add_argument("--minutes", type=float, help="only a mixed load, for so long")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    chosen = parser.parse_args()
+    written = chosen.out / "serve.json"
+    results: dict[str, Any] = json.loads(written.read_text()) if written.is_file() else {}
+    if chosen.minutes is None:
+        results |= latencies(chosen.requests, chosen.seconds)
+    else:
+        results["mixed"] = mixed_load(chosen.minutes)
+    written.write_text(json.dumps(results, indent=1) + "\n")
+    text = markdown(results) if "load" in results else mixed.markdown(results["mixed"])
+    chosen.out.joinpath("serve.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,12 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run Python code or the command in a process that sees nothing but the base install."""
 
     def call(
-        *args: str, stdin: str = "", code: str | None = None, cwd: Path | None = None, **env: str
+        *args: str,
+        stdin: str = "",
+        code: str | None = None,
+        cwd: Path | None = None,
+        seconds: float = 120,
+        **env: str,
     ) -> subprocess.CompletedProcess[str]:
         program = code or "from mien.commands.main import main; main()"
         guarded = f"import tests.base_only\ntests.base_only.install()\n{program}"
@@ -60,7 +65,7 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
             cwd=cwd,
             check=False,
             env={

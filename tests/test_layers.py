@@ -13,7 +13,18 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "src" / "mien"
 #: From the ground up; what stands in one layer does not import its neighbours there.
 LAYERS = (
-    ("types", "registry", "options", "extras", "files", "fetch", "emotions", "metrics", "priors"),
+    (
+        "types",
+        "registry",
+        "options",
+        "extras",
+        "files",
+        "fetch",
+        "forks",
+        "emotions",
+        "metrics",
+        "priors",
+    ),
     ("vision",),
     ("results",),
     ("models", "data"),

@@ -1,11 +1,13 @@
 """Mutated clips: an answer, a problem that is named, or one error; nothing raw, nothing left.
 
-``MIEN_FUZZ`` is how many of them; 350 took two minutes on one core.
+``MIEN_FUZZ`` is how many of them (``make fuzz``); 350 took two minutes on one core.
 """
 
 from __future__ import annotations
 
 import os
+import resource
+import time
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +59,14 @@ def test_mutated_clips_are_answered_named_or_refused(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     ends = {"answered": 0, "refused": 0}
+    slowest, start = (0.0, -1), peak()
     for n in range(COUNT):
         rng = np.random.default_rng(n)
         path = folder / f"clip{KINDS[n % len(KINDS)][0]}"
         path.write_bytes(mutated(whole[n % len(KINDS)], rng))
         out, table = folder / ("out.mp4" if n % 3 else "out.webm"), folder / "rows.csv"
         problem = None
+        began = time.perf_counter()
         try:
             options = video.VideoOptions(every=4)
             result = video.analyse(
@@ -74,8 +78,15 @@ def test_mutated_clips_are_answered_named_or_refused(tmp_path: Path) -> None:
         except MienError as error:
             ends["refused"] += 1
             problem = str(error)
+        slowest = max(slowest, (time.perf_counter() - began, n))
         assert "\n" not in (problem or ""), n
         assert {p.name for p in folder.iterdir()} <= {path.name, out.name, table.name}, n
         for left in folder.iterdir():
             left.unlink()
+    print(f"\n{COUNT} clips: {ends}, {(peak() - start) / 1e3:.0f} MB, slowest {slowest[0]:.1f} s")
     assert ends["answered"] > COUNT / 2
+
+
+def peak() -> int:
+    """The most memory that this process has had, in kilobytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

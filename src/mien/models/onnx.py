@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from mien.forks import unforked
 from mien.models.base import BaseModel
 from mien.models.card import CARD_KEY, Card
 from mien.models.checks import first_line
+from mien.models.sessions import Session
 from mien.models.weights import locate
-from mien.types import FloatArray, ModelError
+from mien.types import FloatArray, MienError, ModelError
 from mien.vision.landmarks import LANDMARKS
 
 HASH_FILE: Final = 4096  # bytes that are read of a .sha256 file
@@ -26,7 +28,8 @@ class Model(BaseModel):
     many as cores). The file is checked against the SHA-256 beside it where there is one, and its
     graph against its card. Raises ModelError for a file that cannot be used.
 
-    A copy shares the opened network; a pickle holds the path, and opens the file again.
+    A copy shares the opened network; a pickle holds the path, and opens the file again, as does a
+    process that was forked.
 
     >>> from mien.models.weights import locate
     >>> model = Model(locate("mien"))
@@ -37,6 +40,7 @@ class Model(BaseModel):
     def __init__(self, path: Path, head: str | None = None, threads: int = 0) -> None:
         self.path = path
         self._threads = threads
+        self._opened = Session(path, threads)
         self.sha256 = _verified_hash(path)
         super().__init__(self._card(), head)
         self._check_graph()
@@ -59,27 +63,9 @@ class Model(BaseModel):
         except ModelError as error:
             raise ModelError(f"{self.path}: {error}; export the model again") from None
 
-    @cached_property
+    @property
     def _session(self) -> Any:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # of errors, the exception tells
-        options.intra_op_num_threads = self._threads
-        # waiting threads sleep instead of spinning, so that other processes keep their cores
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            return ort.InferenceSession(
-                str(self.path),
-                options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # which prints, and tries the same again
-            )
-        except Exception as error:  # onnxruntime raises its own unexported kinds
-            reason = first_line(error)
-            raise ModelError(
-                f"{self.path}: expected an ONNX model, but it cannot be loaded ({reason})"
-            ) from error
+        return self._opened.get()
 
     def _check_graph(self) -> None:
         """ModelError where the graph is not what the card says of it."""
@@ -121,9 +107,13 @@ class Model(BaseModel):
             )
 
     def _outputs(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
-        inputs = {self._session.get_inputs()[0].name: values}
+        session = self._session
+        inputs = {session.get_inputs()[0].name: values}
         try:
-            return list(self._session.run(list(names), inputs))
+            with unforked():
+                return list(session.run(list(names), inputs))
+        except MienError:
+            raise
         except Exception as error:  # onnxruntime raises its own unexported kinds
             raise ModelError(
                 f"{self.path}: the network fails on pixels of shape {list(values.shape)} "
@@ -139,10 +129,10 @@ class Model(BaseModel):
         return self.__copy__()  # nothing in it changes
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_session"}
+        return {key: value for key, value in self.__dict__.items() if key != "_opened"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state, _opened=Session(state["path"], state["_threads"]))
         if (found := _verified_hash(self.path)) != self.sha256:
             raise ModelError(
                 f"{self.path}: expected the model of SHA-256 {self.sha256[:12]}..., "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from mien.emotions import SEVEN
 from mien.files import whole_file
 from mien.priors import ESTIMATE, EVEN, Prior, estimated, read_prior, shifted
 from mien.registry import choose
+from mien.results.tables import csv_rows, csv_text
 from mien.types import Face, FloatArray, InputError, Prediction
 
 T = TypeVar("T")
@@ -139,14 +139,9 @@ class Predictions(Results[Prediction]):
         """The rows as ``csv``, ``jsonl`` or ``json``."""
         kind = choose("format", kind, FORMATS)
         if kind == "csv":
-            buffer = io.StringIO()
             rows = self.table()
-            writer = csv.DictWriter(
-                buffer, list(rows[0]) if rows else ["input"], lineterminator="\n"
-            )
-            writer.writeheader()
-            writer.writerows(rows)
-            return buffer.getvalue()
+            header = list(rows[0]) if rows else ["input"]
+            return csv_text([header, *(list(row.values()) for row in rows)])
         if kind == "jsonl":
             return "".join(json.dumps(row) + "\n" for row in self.to_dict())
         if kind == "json":
@@ -184,7 +179,7 @@ class Predictions(Results[Prediction]):
         try:
             records = _records(path, kind)
             rows = tuple(read_prediction(record) for record in records)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
             raise InputError(f"{path}: expected rows of predictions ({error})") from error
         labels = list(records[0]["emotions"]) if records and kind in ("csv", "parquet") else []
         labels = labels or [n for row in rows for n in row.emotions]
@@ -267,7 +262,8 @@ def _records(path: Path, kind: str) -> list[dict[str, Any]]:
         rows = require_parquet().read_table(path).to_pylist()
     else:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = list(csv.DictReader(file))
+            header, *cells = csv_rows(file) or [[]]
+            rows = [dict(zip(header, row, strict=True)) for row in cells]
     return [_nested(row) for row in rows]
 
 

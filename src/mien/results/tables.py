@@ -1,8 +1,59 @@
-"""Tables as Markdown: cells hold any text, and none of it becomes markup."""
+"""Tables as CSV and Markdown: cells hold any text, and none of it becomes a formula or markup."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+#: What spreadsheets take for a formula at the start of a cell; the last four are their wide forms.
+STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    r"""Rows as CSV, their lines ended; no text in them is a formula to a spreadsheet.
+
+    A text that would be one begins with an apostrophe, which :func:`csv_rows` takes away again.
+
+    >>> csv_text([["name", "x"], ["=1+1.jpg", -2.5]])
+    "name,x\n'=1+1.jpg,-2.5\n"
+    """
+    writer = csv.writer(_Line())
+    # the writer ends lines by CR LF, so that it quotes cells in which either stands
+    lines = (str(writer.writerow([_guarded(cell) for cell in row])) for row in rows)
+    return "".join(f"{line[:-2]}\n" for line in lines)
+
+
+def csv_rows(lines: Iterable[str]) -> list[list[str]]:
+    r"""The rows that :func:`csv_text` wrote, from lines whose ends are kept (``newline=""``).
+
+    Raises csv.Error for text that is no CSV.
+
+    >>> csv_rows(["'=1+1.jpg,-2.5\n", "it's,''=\n"])
+    [['=1+1.jpg', '-2.5'], ["it's", "'="]]
+    """
+    return [[_plain(cell) for cell in row] for row in csv.reader(lines, strict=True)]
+
+
+class _Line:
+    """A file whose ``write`` gives back what it is given, as then does a writer's ``writerow``."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _guarded(cell: Any) -> Any:
+    if not isinstance(cell, str) or NUMBER.fullmatch(cell):
+        return cell
+    # a text that looks guarded is guarded, too, so that what is read is what was written
+    return f"'{cell}" if cell.lstrip("'").startswith(STARTS) else cell
+
+
+def _plain(cell: str) -> str:
+    guarded = cell.startswith("'") and cell.lstrip("'").startswith(STARTS)
+    return cell[1:] if guarded else cell
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.files import whole_file
+from mien.files import write_whole
+from mien.results.tables import csv_rows, csv_text
 from mien.types import InputError, IntArray
 
 AGAIN = "delete it, and the same mien train command writes it again"
@@ -66,8 +67,8 @@ def read_scores(folder: str | Path) -> Scores:
     if not path.is_file():
         raise InputError(f"{folder}: expected a finished run with its scores.csv, found none")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file, strict=True))
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = csv_rows(file)
         labels = tuple(rows[0][2:])
         if not labels or any(len(row) != len(rows[0]) for row in rows):
             raise damaged(path, "it is cut short")
@@ -85,8 +86,9 @@ def read_scores(folder: str | Path) -> Scores:
 
 def write_table(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file whole."""
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
+    text = csv_text([header, *rows])
+    # names of files need not be UTF-8: they are written as they are
+    write_whole(path, text.encode("utf-8", "surrogateescape"))
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +10,7 @@ from typing import Any
 
 from mien.files import check_writable, whole_file
 from mien.results.predictions import Predictions, arrow_table, file_format, require_parquet
+from mien.results.tables import csv_text
 from mien.types import InputError, Prediction
 
 ROWS = 4096  # gathered before they are written
@@ -96,9 +95,5 @@ class TimelineWriter:
     def _text(self, table: Predictions, *, header: bool) -> str:
         if self.kind == "jsonl":
             return "".join(json.dumps(row) + "\n" for row in table.to_dict())
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, table.columns, lineterminator="\n")
-        if header:
-            writer.writeheader()
-        writer.writerows(table.table())
-        return buffer.getvalue()
+        rows = [list(row.values()) for row in table.table()]
+        return csv_text([table.columns, *rows] if header else rows)

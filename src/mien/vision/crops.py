@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mien.forks import unforked
 from mien.types import Face, FloatArray, ImageArray
 from mien.vision import faces
 from mien.vision.geometry import (
@@ -95,6 +96,10 @@ class Finder:
         square around the box, to align, and once on the aligned crop. Each network sees all
         faces of all images in one call.
         """
+        with unforked():
+            return self._found(images, cam)
+
+    def _found(self, images: Sequence[ImageArray], cam: bool) -> list[list[Crop]]:
         found = [(i, face) for i, image in enumerate(images) for face in self.detector(image)]
         crops: list[list[Crop]] = [[] for _ in images]
         if not found:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from mien.forks import unforked
 from mien.types import InputError
 
 DEFAULT: Final = 1_500_000_000  # bytes; a photo of 178 million pixels takes 1.3 billion
@@ -73,22 +74,12 @@ class Room:
                 self._changed.notify_all()
 
 
-_room = Room()
-
-
-def _reset() -> None:
-    """A forked process has none of the threads that held memory in its parent."""
-    global _room
-    _room = Room()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset)
+_room: Final = Room()
 
 
 @contextmanager
 def decoding(name: str, needed: int) -> Iterator[None]:
     """Hold ``needed`` bytes of this process's budget; TooLargeError where it is never enough."""
     check_memory(name, needed)
-    with _room.hold(needed, budget()):
+    with unforked(), _room.hold(needed, budget()):
         yield

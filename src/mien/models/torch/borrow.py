@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +12,14 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from mien.forks import unforked
+
 #: Attributes by which timm and others recompute activations in the backward pass: what is watched
 #: would then be computed without gradients, and twice.
 CHECKPOINTING: Final = ("grad_checkpointing", "gradient_checkpointing")
 
 _locks: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
 _adding: Final = Lock()
-_held: Final[list[Any]] = []  # locks, while the process forks
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def borrowed(net: nn.Module) -> Iterator[Borrowed]:
     (True, True)
     """
     plain = uncompiled(net)
-    with _lock_of(plain):
+    with unforked(), _lock_of(plain):
         lent = Borrowed(plain)
         try:
             for module in plain.modules():
@@ -112,29 +112,3 @@ def _lock_of(net: nn.Module) -> Any:
     """The lock of a network, made when it is first lent and forgotten with it."""
     with _adding:
         return _locks.setdefault(net, RLock())
-
-
-def _before_fork() -> None:
-    """Wait until no other thread uses a network: a child would keep its hooks and its lock."""
-    while True:
-        with _adding:
-            free = [lock for lock in _locks.values() if lock not in _held]
-        for lock in free:
-            lock.acquire()
-        _held.extend(free)
-        _adding.acquire()
-        if all(lock in _held for lock in _locks.values()):
-            return
-        _adding.release()
-
-
-def _after_fork() -> None:
-    _adding.release()
-    while _held:
-        _held.pop().release()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
-    )

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Final
 
 from mien.fetch import Remote
+from mien.forks import unforked
 from mien.registry import Registry
 from mien.types import Box, Face, ImageArray
 
@@ -41,7 +42,7 @@ class Detector(ABC):
     def __call__(self, image: ImageArray) -> list[Face]:
         """Faces, left to right."""
         # OpenCV's networks and cascades hold state: two threads in one would mix up their images
-        with _ONE_AT_A_TIME:
+        with unforked(), _ONE_AT_A_TIME:
             return sorted(self.detect(image), key=lambda face: face.box[0])
 
     @abstractmethod
