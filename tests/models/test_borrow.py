@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -155,6 +157,42 @@ def test_evaluation_and_training_of_a_users_own_are_not_called() -> None:
     with borrowed(net):
         assert not net.training
     assert net.training
+
+
+FORKING = """
+import os, sys, threading, time, warnings
+import torch
+from torch import nn
+from mien.models.torch.borrow import borrowed
+warnings.simplefilter("ignore", DeprecationWarning)
+torch.set_num_threads(2)
+net = nn.Conv2d(3, 64, 3)
+pixels = torch.ones(8, 3, 96, 96)
+
+def answer():
+    with borrowed(net) as lent, torch.no_grad():
+        return float(lent.net(pixels).double().sum())
+
+right = answer()
+child = os.fork()
+if not child:
+    os._exit(0 if abs(answer() / right - 1) < 1e-4 else 3)
+ends = time.monotonic() + 60
+while time.monotonic() < ends:
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.02)
+os.kill(child, 9)
+sys.exit("it hangs")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+def test_a_child_does_not_wait_for_the_threads_of_its_parent() -> None:
+    many = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", FORKING], env=many, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from threading import Lock, RLock
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -112,3 +114,12 @@ def _lock_of(net: nn.Module) -> Any:
     """The lock of a network, made when it is first lent and forgotten with it."""
     with _adding:
         return _locks.setdefault(net, RLock())
+
+
+def _one_thread() -> None:
+    """A forked process works alone: OpenMP would wait for the threads that its parent had."""
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_one_thread)
