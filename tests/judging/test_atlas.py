@@ -106,7 +106,7 @@ def test_the_command_writes_the_same_twice_and_refuses_what_is_wrong(
     for name in ("one", "two"):
         done = CliRunner().invoke(app, [*call, "-o", str(tmp_path / name)])
         assert done.exit_code == 0, done.output
-        assert "happy: 1 of 1 answered so" in done.output
+        assert "happy: 1 of 1 answered correctly" in done.output
         texts.append((tmp_path / name / "atlas.json").read_text())
     assert texts[0] == texts[1]
     (tmp_path / "file").touch()

@@ -185,5 +185,5 @@ def test_a_headline_names_no_leader_where_the_table_shows_none(verdict: j.Verdic
 
     alike = headline(0.2, 0.3, ["regions", "cam"])
     assert "no method orders the pixels" in alike
-    assert "none foretells better" in alike
+    assert "none predicts better" in alike
     assert headline(0.2, 0.3, ["cam"]) == "1 method on 3 faces."

@@ -16,7 +16,7 @@ def atlas(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures and the numbers.")
     ] = Path("atlas"),
-    n: Annotated[int, typer.Option("-n", help="Faces, as many of each expression.")] = 210,
+    n: Annotated[int, typer.Option("-n", help="Number of faces, balanced over expressions.")] = 210,
     split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
     methods: Annotated[
         list[str] | None,
@@ -49,6 +49,6 @@ def atlas(
     for name, (seen, right) in found.counts.items():
         mean = next(iter(found.means.values())).get(name)
         where = "" if mean is None else f"; {first(mean)}"
-        say(f"{name}: {right} of {seen} answered so{where}")
+        say(f"{name}: {right} of {seen} answered correctly{where}")
     for path in write(found, output):
         say(str(path))

@@ -34,7 +34,7 @@ Sources = Annotated[
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder or URL for the rows.")]
 Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster, or auto; default: this machine.")
+    str | None, typer.Option(help="Address of a Ray cluster, or auto; default: this machine.")
 ]
 Workers = Annotated[
     int | None, typer.Option(help="Processes of one core each; default: all cores.")

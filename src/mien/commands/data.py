@@ -28,7 +28,7 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", help="key=value; mien data show NAME lists them."),
 ]
-Labels = Annotated[str, typer.Option(help="Keep these alone: six, seven, eight, or happy,sad,...")]
+Labels = Annotated[str, typer.Option(help="Keep only these: six, seven, eight, or happy,sad,...")]
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -51,7 +51,7 @@ def list_sets() -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A data set, or a file made from one.")]) -> None:
-    """A data set's card: size, labels, licence, where to ask for it, flaws; or a file's story."""
+    """A data set's card: size, labels, licence, where to ask for it, flaws; a file's metadata."""
     from mien.data.base import DATASETS
     from mien.data.table import ImageTable
 
@@ -149,7 +149,7 @@ def check(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
     near: Annotated[bool, typer.Option(help="Look for near duplicates.")] = True,
     correlation: Annotated[
-        float, typer.Option(help="Of thumbnails, from which two are near duplicates.")
+        float, typer.Option(help="Correlation of thumbnails from which two are near duplicates.")
     ] = 0.98,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where splits leak.")
@@ -184,7 +184,7 @@ def sample(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG to write.")],
     each: Annotated[int, typer.Option(help="Images of each label.")] = 12,
-    split: Annotated[str | None, typer.Option(help="Of this split alone.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only from this split.")] = None,
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 96,
     seed: Seed = 0,
 ) -> None:

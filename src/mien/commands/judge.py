@@ -16,7 +16,7 @@ def judge(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for JSON, Markdown, HTML and figure.")
     ] = Path("judge"),
-    n: Annotated[int, typer.Option("-n", help="Faces, as many of each expression.")] = 200,
+    n: Annotated[int, typer.Option("-n", help="Number of faces, balanced over expressions.")] = 200,
     split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
     methods: Annotated[
         list[str] | None,

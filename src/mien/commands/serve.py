@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 GRACE = 30  # seconds in which answers that are under way are finished
 
 Host = Annotated[
-    str, typer.Option(help="Address to listen on; others than 127.0.0.1 can be reached.")
+    str,
+    typer.Option(
+        help="Address to listen on; any other than 127.0.0.1 can be reached from other machines."
+    ),
 ]
-Port = Annotated[int, typer.Option(help="0 takes a free one.")]
+Port = Annotated[int, typer.Option(help="Port; 0 picks a free one.")]
 Token = Annotated[
     str | None,
     typer.Option(

@@ -39,7 +39,7 @@ Smoke = Annotated[
 Examples = Annotated[
     bool, typer.Option(help="Explain test images in the report, which then shows them.")
 ]
-Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files, too.")]
+Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")]
 Weights = Annotated[
     Path | None,
     typer.Option(rich_help_panel=CHANGES, help="Pretrained weights from a file, not from the hub."),
@@ -53,10 +53,11 @@ Protocol = Annotated[
     typer.Option(rich_help_panel=CHANGES, help="paper or honest; default: the recipe's."),
 ]
 Epochs = Annotated[
-    int | None, typer.Option(rich_help_panel=CHANGES, help="Other than the recipe's.")
+    int | None,
+    typer.Option(rich_help_panel=CHANGES, help="Number of epochs (default: the recipe's)."),
 ]
 OwnSeed = Annotated[
-    int | None, typer.Option(rich_help_panel=CHANGES, help="Other than the recipe's.")
+    int | None, typer.Option(rich_help_panel=CHANGES, help="Random seed (default: the recipe's).")
 ]
 Precision = Annotated[str | None, typer.Option(rich_help_panel=CHANGES, help="32, bf16 or 16.")]
 Grid = Annotated[
@@ -71,7 +72,9 @@ Sampler = Annotated[
     str,
     typer.Option(rich_help_panel=GRID, help="grid, random or tpe; the last two with --trials."),
 ]
-Trials = Annotated[int | None, typer.Option(rich_help_panel=GRID, help="At most so many points.")]
+Trials = Annotated[
+    int | None, typer.Option(rich_help_panel=GRID, help="Maximum number of grid points.")
+]
 Device = Annotated[str, typer.Option(rich_help_panel=MACHINE, help="auto, cpu, cuda or mps.")]
 Devices = Annotated[
     int, typer.Option(min=1, rich_help_panel=MACHINE, help="How many on this machine.")
@@ -101,7 +104,7 @@ def train(
     num_nodes: Nodes = 1,
     strategy: Strategy = "auto",
 ) -> None:
-    """Train a recipe, test it once, and put our number beside the paper's.
+    """Train a recipe, test it once, and compare the result with the paper's.
 
     A run that was stopped goes on from its last epoch when the same command is run again, and a
     grid from its last trial, to the same result.

@@ -42,7 +42,7 @@ SummaryFolder = Annotated[
     Path | None, typer.Option(help="Folder for summary.json, timeline.png and peaks.png.")
 ]
 Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
-PerSecond = Annotated[float | None, typer.Option(help="Look at so many frames per second.")]
+PerSecond = Annotated[float | None, typer.Option(help="Analyse this many frames per second.")]
 
 
 def seconds(text: str) -> float:

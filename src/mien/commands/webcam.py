@@ -38,7 +38,7 @@ def webcam(
     contempt: Contempt = False,
     prior: PriorShares = None,
 ) -> None:
-    """Show a camera's picture with what the faces express, and how late it is.
+    """Show a camera's picture with what the faces express, and the delay.
 
     Nothing is written unless --record or --timeline asks for it. Escape, q or Control-C ends.
     Without a display, the page of mien serve shows the camera of the browser that opens it.

@@ -149,7 +149,7 @@ def prepare(
     options
         What the reader takes, as values or as text: ``{"mode": "probability"}`` for ferplus.
     labels
-        Keep these alone; all where empty.
+        Keep only these; all where empty.
     advance
         Called for each row with the number of rows to come, or None where that is unknown.
 

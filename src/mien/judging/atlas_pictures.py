@@ -26,7 +26,7 @@ def picture(found: Atlas) -> ImageArray:
         draw.stack(
             [
                 draw.wrapped(name, TILE, 15),
-                draw.wrapped(f"{right} of {seen} answered so", TILE, 12, draw.PALE),
+                draw.wrapped(f"{right} of {seen} answered correctly", TILE, 12, draw.PALE),
             ]
         )
         for name, (seen, right) in found.counts.items()
@@ -59,7 +59,7 @@ def _row(tiles: list[ImageArray]) -> ImageArray:
 
 def _mean_tile(found: Atlas, face: ImageArray, mean: MeanMap | None) -> ImageArray:
     if mean is None:
-        return draw.wrapped("no face answered so", TILE, 12, draw.PALE)
+        return draw.wrapped("none answered correctly", TILE, 12, draw.PALE)
     limit = float(np.abs(mean.values).max())
     over = draw.overlay(face, mean.values, limit, signed=mean.signed)
     note = draw.wrapped(first(mean), TILE, 12, draw.PALE)
@@ -78,7 +78,7 @@ def contact_sheet(found: Atlas, expression: str) -> ImageArray:
     shown = [explanations for _, explanations in found.examples[expression]]
     width = ROW * TILE + (ROW - 1) * GAP
     seen, right = found.counts[expression]
-    title = f"{expression}: {len(shown)} of {seen} faces; {right} of all are answered so"
+    title = f"{expression}: {len(shown)} of {seen} faces; {right} of all are answered correctly"
     blocks = [draw.wrapped(title, width, 19)]
     for start in range(0, len(shown), ROW):
         part = shown[start : start + ROW]

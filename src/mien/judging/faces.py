@@ -110,7 +110,7 @@ def measured(
     """All numbers of one method on one face; a measure that does not apply is absent.
 
     ``exact`` holds the Shapley values over regions, ``shap`` the partition values for the
-    overlap, ``randomised`` the same network with its weights dealt out anew; where it is given
+    overlap, ``randomised`` the same network with its weights shuffled; where it is given
     the method explains twice more, with that and with a noisy crop.
     """
     values = np.asarray(result.values, dtype=np.float64)

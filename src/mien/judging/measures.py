@@ -84,7 +84,7 @@ def _ranks(values: FloatArray) -> FloatArray:
 
 
 def infidelity(values: FloatArray, hidden: BoolArray, falls: FloatArray) -> float:
-    """How badly a map foretells what hiding parts of the crop does: 0 is perfect, 1 says nothing.
+    """How badly a map predicts what hiding parts of the crop does: 0 is perfect, 1 says nothing.
 
     Yeh et al. 2019 (arXiv:1901.09392, definition 2.1) for hidden masks ``[m, h, w]`` and the
     falls of the score ``[m]``: the squared error of the sum of the hidden values, after the best
@@ -94,10 +94,10 @@ def infidelity(values: FloatArray, hidden: BoolArray, falls: FloatArray) -> floa
     >>> infidelity(values, np.array([[[True, False]], [[False, True]]]), np.array([2.0, 4.0]))
     0.0
     """
-    foretold = hidden.reshape(len(hidden), -1).astype(np.float64) @ values.ravel()
-    power = float(foretold @ foretold)
-    scale = float(foretold @ falls) / power if power > 0 else 0.0
-    return float(((scale * foretold - falls) ** 2).sum() / max(float(falls @ falls), 1e-12))
+    predicted = hidden.reshape(len(hidden), -1).astype(np.float64) @ values.ravel()
+    power = float(predicted @ predicted)
+    scale = float(predicted @ falls) / power if power > 0 else 0.0
+    return float(((scale * predicted - falls) ** 2).sum() / max(float(falls @ falls), 1e-12))
 
 
 def widened(mask: BoolArray, share: float) -> BoolArray:

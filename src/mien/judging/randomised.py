@@ -1,4 +1,4 @@
-"""The same network with its weights dealt out anew: what an explanation of nothing looks like."""
+"""The same network with its weights shuffled: what an explanation of nothing looks like."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ MEANING: Final[dict[str, str]] = {
     "seconds": "median time of one explanation",
     "insertion - deletion": "how much sooner the answer appears than it vanishes when the pixels "
     "are shown, or taken away, best first; mean over three baselines; higher is better",
-    "infidelity": "how badly the map foretells what hiding a square does; 0 is perfect, 1 says "
+    "infidelity": "how badly the map predicts what hiding a square does; 0 is perfect, 1 says "
     "nothing",
     "exact Shapley": "correlation with the exact Shapley values of the facial regions",
     "Dice 10 %": "overlap of the strongest tenth of the pixels with that of SHAP's partition "
@@ -55,7 +55,7 @@ MEANING: Final[dict[str, str]] = {
     "randomised": "likeness to the map of the network with its weights shuffled, anew for each "
     "face; near 0 is right",
     "sparseness": "0 for an even map, 1 for a single pixel; neither is better",
-    "background": "share of the evidence beside the face",
+    "background": "share of the evidence outside the face",
     "pointing": "whether the strongest pixel lies in or near the true evidence of a drawn face",
     "chance": "what a pixel at random would reach in the pointing game",
     "edges": "what the strongest edge of the picture would reach: a chance that knows contrast",
@@ -146,7 +146,7 @@ def _sections(verdict: Verdict) -> list[tuple[str, str, list[list[str]]]]:
             "Where facial action coding would look",
             "Share of the evidence on the face that lies where the answer's action units show, "
             f"less the share of the face that this is ({units:.0f} faces; neutral has none). p: "
-            "how often expectations dealt out anew reach the same mean.",
+            "how often shuffled expectations reach the same mean.",
             unit_rows(verdict),
         ),
         (
@@ -169,13 +169,13 @@ def headline(verdict: Verdict) -> str:
         return text + "."
     full = {n: t for n, t in verdict.table.items() if "gap" in t}
     faithful = _leading({n: t["gap"].value for n, t in full.items()})
-    foretells = _leading({n: -t["infidelity"].value for n, t in full.items()})
+    predicts = _leading({n: -t["infidelity"].value for n, t in full.items()})
     orders = "no method orders the pixels that matter to the answer better than another"
     if faithful:
         orders = f"the pixels that matter to the answer are ordered best by {faithful}"
-    hides = "none foretells better what hiding a part does"
-    if foretells:
-        hides = f"what hiding a part does is foretold best by {foretells}"
+    hides = "none predicts better what hiding a part does"
+    if predicts:
+        hides = f"what hiding a part does is predicted best by {predicts}"
     return f"{text}: {orders}, and {hides}."
 
 

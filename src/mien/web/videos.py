@@ -57,7 +57,7 @@ async def submit(
     ] = "none",
     every: Annotated[int, Query(ge=1, le=1000, description="Look at every n-th frame.")] = 1,
     fps: Annotated[
-        float | None, Query(gt=0, le=240, description="Look at so many frames per second.")
+        float | None, Query(gt=0, le=240, description="Analyse this many frames per second.")
     ] = None,
     smoothing: Annotated[
         float, Query(ge=0, le=10, description="Seconds over which answers are smoothed.")
