@@ -44,9 +44,7 @@ class Atlas:
     prior: dict[str, float] | None  # shares that the answers expect, where known
     seed: int
     rows: dict[str, Query]
-    counts: dict[
-        str, tuple[int, int]
-    ]  # expression -> faces that show it, and rightly answered
+    counts: dict[str, tuple[int, int]]  # expression -> faces that show it, and rightly answered
     means: dict[str, dict[str, MeanMap]]  # row -> expression
     face: ImageArray = field(repr=False)  # [SIZE, SIZE, 3], the mean of the registered faces
     labels: IntArray = field(repr=False)  # [SIZE, SIZE], regions of the registered face
