@@ -347,7 +347,7 @@ class Toy(Model):
 def test_what_does_not_matter_gets_nothing(name: str) -> None:
     """Only one square of the crop enters the score; nearly all evidence must lie on it."""
     rng = np.random.default_rng(0)
-    direction = np.eye(8)[0]
+    direction = np.eye(len(Toy().labels))[0]
     regions = np.zeros((48, 48), dtype=np.int64)
     case = Case(Toy(), rng.uniform(100, 255, (1, 48, 48)), regions, direction, "black")
     options = {
@@ -369,7 +369,9 @@ def test_segments_cover_the_crop_without_gaps(
     crop = crops_only.crops(face_crop)[0]
     regions = np.zeros((48, 48), dtype=np.int64)
     regions[:20] = 5
-    case = Case(crops_only.model, crop.pixels, regions, np.eye(8)[3], "mean")
+    case = Case(
+        crops_only.model, crop.pixels, regions, np.eye(len(crops_only.model.labels))[3], "mean"
+    )
     for kind, parts, least in (("grid", 5, 25), ("slic", 6, 12), ("regions", 2, 2)):
         found = segments(case, kind, parts)
         assert found.shape == (48, 48)
@@ -441,6 +443,7 @@ def test_a_plugin_that_cannot_be_loaded_leaves_nothing_behind(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-method\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[mien.explainers]\nplugged = plugged_method\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "plugged_method", raising=False)
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
     monkeypatch.setattr(METHODS, "_filled", False)
     with pytest.warns(UserWarning, match="half way"):

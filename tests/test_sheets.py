@@ -80,8 +80,8 @@ def test_a_baseline_goes_to_the_methods_that_take_one(
     ("how", "error", "text"),
     [
         ({"method": ["cam", "regoins"]}, UnknownNameError, "did you mean 'regions'"),
-        ({"method": ["cam", "cam"]}, InputError, "each once"),
-        ({"method": []}, InputError, "one method or more"),
+        ({"method": ["cam", "cam"]}, InputError, "each method once"),
+        ({"method": []}, InputError, "each method once, got none"),
         ({"method": ["cam", "dncshap:level=3"]}, UnknownNameError, "did you mean 'levels'"),
         ({"method": ["cam", "dncshap:levels=x"]}, InputError, "expected a whole number"),
         ({"method": SEVERAL, "options": {"levels": 3}}, InputError, "for one method"),

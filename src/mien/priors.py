@@ -125,7 +125,7 @@ def estimated(
     >>> import numpy as np
     >>> sure = np.array([[0.99, 0.01]] * 30 + [[0.01, 0.99]] * 10)
     >>> estimated(sure, np.array([0.5, 0.5])).round(2).tolist()
-    [0.75, 0.25]
+    [0.76, 0.24]
     """
     if probability.ndim != 2 or not len(probability):
         raise InputError("expected at least one answer to estimate a prior from, got none")

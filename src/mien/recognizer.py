@@ -207,7 +207,9 @@ class Recognizer:
         choose("on_error", on_error, ("raise", "collect"))
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
         if query is None:
-            asked = queries(self.model, method or "regions", options=options, **question)
+            asked = queries(
+                self.model, "regions" if method is None else method, options=options, **question
+            )
         elif options or method is not None or any(question.values()):
             raise InputError("expected a query, or its parts by their names; got both")
         else:

@@ -270,7 +270,8 @@ def test_without_a_display_the_page_takes_the_windows_place(
     monkeypatch.setattr("mien.video.camera.has_display", lambda: False)
     monkeypatch.setattr("mien.commands.serve.serve", lambda **options: asked.append(options))
     webcam(detector="haar", contempt=True)
-    assert asked == [{"model": "mien", "head": None, "contempt": True, "detector": "haar"}]
+    plain = {"model": "mien", "head": None, "prior": None}
+    assert asked == [{**plain, "contempt": True, "detector": "haar"}]
     assert "Camera" in "".join(capsys.readouterr())
 
 

@@ -70,11 +70,18 @@ class Room:
             yield
         finally:
             with self._changed:
-                self.held -= needed
+                self.held = max(self.held - needed, 0)
                 self._changed.notify_all()
+
+    def empty(self) -> None:
+        """Begin anew, as a forked process does: what its parent's threads hold is not its own."""
+        self.held = 0
+        self._changed = threading.Condition()
 
 
 _room: Final = Room()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_room.empty)
 
 
 @contextmanager
