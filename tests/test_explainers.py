@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -32,6 +31,7 @@ from mien.types import (
     UnknownNameError,
 )
 from mien.vision.regions import REGIONS
+from tests.plugins import plug
 
 #: Methods that explain the built-in file; those that need torch are tested on small networks.
 ALL = explainers.supported(Model(locate("mien")))
@@ -282,16 +282,8 @@ PLUGIN = """
 
 @pytest.fixture
 def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A distribution beside Mien whose one module registers a method by an entry point."""
-    (tmp_path / "plugged_method.py").write_text(dedent(PLUGIN), encoding="utf-8")
-    info = tmp_path / "plugged_method-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mien.explainers]\nplugged = plugged_method\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "plugged_method", raising=False)
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
-    monkeypatch.setattr(METHODS, "_filled", False)
+    """A method that another distribution registers."""
+    plug(tmp_path, monkeypatch, METHODS, PLUGIN)
     return "quadrants"
 
 
@@ -436,15 +428,7 @@ def test_a_method_that_fails_is_named(
 def test_a_plugin_that_cannot_be_loaded_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = dedent(PLUGIN) + "\nraise RuntimeError('half way')\n"
-    (tmp_path / "plugged_method.py").write_text(source, encoding="utf-8")
-    info = tmp_path / "plugged_method-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mien.explainers]\nplugged = plugged_method\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "plugged_method", raising=False)
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
-    monkeypatch.setattr(METHODS, "_filled", False)
+    half = dedent(PLUGIN) + "\nraise RuntimeError('half way')\n"
+    plug(tmp_path, monkeypatch, METHODS, half)
     with pytest.warns(UserWarning, match="half way"):
         assert "quadrants" not in METHODS.names()

@@ -18,6 +18,7 @@ from mien.models.torch import MODELS, count, create, describe, names  # noqa: E4
 from mien.models.torch.conformance import CHECKS  # noqa: E402
 from mien.types import InputError, UnknownNameError  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
+from tests.plugins import plug  # noqa: E402
 
 GRIDS = {  # layer to explain, rows and columns, tokens before them: at the published size
     "gimefive-10": [("stages.4.relu", 4, 0)],
@@ -84,15 +85,7 @@ def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The page's example in a distribution beside Mien, named by an entry point."""
     page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     plugin = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)[-1]
-    (tmp_path / "plugged_network.py").write_text(plugin, encoding="utf-8")
-    info = tmp_path / "plugged_network-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-network\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mien.networks]\nplugged = plugged_network\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "plugged_network", raising=False)
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
-    monkeypatch.setattr(MODELS, "_filled", False)
+    plug(tmp_path, monkeypatch, MODELS, plugin)
     return "one-layer"
 
 
