@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import signal
 import sys
 import warnings
 from types import ModuleType
@@ -56,6 +57,9 @@ mien predict photos/ -o faces.csv
 mien video clip.mp4 -o annotated.mp4 --summary summary/
 
 mien train gimefive/fer2013-15 --smoke -o trial"""
+
+
+STOPPED = 130  # exit code of work that Control-C ended
 
 
 class InOrder(TyperGroup):
@@ -123,6 +127,11 @@ _flow(app)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
+def _heed_no_more() -> None:
+    """A further Control-C must not end the process otherwise than what was said of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def main() -> None:
     """Run the command; errors that Mien can explain are one line and no traceback."""
     warnings.showwarning = lambda message, *_, **__: warn(str(message))
@@ -136,8 +145,13 @@ def main() -> None:
         fail(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
+        _heed_no_more()
         err.print("stopped")
-        sys.exit(130)
+        sys.exit(STOPPED)
+    except SystemExit as end:
+        if end.code == STOPPED:
+            _heed_no_more()
+        raise
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left: nothing more to say
         sys.exit(0)
