@@ -30,4 +30,5 @@ def stop_on_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # asked to end, the process says what is done and ends: nothing cuts that short
+            signal.signal(number, signal.SIG_IGN if stop.is_set() else handler)
