@@ -7,22 +7,33 @@ from typing import Annotated
 
 import typer
 
-from mien.commands.terminal import HeadName, PriorShares, Seed, progress, say
+from mien.commands.terminal import (
+    CropDetector,
+    FaceCount,
+    FacesFile,
+    HeadName,
+    ModelArgument,
+    PriorShares,
+    Seed,
+    SplitName,
+    progress,
+    say,
+)
 
 
 def atlas(
-    model: Annotated[str, typer.Argument(help="A built-in name, an ONNX file or a run's folder.")],
-    data: Annotated[Path, typer.Argument(help="A Parquet file that mien data wrote.")],
+    model: ModelArgument,
+    data: FacesFile,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures and the numbers.")
     ] = Path("atlas"),
-    n: Annotated[int, typer.Option("-n", help="Number of faces, balanced over expressions.")] = 210,
-    split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
+    n: FaceCount = 210,
+    split: SplitName = "test",
     methods: Annotated[
         list[str] | None,
         typer.Option("--method", "-m", help="regions (the default), dncshap, cam, ...; or all."),
     ] = None,
-    detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
+    detector: CropDetector = "none",
     head: HeadName = None,
     prior: PriorShares = None,
     seed: Seed = 0,

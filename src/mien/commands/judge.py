@@ -7,17 +7,29 @@ from typing import Annotated
 
 import typer
 
-from mien.commands.terminal import HeadName, PriorShares, Seed, progress, say, show
+from mien.commands.terminal import (
+    CropDetector,
+    FaceCount,
+    FacesFile,
+    HeadName,
+    ModelArgument,
+    PriorShares,
+    Seed,
+    SplitName,
+    progress,
+    say,
+    show,
+)
 
 
 def judge(
-    model: Annotated[str, typer.Argument(help="A built-in name, an ONNX file or a run's folder.")],
-    data: Annotated[Path, typer.Argument(help="A Parquet file that mien data wrote.")],
+    model: ModelArgument,
+    data: FacesFile,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for JSON, Markdown, HTML and figure.")
     ] = Path("judge"),
-    n: Annotated[int, typer.Option("-n", help="Number of faces, balanced over expressions.")] = 200,
-    split: Annotated[str, typer.Option(help="Which split they come from.")] = "test",
+    n: FaceCount = 200,
+    split: SplitName = "test",
     methods: Annotated[
         list[str] | None,
         typer.Option("--method", "-m", help="Only these, such as -m cam -m dncshap:levels=4."),
@@ -28,7 +40,7 @@ def judge(
     action_units: Annotated[
         Path | None, typer.Option(help='A table of your own: happy = ["mouth", "cheeks"], ...')
     ] = None,
-    detector: Annotated[str, typer.Option(help="none where the images are crops.")] = "none",
+    detector: CropDetector = "none",
     head: HeadName = None,
     prior: PriorShares = None,
     seed: Seed = 0,

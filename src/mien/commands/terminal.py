@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -59,6 +60,16 @@ def plain(text: str) -> str:
     True
     """
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+#: What commands share that explain the faces of a data set.
+ModelArgument = Annotated[
+    str, typer.Argument(help="A built-in name, an ONNX file or a run's folder.")
+]
+FacesFile = Annotated[Path, typer.Argument(help="A Parquet file that mien data wrote.")]
+FaceCount = Annotated[int, typer.Option("-n", help="Number of faces, balanced over expressions.")]
+SplitName = Annotated[str, typer.Option(help="Which split they come from.")]
+CropDetector = Annotated[str, typer.Option(help="none where the images are crops.")]
 
 
 def say(text: str) -> None:
