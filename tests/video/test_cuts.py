@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mien
 from mien import video
 from mien.types import ImageArray
-from mien.video.cuts import Change, CutDetector
+from mien.video.cuts import RECENT, Change, CutDetector
 from tests.video import clips
 
 WALL = (90, 90, 120)
@@ -144,6 +144,9 @@ def test_a_pan_over_any_scene_is_no_cut_and_another_scene_is(
     wide = wide.astype(float) + rng.normal(0, grain, wide.shape)
     scene = np.clip(wide, 0, 255).astype(np.uint8)
     detect = CutDetector()
-    seen = [detect(scene[:, n * speed : n * speed + 32], n / 25) for n in range(40)]
+    # a cut within a fast pan is no larger than the pan's own differences: the camera rests first
+    places = [n * speed for n in range(40)] + [39 * speed] * RECENT
+    views = [scene[:, left : left + 32] for left in places]
+    seen = [detect(view, n / 25) for n, view in enumerate(views)]
     assert Change.CUT not in seen
-    assert detect(255 - scene[:, :32], 40 / 25) in (Change.CUT, Change.POSSIBLE)
+    assert detect(255 - views[-1], len(views) / 25) in (Change.CUT, Change.POSSIBLE)
