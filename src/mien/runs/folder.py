@@ -10,6 +10,7 @@ from typing import Final
 from mien.files import cannot_write, check_folder, write_whole
 from mien.runs.lock import locked
 from mien.runs.recipe import Recipe, read_recipe
+from mien.runs.sides import SPLIT
 from mien.types import InputError, UnknownNameError
 
 RECIPE: Final = "recipe.toml"
@@ -39,7 +40,8 @@ def claimed(folder: Path, recipe: Recipe, fingerprint: str) -> Iterator[None]:
                 yield
             except BaseException:
                 if not any(next(folder.rglob(name), None) for name in KEPT):
-                    (folder / RECIPE).unlink(missing_ok=True)
+                    for name in (RECIPE, SPLIT):
+                        (folder / name).unlink(missing_ok=True)
                 raise
     finally:
         with suppress(OSError):

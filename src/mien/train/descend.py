@@ -25,7 +25,7 @@ from mien.files import whole_file
 from mien.registry import choose
 from mien.runs.folder import WEIGHTS
 from mien.runs.read import read_history, write_table
-from mien.runs.recipe import Training
+from mien.runs.recipe import Recipe, Training
 from mien.train.checkpoints import BEST, LAST, WholeFiles, best_weights, resumable
 from mien.train.loader import EpochSampler
 from mien.train.module import DivergedError, Fit
@@ -126,12 +126,12 @@ def descend(
 ) -> dict[str, torch.Tensor]:
     """State of the network after gradient descent, of the epoch best on validation.
 
-    ``sets`` has the images ``train`` and ``val``. What a stopped training left in ``folder`` is
-    taken up. Raises DivergedError at the first epoch that is not finite, and leaves the best
-    weights before it in ``weights.safetensors``.
+    ``sets`` has the images ``train`` and, unless the last epoch counts, ``val``. What a stopped
+    training left in ``folder`` is taken up. Raises DivergedError at the first epoch that is not
+    finite, and leaves the best weights before it in ``weights.safetensors``.
     """
     resume = resumable(folder, module.net)
-    trainer = _trainer(module.recipe.training, folder, where)
+    trainer = _trainer(module.recipe, folder, where)
     train, val = _loaders(module.recipe.training, sets, batch)
     module.train()
     try:
@@ -158,8 +158,8 @@ def _kept(folder: Path) -> str:
 
 def _loaders(
     how: Training, sets: dict[str, Images], batch: int
-) -> tuple[DataLoader[Item], DataLoader[Item]]:
-    """Batches to train on, in the order of their epoch, and to validate on."""
+) -> tuple[DataLoader[Item], DataLoader[Item] | None]:
+    """Batches to train on, in the order of their epoch, and to validate on, where any."""
     workers = sets["train"].pixels.workers
     train = DataLoader(
         sets["train"],
@@ -169,18 +169,22 @@ def _loaders(
         num_workers=workers,
         persistent_workers=bool(workers),
     )
-    return train, DataLoader(
-        sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers
-    )
+    if "val" not in sets:
+        return train, None
+    val = DataLoader(sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers)
+    return train, val
 
 
-def _trainer(how: Training, folder: Path, where: Where) -> lightning.Trainer:
+def _trainer(recipe: Recipe, folder: Path, where: Where) -> lightning.Trainer:
+    how = recipe.training
     best = ModelCheckpoint(
         folder,
         BEST.removesuffix(".ckpt"),
-        monitor="val_accuracy",
+        # without, each epoch counts for the best so far: in the end the last one does
+        monitor=None if recipe.data.validation == "last" else "val_accuracy",
         mode="max",
         save_weights_only=True,
+        save_on_train_epoch_end=recipe.data.validation == "last" or None,
         enable_version_counter=False,
     )
     last = ModelCheckpoint(

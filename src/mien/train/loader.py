@@ -29,8 +29,10 @@ class Rows:
     subject: list[str | None]
     group: list[str | None]  # groups that are scored apart: sex or character
     names: list[str]
+    pixels: list[str]  # hashes of the images' pixels
     fingerprint: str
     scheme: str
+    sets: tuple[str, ...] = ()  # that the file holds
 
 
 def select(recipe: Recipe, path: Path) -> Rows:
@@ -83,9 +85,21 @@ def select(recipe: Recipe, path: Path) -> Rows:
         subject=[frame.subjects[i] for i in rows],
         group=[group[i] for i in rows],
         names=[names[i] for i in rows],
+        pixels=[frame.pixels[i] for i in rows],
         fingerprint=split.fingerprint,
-        scheme=split.scheme,
+        scheme=_written(split),
+        sets=tuple(sorted(held)),
     )
+
+
+def _written(split: splits.Split) -> str:
+    """A split's scheme with its options.
+
+    >>> _written(splits.Split("folds", 0, {"folds": "5"}, "fold", [], "", 0))
+    'folds (folds 5)'
+    """
+    options = ", ".join(f"{name} {value}" for name, value in split.options.items())
+    return f"{split.scheme} ({options})" if options else split.scheme
 
 
 class EpochSampler(Sampler[int]):

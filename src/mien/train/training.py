@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from mien.data.balance import class_weights, sample
+from mien.data.balance import Balance, class_weights, sample
 from mien.files import whole_file, write_whole
 from mien.metrics import accuracy, cross_entropy, fit_temperature, probabilities
 from mien.models.torch import create
@@ -34,7 +34,7 @@ from mien.train.pixels import Images, pixels_of
 from mien.train.processes import rank
 from mien.types import FloatArray, IntArray, ModelError
 
-FACTS = ("temperature", "val_accuracy", "val_nll", "parameters", "epochs", "seconds")
+FACTS = ("temperature", "parameters", "epochs", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def train_fold(
         state = descend(module, sets, folder, batch, where)
         seconds = sum(float(row["seconds"]) for row in read_history(folder / "history.csv"))
     module.net.load_state_dict(state)
-    held = predict(module, sets["val"], 4 * batch, where)
+    held = predict(module, sets["val"], 4 * batch, where) if len(fold.val) else None
     facts = _validated(rows, fold, held) | {
         "parameters": count(module.net),
         "epochs": len(read_history(folder / "history.csv")),
@@ -109,23 +109,34 @@ def _module(
         )
     freeze(net, how, spec)
     net = net.to(memory_format=torch.channels_last)
-    counts = np.bincount(rows.label[fold.train], minlength=classes)
+    seen = fold.train
+    if how.class_counts == "resampled":
+        seen = seen[_balanced(recipe, rows, fold).rows]
+    counts = np.bincount(rows.label[seen], minlength=classes)
     weighed = torch.as_tensor(class_weights(counts, how.class_weights), dtype=torch.float32)
     return Fit(net, recipe, spec.preprocess, weighed), spec
 
 
 def _sets(recipe: Recipe, rows: Rows, fold: Fold, spec: Spec, folder: Path) -> dict[str, Images]:
-    """Images to train on, balanced as the recipe says, and images to validate on."""
+    """Images to train on, balanced as the recipe says, and images to validate on, where any."""
+    sides = {"train": fold.train[_balanced(recipe, rows, fold).rows], "val": fold.val}
+    return {
+        side: images_of(rows, index, spec, folder, side)
+        for side, index in sides.items()
+        if len(index)
+    }
+
+
+def _balanced(recipe: Recipe, rows: Rows, fold: Fold) -> Balance:
+    """Which training images an epoch has, as indices into the fold's."""
     labels = rows.label[fold.train]
-    balanced = sample(
+    return sample(
         labels,
         ["train"] * len(labels),
         limit=recipe.data.under,
         factor=recipe.data.over,
         seed=recipe.training.seed,
     )
-    sides = {"train": fold.train[balanced.rows], "val": fold.val}
-    return {side: images_of(rows, index, spec, folder, side) for side, index in sides.items()}
 
 
 def images_of(rows: Rows, index: IntArray, spec: Spec, folder: Path, side: str) -> Images:
@@ -155,8 +166,13 @@ def _solved(
     return dict(net.state_dict())
 
 
-def _validated(rows: Rows, fold: Fold, logits: FloatArray) -> dict[str, Any]:
-    """The temperature that fits the validation images, and how well they are answered."""
+def _validated(rows: Rows, fold: Fold, logits: FloatArray | None) -> dict[str, Any]:
+    """The temperature that fits the validation images, and how well they are answered.
+
+    Without any, answers are not calibrated: the temperature is 1.
+    """
+    if logits is None:
+        return {"temperature": 1.0, "val_images": 0}
     truth = rows.label[fold.val]
     targets = one_hot(truth, logits.shape[1])
     temperature = fit_temperature(logits, targets, np.ones(len(logits)))

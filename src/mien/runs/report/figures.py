@@ -29,6 +29,7 @@ class Points:
     flat: FloatArray = field(repr=False)  # [n, 2]
     deep: FloatArray = field(repr=False)  # [n, 3]
     whole: int = 0  # of so many test images
+    of: str = "what goes into the last layer"
 
 
 def new_figure(size: tuple[float, float], columns: int = 1, **options: Any) -> tuple[Any, Any]:
