@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from mien.emotions import SEVEN
 from mien.explainers import Query, queries
 from mien.explainers import explain as explain_face
 from mien.explainers.method import go_on
 from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
-from mien.models.weights import locate
+from mien.models.weights import BUILT_IN, locate
 from mien.priors import ESTIMATE, Prior, shares_of
 from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
@@ -53,8 +52,9 @@ class Recognizer:
         self.detector = detector
         if contempt and "contempt" not in model.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
-        dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
-        self.labels = tuple(name for name in model.labels if name not in dropped)
+        # of the built-in model; another one answers every class that it was trained on
+        hidden = "contempt" if model.card.name in BUILT_IN and not contempt else None
+        self.labels = tuple(name for name in model.labels if name != hidden)
         if prior == ESTIMATE:
             raise InputError(
                 "a prior is estimated from the answers for many faces: predict them first, then "
@@ -382,8 +382,8 @@ def load(
         One of the card's label sets: of ``mien``, ``both`` (the default), ``ferplus`` (crowd
         votes) or ``fer2013`` (the original labels).
     contempt
-        Answer with eight classes instead of seven, by the head that knows it (``ferplus``) where
-        none is named.
+        Of the built-in model: answer with eight classes instead of seven, by the head that knows
+        it (``ferplus``) where none is named. Another model answers all that it was trained on.
     prior
         How often each expression is expected before the face is seen: ``even``, the name of a
         head for its training data, or shares, as ``{"happy": .4, ...}`` or ``"happy=.4,..."``.

@@ -161,7 +161,7 @@ def test_what_is_no_finished_run_is_refused(tmp_path: Path, folder: Path) -> Non
         open_model(tmp_path)
     write_run(tmp_path / "folds")
     (tmp_path / "folds" / "weights.safetensors").unlink()
-    with pytest.raises(InputError, match="one per fold folder"):
+    with pytest.raises(InputError, match="one in each fold's folder"):
         open_model(tmp_path / "folds")
     with pytest.raises(InputError, match="for an open model"):
         open_model(load_run(folder, device="cpu"), head="ferplus")

@@ -37,7 +37,10 @@ HeadName = Annotated[
     str | None, typer.Option(help="both (the default), ferplus (crowd votes) or fer2013.")
 ]
 Contempt = Annotated[
-    bool, typer.Option("--contempt", help="Answer with contempt as an eighth expression.")
+    bool,
+    typer.Option(
+        "--contempt", help="Of the built-in model: answer with contempt as an eighth expression."
+    ),
 ]
 PriorShares = Annotated[
     str | None,

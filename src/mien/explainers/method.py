@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from mien import options
+from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.options import Option
-from mien.registry import Registry
+from mien.registry import Registry, choose
 from mien.results.evidence import Evidence, Query
 from mien.results.words import HIDING, NOT_HIDING
 from mien.types import FloatArray, InputError, IntArray
@@ -40,13 +41,31 @@ class Case:
     baseline: str = "mean"
     seed: int = 0  # of methods that draw at random
     stop: Callable[[], None] = field(default=go_on, repr=False)
+    quantity: str = "logit"  # what a score is: the logit, or the calibrated probability
+    answered: tuple[int, ...] = ()  # the labels that share the probability; all where empty
 
     def score(self, pixels: FloatArray) -> FloatArray:
-        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits."""
+        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction.
+
+        In logits, or where the quantity is the probability as that of the answers.
+        """
         self.stop()
-        return np.asarray(self.model.logits(pixels).astype(np.float64) @ self.direction[:, None])
+        logits = self.model.logits(pixels).astype(np.float64)
+        direction = self.direction[:, None]
+        if self.quantity == "logit":
+            return np.asarray(logits @ direction)
+        columns = list(self.answered) or list(range(logits.shape[1]))
+        shares = probabilities(logits[:, columns], self.model.head.temperature)
+        return np.asarray(shares @ direction[columns])
 
 
+QUANTITIES: Final = ("logit", "probability")
+
+
+def _quantity(*, quantity: str = "logit") -> None: ...
+
+
+QUANTITY: Final = options.options_of(_quantity)
 Function = Callable[..., Evidence]
 Needs = Callable[[BaseModel], str]
 
@@ -71,6 +90,9 @@ class Method:
         Says in a few words why it cannot explain a model, "" where it can.
     baseline
         Whether it compares the crop with a baseline, which may be chosen.
+    quantities
+        What its score may be: methods that only ask for answers, parts hidden, explain the
+        ``logit`` or the ``probability``, by an option ``quantity``; others the logit.
     about_target
         False where every expression would get the same map.
     judged
@@ -96,6 +118,7 @@ class Method:
     rank: float = 1000.0
     needs: Needs = nothing
     baseline: bool = True
+    quantities: tuple[str, ...] | None = None
     about_target: bool = True
     judged: bool = True
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -109,11 +132,14 @@ class Method:
     def __post_init__(self) -> None:
         if not self.footnote:
             object.__setattr__(self, "footnote", HIDING if self.baseline else NOT_HIDING)
+        if self.quantities is None:
+            object.__setattr__(self, "quantities", QUANTITIES if self.baseline else ("logit",))
 
     @property
     def options(self) -> dict[str, Option]:
-        """What it takes besides the case, from its signature."""
-        return options.options_of(self.run)
+        """What it takes besides the case: from its signature, and the quantity where it may."""
+        known = options.options_of(self.run)
+        return known if self.quantities == ("logit",) else known | QUANTITY
 
     @property
     def summary(self) -> str:
@@ -140,7 +166,9 @@ class Method:
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options as values of their kinds; raises as :func:`mien.options.check`."""
-        return options.check(f"the method {self.name!r}", self.options, given)
+        found = options.check(f"the method {self.name!r}", self.options, given)
+        choose("quantity", found.get("quantity", "logit"), QUANTITIES)
+        return found
 
 
 METHODS: Final = Registry[Method]("method", package="mien.explainers", group="mien.explainers")

@@ -22,10 +22,9 @@ from mien.models.onnx import built_in_template
 from mien.models.torch import Spec, create
 from mien.models.torch.model import TorchModel, open_head
 from mien.registry import choose
-from mien.runs.folder import DONE, RECIPE, WEIGHTS, run_recipe
+from mien.runs.folder import DONE, RECIPE, WEIGHTS, is_fold, run_of, run_recipe, weights_of
 from mien.runs.read import read_facts, read_run
 from mien.runs.recipe import Recipe, mark
-from mien.runs.sides import FOLD
 from mien.types import InputError, ModelError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -66,40 +65,6 @@ def open_run(folder: Path) -> Opened:
     return opened[0] if len(opened) == 1 else mean_of(opened)
 
 
-def run_of(folder: Path) -> Path:
-    """The run that a folder is, or whose fold it is."""
-    return folder.parent if _is_fold(folder) else folder
-
-
-def _is_fold(folder: Path) -> bool:
-    number = folder.name.removeprefix(FOLD)
-    return number.isdecimal() and number != folder.name and (folder.parent / RECIPE).is_file()
-
-
-def folds_of_run(run: Path) -> list[Path]:
-    """The folders of a run's folds, in their order; none of a run that is one training.
-
-    Raises InputError where some are absent.
-    """
-    if (run / WEIGHTS).is_file():
-        return []
-    found = [p.parent for p in run.glob(f"{FOLD}*/{WEIGHTS}") if _is_fold(p.parent)]
-    wanted = int(read_run(run)["facts"].get("trainings", 1))
-    if len(found) != max(wanted, 1) or wanted == 1:
-        raise InputError(
-            f"{run}: expected {WEIGHTS}, or one in each fold's folder, got {len(found)} of {wanted}"
-            "; copy the run again, or run its mien train command again"
-        )
-    return sorted(found, key=lambda place: int(place.name.removeprefix(FOLD)))
-
-
-def weights_of(folder: Path) -> list[Path]:
-    """The weights of a run: one file, or one for each fold; InputError where any is absent."""
-    if not (folder / WEIGHTS).is_file() and run_of(folder) != folder:
-        raise InputError(f"{folder / WEIGHTS}: no such file; a run's folds are its fold-* folders")
-    return [place / WEIGHTS for place in folds_of_run(folder) or [folder]]
-
-
 def open_training(folder: Path, recipe: Recipe, report: dict[str, Any]) -> Opened:
     """Network, spec and card of one training: of a run, or of one of its folds."""
     net, spec = create(recipe.model.name, classes=len(recipe.data.labels), **recipe.model.options)
@@ -109,7 +74,7 @@ def open_training(folder: Path, recipe: Recipe, report: dict[str, Any]) -> Opene
         own = read_facts(folder / DONE, ("temperature",))
         facts = {**facts, "temperature": own["temperature"]}
     card = run_card(recipe, spec, {**report, "facts": facts}, net)
-    if _is_fold(folder):
+    if is_fold(folder):
         protocol = f"{card.protocol}; {folder.name} of {facts.get('trainings', 'several')}"
         card = replace(card, protocol=protocol)
     return net, spec, card

@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 
 from mien.models.torch import describe
-from mien.runs.folder import run_recipe
-from mien.runs.model import run_of
+from mien.runs.folder import run_of, run_recipe
 from mien.train.folds import folds_of
 from mien.train.loader import select
 from mien.train.pixels import read_pixels
