@@ -48,11 +48,7 @@ def select(recipe: Recipe, path: Path) -> Rows:
             f"{path}: expected images of {', '.join(recipe.data.sets)}, got "
             f"{', '.join(sorted(held))}; give the file that the recipe asks for"
         )
-    scheme, options = recipe.data.protocol, {}
-    if scheme == "paper" and recipe.data.folds:
-        scheme, options = "folds", {"folds": str(recipe.data.folds)}
-    elif scheme == "paper" and recipe.data.scheme:
-        scheme = recipe.data.scheme
+    scheme, options = _scheme(recipe, path)
     split = splits.make(path, scheme, seed=recipe.data.split_seed, options=options)
     frame = splits.load(path)
     index = {name: i for i, name in enumerate(recipe.data.labels)}
@@ -90,6 +86,23 @@ def select(recipe: Recipe, path: Path) -> Rows:
         scheme=_written(split),
         sets=tuple(sorted(held)),
     )
+
+
+def _scheme(recipe: Recipe, path: Path) -> tuple[str, dict[str, str]]:
+    """The scheme of the recipe's protocol, and its options.
+
+    Whole people in folds come in as many as the paper's folds, so that the two differ by the
+    people alone.
+    """
+    protocol, folds = recipe.data.protocol, {"folds": str(recipe.data.folds)}
+    if protocol == "paper" and recipe.data.folds:
+        return "folds", folds
+    if protocol == "paper" and recipe.data.scheme:
+        return recipe.data.scheme, {}
+    if protocol == "honest" and recipe.data.folds:
+        scheme, options = splits.resolve(path, protocol, {})
+        return scheme, options | folds if scheme == "grouped" and "folds" in options else options
+    return protocol, {}
 
 
 def _written(split: splits.Split) -> str:
