@@ -112,7 +112,8 @@ class Recognizer:
         >>> [(rows[0].input, rows[0].error is None) for rows in many]
         [('a', True), ('b', False)]
         """
-        longest = self.detector.longest if reduced else None
+        # crops must be those of the training images, to the pixel, where these are known
+        longest = self.detector.longest if reduced and self.model.card.framing is None else None
 
         def read(item: tuple[str, Source]) -> _Read:
             try:
@@ -391,7 +392,9 @@ def load(
     flip
         Answer with the mean over each crop and its mirror image, for twice the model's time.
     detector
-        ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
+        ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops. ``auto`` takes the one by
+        which a run's training images were cut, or the whole picture where they were whole; else
+        the best that is here.
     threads
         CPU threads of an ONNX network; 0 takes all cores.
 
@@ -403,7 +406,8 @@ def load(
         knowing = [name for name, h in opened.card.heads.items() if "contempt" in h.labels]
         if knowing and opened.head_name not in knowing:
             opened = open_model(model, head=knowing[0], threads=threads)
-    made = Recognizer(faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip)
+    finder = faces.create(_detector(opened, detector))
+    made = Recognizer(finder, opened, contempt=contempt, prior=prior, flip=flip)
     if isinstance(model, str | Path):
         made.arguments = {
             "model": model,
@@ -415,6 +419,17 @@ def load(
             "threads": threads,
         }
     return made
+
+
+def _detector(model: BaseModel, asked: str) -> str:
+    """The detector by which a model's training images were cut, where ``auto`` leaves the choice.
+
+    Whole pictures are answered by what saw whole pictures.
+    """
+    framing = model.card.framing
+    if asked != "auto" or framing is None:
+        return asked
+    return framing.detector or "none"
 
 
 def explain(

@@ -143,6 +143,50 @@ def prepare(
 
 
 @app.command()
+def crop(
+    file: File,
+    output: Output,
+    how: Annotated[
+        str,
+        typer.Option(
+            help="aligned (eyes and mouth as in the built-in model's crops), box, or none: whole "
+            "pictures, which --fit pad makes square."
+        ),
+    ] = "aligned",
+    fit: Annotated[str, typer.Option(help="squash or pad: how a whole picture is made square.")] = (
+        "squash"
+    ),
+    size: Annotated[int, typer.Option(help="Pixels a side of the crops.")] = 192,
+    detector: Annotated[str, typer.Option(help="What finds the faces.")] = "auto",
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Of box: part of its side to add on each; default: the detector's."),
+    ] = None,
+) -> None:
+    """Cut the faces out of a set's pictures. A network trained on them cuts photos the same way.
+
+    The policy is written into the file, and goes from there into the run and the model's card.
+    Pictures in which no face is found are listed and left out; the exit code is then 1.
+    """
+    from mien.data import crop as cropping
+    from mien.runs.cutting import cutter, framing
+
+    policy = framing(how, fit=fit, size=size, detector=detector, margin=margin)
+    if not policy.size:
+        raise InputError("whole pictures that are squashed are not cut: train on the file as it is")
+    with progress(None, "pictures") as advance:
+        done = cropping.crop(file, output, policy, cutter(policy), advance=advance)
+    say(f"{done.images} images: {done.path}; {policy.words}")
+    say(f"fingerprint: {done.fingerprint}")
+    for name in done.missing[:20]:
+        note(f"no face found, left out: {name}")
+    if len(done.missing) > 20:
+        note(f"... and {len(done.missing) - 20} more")
+    if done.missing:
+        raise typer.Exit(1)
+
+
+@app.command()
 def check(
     file: File,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of the table.")] = False,

@@ -26,6 +26,7 @@ from mien.runs.folder import DONE, RECIPE, WEIGHTS, is_fold, run_of, run_recipe,
 from mien.runs.read import read_facts, read_run
 from mien.runs.recipe import Recipe, mark
 from mien.types import InputError, ModelError
+from mien.vision.framing import Framing
 
 DEVICES = ("auto", "cpu", "cuda")
 Opened = tuple[nn.Module, Spec, Card]
@@ -160,6 +161,7 @@ def run_card(recipe: Recipe, spec: Spec, report: dict[str, Any], net: nn.Module)
         recipe=recipe.to_dict(),
         recipe_hash=recipe.hash,
         versions=report["facts"]["versions"],
+        framing=Framing(**report["facts"]["framing"]) if "framing" in report["facts"] else None,
     )
 
 

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,8 @@ def _facts(
         "epochs": sum(facts["epochs"] for facts in each),
         "training_seconds": round(sum(facts["seconds"] for facts in each), 1),
         "sets": ", ".join(rows.sets),
+        "pictures": rows.framing.words,
+        "framing": asdict(rows.framing),
         "split": rows.scheme,
         "protocol": recipe.data.protocol,
         "split_fingerprint": rows.fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from torch.utils.data import Sampler
 
 from mien.data import split as splits
 from mien.data.base import EXCLUDED
+from mien.data.crop import framing_of
 from mien.data.table import ImageTable, image_path
 from mien.runs.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
+from mien.vision.framing import Framing
 
 GROUPS = ("sex",)  # columns that name groups of people
 
@@ -33,6 +35,7 @@ class Rows:
     fingerprint: str
     scheme: str
     sets: tuple[str, ...] = ()  # that the file holds
+    framing: Framing = field(default_factory=Framing)  # what the pictures are
 
 
 def select(recipe: Recipe, path: Path) -> Rows:
@@ -85,6 +88,7 @@ def select(recipe: Recipe, path: Path) -> Rows:
         fingerprint=split.fingerprint,
         scheme=_written(split),
         sets=tuple(sorted(held)),
+        framing=framing_of(source),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from mien.forks import unforked
 from mien.types import Face, FloatArray, ImageArray
 from mien.vision import faces
+from mien.vision.framing import Framing, shown, whole_matrix
 from mien.vision.geometry import (
     DISPLAY,
     Preprocess,
@@ -46,6 +47,10 @@ class WithPreprocess(Protocol):
     @property
     def preprocess(self) -> Preprocess:
         """Size, channels, mean, std and margin."""
+
+    @property
+    def framing(self) -> Framing | None:
+        """What its training images were, where that is known."""
 
 
 class CropModel(Protocol):
@@ -104,10 +109,14 @@ class Finder:
         crops: list[list[Crop]] = [[] for _ in images]
         if not found:
             return crops
-        matrices = self._matrices(images, found)
+        matrices = self.matrices(images, found)
         how = self.model.card.preprocess
+        framing, whole = self.model.card.framing, self.detector.name == "none"
         pixels = np.stack(
-            [sample(images[i], m, how) for (i, _), m in zip(found, matrices, strict=True)]
+            [
+                shown(images[i], m, how, framing, whole=whole)
+                for (i, _), m in zip(found, matrices, strict=True)
+            ]
         )
         lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
         own = bool(lacking) and self.locator is self.model  # then one call gives both
@@ -134,13 +143,23 @@ class Finder:
             )
         return crops
 
-    def _matrices(
+    def matrices(
         self, images: Sequence[ImageArray], found: list[tuple[int, Face]]
     ) -> list[FloatArray]:
+        """What cuts each face out of its image, as the model's training images were cut.
+
+        ``found`` are pairs of an image's number and a face in it; each matrix ``[2, 3]`` leads to
+        pixels of a crop of :data:`DISPLAY`.
+        """
+        framing = self.model.card.framing
+        if self.detector.name == "none":
+            fit = "pad" if framing is None else framing.fit
+            return [whole_matrix(images[i], fit) for i, _ in found]
+        if framing is not None and framing.crop == "box":
+            boxes = [self.detector.crop_box(face) for _, face in found]
+            return [box_matrix(box, DISPLAY, framing.margin) for box in boxes]
         margin = self.detector.margin + self.model.card.preprocess.margin
         rough = [box_matrix(self.detector.crop_box(face), DISPLAY, margin) for _, face in found]
-        if self.detector.name == "none":
-            return rough
         lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
         points = self._locate(images, found, rough, lacking)
         known = [
@@ -149,7 +168,8 @@ class Finder:
             else face.landmarks
             for k, (_, face) in enumerate(found)
         ]
-        return [align(marks, self.locator.template, DISPLAY) for marks in known]
+        template = self.locator.template if framing is None else self.model.template
+        return [align(marks, template, DISPLAY) for marks in known]
 
     def _locate(
         self,

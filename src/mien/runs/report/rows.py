@@ -57,7 +57,8 @@ def fact_rows(recipe: Recipe, facts: Mapping[str, Any]) -> list[tuple[str, str]]
         ("notes", about.notes),
         ("cost", about.cost),
     ]
-    rows += [(name.replace("_", " "), _value(value)) for name, value in facts.items()]
+    shown = {k: v for k, v in facts.items() if k != "framing"}  # in words: pictures
+    rows += [(name.replace("_", " "), _value(value)) for name, value in shown.items()]
     return [(name, text) for name, text in rows if text]
 
 
