@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 
 from mien.commands.terminal import fail, note, out, say, show
 from mien.extras import need
+from mien.options import pairs
 from mien.runs.catalogue import find_recipe
 from mien.runs.recipe import Recipe, read_recipe
 from mien.types import InputError
@@ -42,7 +44,10 @@ Examples = Annotated[
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=CHANGES, help="Pretrained weights from a file, not from the hub."),
+    typer.Option(
+        rich_help_panel=CHANGES,
+        help="Pretrained weights from a file, or a run's folder, not from the hub.",
+    ),
 ]
 NoPretrained = Annotated[
     bool,
@@ -58,6 +63,15 @@ Epochs = Annotated[
 ]
 OwnSeed = Annotated[
     int | None, typer.Option(rich_help_panel=CHANGES, help="Random seed (default: the recipe's).")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        rich_help_panel=CHANGES,
+        help="Another value of the recipe, as training.strategy=head or model.options.size=48; "
+        "may be given again.",
+    ),
 ]
 Precision = Annotated[str | None, typer.Option(rich_help_panel=CHANGES, help="32, bf16 or 16.")]
 Grid = Annotated[
@@ -96,6 +110,7 @@ def train(
     epochs: Epochs = None,
     seed: OwnSeed = None,
     precision: Precision = None,
+    set_: Sets = None,
     grid: Grid = False,
     sampler: Sampler = "grid",
     trials: Trials = None,
@@ -119,7 +134,7 @@ def train(
     if no_pretrained and weights is not None:
         raise InputError("expected --weights or --no-pretrained, got both; choose one")
     training = {"epochs": epochs, "seed": seed, "precision": precision}
-    chosen = _changed(chosen, training, protocol, no_pretrained)
+    chosen = _changed(_reset(chosen, set_ or ()), training, protocol, no_pretrained)
     where = _where(device, devices, num_nodes, strategy, tensorboard)
     if not (grid or smoke or out.is_terminal):
         where = replace(where, on_epoch=partial(_epoch, chosen.training.epochs))
@@ -168,6 +183,28 @@ def _changed(
     epochs = changed.training.epochs
     short = {"shortened": f"{epochs} of {whole} epochs"} if epochs < whole else {}
     return changed.change(about=short)
+
+
+def _reset(recipe: Recipe, texts: Sequence[str]) -> Recipe:
+    """The recipe with other values; in the grid of a search, they stand outside of it."""
+    if not texts:
+        return recipe
+    given = {name: _value(text) for name, text in pairs(texts).items()}
+    changed = recipe.at(given).change(grid=recipe.grid)
+    words = ", ".join(f"{name} = {_value(text)}" for name, text in pairs(texts).items())
+    return changed.change(about={"changed": words})
+
+
+def _value(text: str) -> Any:
+    """A value as TOML and JSON write it; what is neither is a text.
+
+    >>> _value("0.1"), _value("true"), _value("head")
+    (0.1, True, 'head')
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard: bool) -> Where:

@@ -29,6 +29,8 @@ VALIDATIONS: Final = ("tenth", "last")
 CLASS_COUNTS: Final = ("resampled", "all")
 
 
+#: What only a run's recipe may say.
+MARKS: Final = ("shortened", "changed")
 #: Fields that came after the first hashes, and the values by which they say nothing.
 LATER: Final = (
     ("data", "scheme", ""),
@@ -50,6 +52,7 @@ class About:
     cost: str = ""  # what it takes, in words
     notes: str = ""  # errata, and choices where the paper is silent
     shortened: str = ""  # how a run trains less than the experiment; no printed number beside it
+    changed: str = ""  # what a run has otherwise than the recipe's file, in words
 
     def __post_init__(self) -> None:
         choose("metric", self.metric, METRICS)
@@ -200,8 +203,9 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values."""
         fields = asdict(self)
-        if not self.about.shortened:  # a mark, and no field of every recipe
-            del fields["about"]["shortened"]
+        for name in MARKS:  # no fields of every recipe
+            if not fields["about"][name]:
+                del fields["about"][name]
         return fields
 
     def to_toml(self) -> str:

@@ -16,7 +16,7 @@ import torch
 
 from mien.files import check_folder
 from mien.runs.evaluate import Report, evaluate
-from mien.runs.folder import claimed
+from mien.runs.folder import WEIGHTS, claimed
 from mien.runs.recipe import Recipe
 from mien.runs.sides import Side, write_sides
 from mien.train.descend import Where
@@ -75,7 +75,9 @@ def fit(
         Made where it is absent. A run that was stopped in it, with the same recipe, goes on
         from its last epoch to the same result.
     weights
-        A local file of pretrained weights; else they come from the hub where the recipe wants any.
+        A local file of pretrained weights, or the folder of a run or of a fold of one; else they
+        come from the hub where the recipe wants any. The last layer of a run with other classes
+        starts anew.
 
     Raises InputError for data that do not fit the recipe, for the folder of another run and for
     one that another training writes to; ModelError for weights that do not fit; DivergedError for
@@ -83,6 +85,8 @@ def fit(
     """
     where = where or Where()
     folder = Path(folder)
+    if weights is not None and Path(weights).is_dir():
+        weights = Path(weights) / WEIGHTS
     recipe = marked(recipe, where)
     check_folder(folder)
     rows = select(recipe, Path(data))
@@ -167,6 +171,7 @@ def _facts(
         "recipe_hash": recipe.hash,
         "model": each[0]["model"],
         "temperature": each[-1]["temperature"],
+        "precision": recipe.training.precision,
         "starting_weights": each[0].get("weights", "not recorded"),
         "parameters": each[0]["parameters"],
         **mean("train"),

@@ -20,7 +20,7 @@ from mien.models.torch import create
 from mien.models.torch.networks.svm import FeatureSVM, fit_svm
 from mien.models.torch.registry import count
 from mien.models.torch.spec import Spec
-from mien.runs.folder import DONE, WEIGHTS
+from mien.runs.folder import DONE, RECIPE, WEIGHTS, run_of, run_recipe
 from mien.runs.model import load_weights
 from mien.runs.read import read_facts, read_history
 from mien.runs.recipe import Recipe
@@ -102,6 +102,12 @@ def _module(
         weights=weights if new else None,
         **recipe.model.options,
     )
+    if weights is not None and new and _other_labels(Path(weights), recipe):
+        for name in spec.output_layers:  # as many classes, in another order
+            for module in net.get_submodule(name).modules():
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset):
+                    reset()
     if name := not_finite(net):
         raise ModelError(
             f"{weights or spec.repository or recipe.model.name}: expected finite starting weights, "
@@ -115,6 +121,12 @@ def _module(
     counts = np.bincount(rows.label[seen], minlength=classes)
     weighed = torch.as_tensor(class_weights(counts, how.class_weights), dtype=torch.float32)
     return Fit(net, recipe, spec.preprocess, weighed), spec
+
+
+def _other_labels(weights: Path, recipe: Recipe) -> bool:
+    """Whether weights are those of a run that has other classes, or the same in another order."""
+    run = run_of(weights.parent)
+    return (run / RECIPE).is_file() and run_recipe(run).data.labels != recipe.data.labels
 
 
 def _sets(recipe: Recipe, rows: Rows, fold: Fold, spec: Spec, folder: Path) -> dict[str, Images]:
