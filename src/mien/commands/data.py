@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -17,6 +17,9 @@ from mien.emotions import named_labels
 from mien.files import check_writable, whole_file, write_whole
 from mien.options import pairs
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.data.check import Check
 
 app = typer.Typer(
     help="Read data sets, find their leaks, and split them honestly.", no_args_is_help=True
@@ -217,10 +220,18 @@ def check(
         out.print(check_table(found))
         for row, problem in found.unreadable[:5]:
             say(f"row {row}: {problem}")
-        verdict = "the splits leak" if found.leaks else "no leak between splits found"
-        say(f"verdict: {verdict}")
+        say(f"verdict: {_verdict(found)}")
     if strict and found.leaks:
         raise typer.Exit(1)
+
+
+def _verdict(found: Check) -> str:
+    if found.leaks:
+        return "the splits leak"
+    if len({split for split, _ in found.counts}) < 2:
+        copies = f", which has {found.groups} groups of copies" if found.groups else ""
+        return f"no splits to leak between in this file{copies}; mien data split makes some"
+    return "no leak between splits found"
 
 
 @app.command()

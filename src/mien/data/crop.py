@@ -16,6 +16,7 @@ from mien.vision.framing import Framing
 from mien.vision.read import read_image
 
 FACES: Final = "faces"  # the key in a file's metadata
+PLACES: Final = ("mask", "landmarks")  # columns that hold only on the picture as it was
 
 #: The crop of a picture as it is stored; None where no face is found in it.
 Cut = Callable[[ImageArray], ImageArray | None]
@@ -65,8 +66,9 @@ def crop(
     advance
         Called for each row with the number of all.
 
-    Pictures in which no face is found stay out, and are listed. Raises InputError for a file that
-    was cut before, and for one of drawn faces, whose masks would not fit any more.
+    Pictures in which no face is found stay out, and are listed, and so do columns that describe
+    places in the picture (masks and landmarks of drawn faces). Raises InputError for a file that
+    was cut before.
     """
     source = mine(path)
     if FACES in source.about:
@@ -74,14 +76,13 @@ def crop(
             f"{path}: its pictures are cut already ({framing_of(source).words}); give the file "
             "that mien data prepare wrote"
         )
-    if "mask" in source.names:
-        raise InputError(f"{path}: expected pictures without masks of their own, got drawn faces")
+    columns = {k: v for k, v in source.about["columns"].items() if k not in PLACES}
     about = {k: v for k, v in source.about.items() if k not in ("columns", "split")}
-    shape = schema(source.about["columns"], {**about, FACES: asdict(framing)})
+    shape = schema(columns, {**about, FACES: asdict(framing)})
     missing: list[str] = []
     hashed = Fingerprint()
     with Writer(Path(output), shape) as writer:
-        for batch in source.batches(source.names, 256):
+        for batch in source.batches([name for name in source.names if name not in PLACES], 256):
             for row in batch.to_pylist():
                 advance(source.rows)
                 name = image_path(row["image"]) or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from mien.vision.geometry import (
     sample,
     transform,
 )
+
+PORTRAIT: Final = 128  # pixels: whole pictures this large may show more than a face
+CLOSE: Final = 0.8  # of a picture's shorter side: where a face has more, the picture is its crop
 
 
 class Answers(Protocol):
@@ -118,6 +121,8 @@ class Finder:
                 for (i, _), m in zip(found, matrices, strict=True)
             ]
         )
+        if whole and framing is not None:
+            found = self._placed(images, found)
         lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
         own = bool(lacking) and self.locator is self.model  # then one call gives both
         output = self.model.run(pixels, cam=cam, landmarks=own)
@@ -142,6 +147,25 @@ class Finder:
                 )
             )
         return crops
+
+    def _placed(
+        self, images: Sequence[ImageArray], found: list[tuple[int, Face]]
+    ) -> list[tuple[int, Face]]:
+        """Landmarks of the faces in whole pictures that show more than a face.
+
+        The locator knows close crops alone: in a portrait it must be shown where the face is.
+        """
+        large = [k for k, (i, _) in enumerate(found) if min(images[i].shape[:2]) >= PORTRAIT]
+        if not large:
+            return found
+        seek = Finder(faces.create("auto"), self.locator, self.locator)
+        placed = list(found)
+        for k, crops in zip(large, seek([images[found[k][0]] for k in large]), strict=True):
+            i, face = found[k]
+            best = max(crops, key=lambda crop: max(crop.face.box[2:]), default=None)
+            if best and max(best.face.box[2:]) < CLOSE * min(images[i].shape[:2]):
+                placed[k] = (i, replace(face, landmarks=best.face.landmarks))
+        return placed
 
     def matrices(
         self, images: Sequence[ImageArray], found: list[tuple[int, Face]]
