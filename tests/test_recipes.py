@@ -341,6 +341,14 @@ def test_a_point_of_a_grid_is_a_recipe_without_one(minimal: Recipe) -> None:
     assert recipe.change(grid={}).hash == minimal.change(model={"options": {"linear": 1}}).hash
 
 
+def test_the_last_epoch_counts_only_where_no_validation_image_decides(minimal: Recipe) -> None:
+    last = minimal.change(data={"validation": "last"})
+    assert last.hash != minimal.hash
+    for what in ({"schedule": "plateau"}, {"patience": 3}):
+        with pytest.raises(InputError, match="validation images"):
+            last.change(training=what)
+
+
 def test_a_grid_is_read_with_quotes_and_without_and_written_back(tmp_path: Path) -> None:
     file = tmp_path / "grid.toml"
     text = '[grid]\n"training.epochs" = [3, 5]\nmodel.options.widths = [[8, 16], [8]]\n'

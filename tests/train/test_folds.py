@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ from mien.judging.atlas import atlas  # noqa: E402 - after the check
 from mien.judging.judge import judge  # noqa: E402
 from mien.judging.own import sample  # noqa: E402
 from mien.runs.cutting import cutter, framing  # noqa: E402
-from mien.runs.read import read_run  # noqa: E402
+from mien.runs.read import read_history, read_run  # noqa: E402
 from mien.runs.sides import read_sides  # noqa: E402
-from tests.train.small import RECIPE, command, trained  # noqa: E402
+from tests.train.small import CPU, RECIPE, command, trained  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -143,7 +144,11 @@ def test_a_run_of_folds_is_their_mean_and_is_judged_by_the_fold_that_did_not_tra
 def test_a_run_is_judged_on_its_own_test_images_and_no_copies_of_its_training_images(
     drawn: Path, tmp_path: Path
 ) -> None:
-    run = trained(RECIPE.change(training={"epochs": 1}), drawn, tmp_path / "run")
+    where = replace(CPU, curves=True)
+    run = trained(RECIPE.change(training={"epochs": 1}), drawn, tmp_path / "run", where=where)
+    (epoch,) = read_history(run.folder / "history.csv")
+    assert float(epoch["test_accuracy"]) == pytest.approx(run.report.accuracy.value)
+    assert float(epoch["train_accuracy"]) == pytest.approx(run.facts["train_accuracy"])
     found = sample(run.folder, drawn, n=99)
     assert len(found.faces) == len(run.folds[0].test)
     other = tmp_path / "other.parquet"  # the same pictures without their names

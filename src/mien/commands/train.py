@@ -41,6 +41,14 @@ Smoke = Annotated[
 Examples = Annotated[
     bool, typer.Option(help="Explain test images in the report, which then shows them.")
 ]
+Curves = Annotated[
+    bool,
+    typer.Option(
+        "--curves",
+        help="Note the accuracy on training and test images after each epoch, as some papers plot "
+        "it; nothing is chosen by it.",
+    ),
+]
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")]
 Weights = Annotated[
     Path | None,
@@ -103,6 +111,7 @@ def train(
     data: DataFile = None,
     smoke: Smoke = False,
     examples: Examples = True,
+    curves: Curves = False,
     tensorboard: Tensorboard = False,
     weights: Weights = None,
     no_pretrained: NoPretrained = False,
@@ -135,7 +144,9 @@ def train(
         raise InputError("expected --weights or --no-pretrained, got both; choose one")
     training = {"epochs": epochs, "seed": seed, "precision": precision}
     chosen = _changed(_reset(chosen, set_ or ()), training, protocol, no_pretrained)
-    where = _where(device, devices, num_nodes, strategy, tensorboard)
+    where = replace(
+        _where(device, devices, num_nodes, strategy), tensorboard=tensorboard, curves=curves
+    )
     if not (grid or smoke or out.is_terminal):
         where = replace(where, on_epoch=partial(_epoch, chosen.training.epochs))
     how: dict[str, Any] = {"weights": weights, "examples": examples}
@@ -207,7 +218,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard: bool) -> Where:
+def _where(device: str, devices: int, num_nodes: int, strategy: str) -> Where:
     from mien.train.descend import Where, accelerator, known_strategy
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -217,17 +228,17 @@ def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard
         num_nodes,
         known_strategy(strategy),
         progress=out.is_terminal,
-        tensorboard=tensorboard,
     )
 
 
 def _epoch(epochs: int, row: Mapping[str, Any]) -> None:
     """One line on stderr for an epoch, and how long the others will take at most."""
     left = row["seconds"] * (epochs - row["epoch"])
+    held = f"validation {row['val_accuracy']:.2%}, " if "val_accuracy" in row else ""
     ahead = f"; at most {left / 60:.0f} min left" if left > 30 else ""
     note(
-        f"epoch {row['epoch']} of {epochs}: training loss {row['train_loss']:.4g}, validation "
-        f"{row['val_accuracy']:.2%}, {row['seconds']:.1f} s{ahead}"
+        f"epoch {row['epoch']} of {epochs}: training loss {row['train_loss']:.4g}, {held}"
+        f"{row['seconds']:.1f} s{ahead}"
     )
 
 

@@ -24,6 +24,7 @@ from mien.runs.folder import DONE, RECIPE, WEIGHTS, run_of, run_recipe
 from mien.runs.model import load_weights
 from mien.runs.read import read_facts, read_history
 from mien.runs.recipe import Recipe
+from mien.train.answers import predict
 from mien.train.checkpoints import ALL
 from mien.train.descend import Where, descend
 from mien.train.embedding import penultimate
@@ -69,16 +70,18 @@ def train_fold(
         return Trained(module, spec, {}, facts)
     folder.mkdir(parents=True, exist_ok=True)
     sets = _sets(recipe, rows, fold, spec, folder)
+    seen = {"train": fold.train, "test": fold.test} if where.curves else {}
+    watched = {side: images_of(rows, i, spec, folder, f"all-{side}") for side, i in seen.items()}
     started = time.perf_counter()
     batch = recipe.training.batch_size // (where.devices * where.num_nodes)
     if isinstance(module.net, FeatureSVM):
         state = _solved(module.net, module, sets["train"], batch, recipe.training.seed)
         seconds = time.perf_counter() - started
     else:
-        state = descend(module, sets, folder, batch, where)
+        state = descend(module, sets, folder, batch, where, watched)
         seconds = sum(float(row["seconds"]) for row in read_history(folder / "history.csv"))
     module.net.load_state_dict(state)
-    held = predict(module, sets["val"], 4 * batch, where) if len(fold.val) else None
+    held = predict(module, sets["val"], 4 * batch, where.device) if len(fold.val) else None
     facts = _validated(rows, fold, held) | {
         "parameters": count(module.net),
         "epochs": len(read_history(folder / "history.csv")),
@@ -233,18 +236,12 @@ def answer_fold(
         seen = trained.sets.get("train")
         seen = seen or images_of(rows, fold.train, trained.spec, folder, "train")
         truth = seen.targets.argmax(dim=1).numpy()
-        facts["train_accuracy"] = accuracy(truth, predict(module, seen, batch, where).argmax(1))
+        facts["train_accuracy"] = accuracy(
+            truth, predict(module, seen, batch, where.device).argmax(1)
+        )
         if rank() == 0:
             write_facts(folder, facts)
     test = images_of(rows, fold.test, trained.spec, folder, "test")
     with penultimate(module.net, trained.spec) as features:
-        logits = predict(module, test, batch, where)
+        logits = predict(module, test, batch, where.device)
     return probabilities(logits, facts["temperature"]), features.array
-
-
-@torch.no_grad()
-def predict(module: Fit, images: Images, batch: int, where: Where | None = None) -> FloatArray:
-    """Logits ``[N, K]`` of images, in their order, in float32."""
-    module.to((where or Where("cpu")).device).eval()
-    logits = [module(part.to(module.device)).float().cpu() for part in images.batches(batch)]
-    return np.asarray(torch.cat(logits).numpy())
