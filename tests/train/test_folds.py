@@ -21,6 +21,7 @@ from mien.types import InputError
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
 from mien.judging.atlas import atlas  # noqa: E402 - after the check
+from mien.judging.evaluation import measure  # noqa: E402
 from mien.judging.judge import judge  # noqa: E402
 from mien.judging.own import sample  # noqa: E402
 from mien.runs.cutting import cutter, framing  # noqa: E402
@@ -129,6 +130,9 @@ def test_a_run_of_folds_is_their_mean_and_is_judged_by_the_fold_that_did_not_tra
     for face in found.faces:
         own = [float(scores[face.name][label]) for label in SEVEN]
         np.testing.assert_allclose(list(face.prediction.emotions.values()), own, atol=2e-5)
+    (measured,) = measure([str(run.folder)], [prepared])  # as the run itself was tested
+    assert measured.report.accuracy.value == run.report.accuracy.value
+    assert measured.report.confusion == run.report.confusion
     verdict = judge(found.recognizer, found.faces, methods=["gradcam"], shaken=1)
     assert verdict.faces == 14
     answers = {face.prediction.dominant_emotion == face.truth for face in found.faces}

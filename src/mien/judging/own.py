@@ -18,7 +18,7 @@ from mien.priors import Prior
 from mien.recognizer import Recognizer, load
 from mien.runs.folder import folds_of_run, is_fold, run_of
 from mien.runs.sides import TRAINED, Sides, read_sides
-from mien.types import InputError
+from mien.types import BoolArray, InputError
 from mien.vision.read import read_image
 
 
@@ -84,6 +84,41 @@ def sample(
     copies = sum(sides.alike(keys[row][1]) in TRAINED for row in rows) if not folds else 0
     identity = _identity(first, folds)
     return Sample(first, faces, identity, _told(split, folds, copies))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of a file, and the model that is measured on them."""
+
+    model: str | Path
+    rows: BoolArray | None  # [N]; None where the file's own split says which
+    known: str = ""
+
+
+def parts_of(model: str | Path, path: str | Path, split: str = "") -> list[Part]:
+    """By which model each row of a file is measured: of a run of folds, by the one that tests it.
+
+    ``split`` as for :func:`sample`; "" is ``test``. Where the file is not what a run was trained
+    from, its copies of the run's images stay out.
+    """
+    folder, source = Path(model), ImageTable(Path(path))
+    is_run = str(model) not in BUILT_IN and folder.is_dir()
+    sides = read_sides(run_of(folder)) if is_run else None
+    if sides is None:
+        return [Part(model, None)]
+    keys = _keys(source)
+    own = np.array([sides.own(*key) or "" for key in keys], dtype=object)
+    if not own.astype(bool).any():
+        seen = np.array([sides.alike(pixels) is not None for _, pixels in keys], dtype=bool)
+        has = not split and "split" in source.names and rows_in_split(source, "test").any()
+        inside = rows_in_split(source, split or "test") if split or has else ~seen
+        return [Part(model, inside & ~seen, _told_foreign(seen))]
+    folds = {place.name: place for place in folds_of_run(folder)}
+    wanted = _wanted(folder, folds, split or "test")
+    known = _told(split or "test", folds, 0)
+    if not folds:
+        return [Part(model, np.isin(own, list(wanted)), known)]
+    return [Part(place, own == name, known) for name, place in folds.items()]
 
 
 class Opened:
@@ -160,13 +195,16 @@ def _foreign(
             f"{source.path}: expected faces of {', '.join(recognizer.labels)} in the split "
             f"{split!r} that are no images of the run, got none"
         )
+    faces = faces_of(source, rows, recognizer)
+    return Sample(recognizer, faces, recognizer.model.identity, _told_foreign(seen))
+
+
+def _told_foreign(seen: BoolArray) -> str:
     left = f"{int(seen.sum()):,} images" if seen.any() else "no image"
-    known = (
+    return (
         f"not the images that the run was trained from; {left} of the file had the same pixels as "
         "one of the run's and stayed out; changed copies are not looked for"
     )
-    faces = faces_of(source, rows, recognizer)
-    return Sample(recognizer, faces, recognizer.model.identity, known)
 
 
 def _told(split: str, folds: Mapping[str, Path], copies: int) -> str:
