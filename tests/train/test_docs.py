@@ -59,4 +59,4 @@ def test_every_option_that_the_page_names_exists() -> None:
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
     named = set(re.findall(r"`(--[a-z-]+)", PAGE)) | set(re.findall(r"(?<= )--[a-z-]+", PAGE))
-    assert named <= known | {"--model"}, named - known
+    assert named <= known | {"--model", "--detector"}, named - known

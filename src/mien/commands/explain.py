@@ -19,6 +19,7 @@ from mien.commands.terminal import (
     Seed,
     out,
     say,
+    tell_framing,
 )
 from mien.types import InputError
 
@@ -81,6 +82,7 @@ def explain(
     recognizer = load(
         model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
     )
+    tell_framing(recognizer, detector)
     found = recognizer.explain(
         photo,
         face=face,

@@ -23,6 +23,7 @@ from mien.commands.terminal import (
     out,
     plain,
     progress,
+    tell_framing,
 )
 from mien.types import InputError, Prediction
 
@@ -89,6 +90,7 @@ def predict(
     recognizer = load(
         model, head=head, contempt=contempt, prior=stated, flip=flip, detector=detector
     )
+    tell_framing(recognizer, detector)
     rows: list[Prediction] = []
     stopped = False
     with progress(len(found), "images") as advance:

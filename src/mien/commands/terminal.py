@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -23,12 +23,19 @@ from rich.table import Table
 
 from mien.types import checked_seed
 
+if TYPE_CHECKING:
+    from mien.recognizer import Recognizer
+
 out, err = Console(), Console(stderr=True)
 EVERY = 60.0  # seconds between lines about the progress where there is no terminal
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
 Detector = Annotated[
-    str, typer.Option(help="auto, blazeface, blazeface-near, yunet, haar, or none for face crops.")
+    str,
+    typer.Option(
+        help="auto (of a run: as its training images were cut), blazeface, blazeface-near, yunet, "
+        "haar, or none for face crops."
+    ),
 ]
 ModelName = Annotated[
     str, typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run.")
@@ -138,6 +145,16 @@ class Bar:
         ahead = f", about {left / 60:.0f} min left" if left > EVERY else ""
         note(
             f"{task.description}: {task.completed:,.0f}{of}{ahead} {task.fields['behind']}".rstrip()
+        )
+
+
+def tell_framing(recognizer: Recognizer, asked: str) -> None:
+    """Say on stderr that a network of whole pictures is shown whole pictures."""
+    framing = recognizer.model.card.framing
+    if asked == "auto" and framing is not None and framing.crop == "none":
+        note(
+            f"{recognizer.model.card.name} was trained on {framing.words}: each picture is shown "
+            "to it whole; --detector blazeface finds the faces in photos"
         )
 
 

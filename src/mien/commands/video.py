@@ -19,6 +19,7 @@ from mien.commands.terminal import (
     out,
     progress,
     say,
+    tell_framing,
 )
 from mien.types import InputError
 
@@ -92,6 +93,7 @@ def video(
     recognizer = load(
         model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
     )
+    tell_framing(recognizer, detector)
     files: dict[str, Any] = {"output": output, "timeline": timeline}
     with progress(None, "frames") as bar:
 

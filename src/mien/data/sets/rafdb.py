@@ -101,9 +101,9 @@ def _kaggle(source: Path, files: list[Path], listed: dict[str, str]) -> Iterator
         yield Row(name, error="named in the table of labels, but the file is missing")
 
 
-def _named(source: Path, files: list[tuple[Path, re.Match[str]]]) -> Iterator[Row]:
+def _named(files: list[tuple[Path, re.Match[str]]]) -> Iterator[Row]:
     for path, found in files:
-        shown = path.relative_to(source).as_posix()
+        shown = f"{path.parent.name}/{path.name}"
         split, word = found.groups()
         try:
             yield Row(shown, path, label(word), split)
@@ -172,7 +172,7 @@ def read(source: Path) -> Reading:
     named = [(path, found) for path in images if (found := NAME.fullmatch(path.stem))]
     if named:
         six = {cell: n for cell, n in COUNTS.items() if cell[1] != "neutral"}
-        return Reading(_named(source, named), len(named), six, "named")
+        return Reading(_named(named), len(named), six, "named")
     files = [p for p in images if p.parent.parent.name.lower() in ("train", "test")]
     if not files:
         raise InputError(
