@@ -25,20 +25,20 @@ BLOCKS = 2000  # at most so many pieces of work are known to Ray at a time
 class Summary:
     """What a job came to so far; ``seconds`` and ``rate`` are those of this run."""
 
-    output: str
-    units: int
-    done: int
+    output: str  # the folder of the rows
+    units: int  # pieces that the work was cut into
+    done: int  # of these, finished
     inputs: int  # images and videos, of the units that are done
     images: int  # images and frames that were analysed
-    faces: int
+    faces: int  # rows with an answer
     empty: int  # images without a face
     errors: dict[str, int] = field(default_factory=dict)  # by kind, the most frequent first
     seconds: float = 0.0
     rate: float = 0.0  # images per second
     cpu: float = 0.0  # processor time of all runs' units, in seconds
     earlier: int = 0  # units that an earlier run did
-    workers: int = 0
-    stopped: bool = False
+    workers: int = 0  # processes that scored
+    stopped: bool = False  # whether it was ended before all was done
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""

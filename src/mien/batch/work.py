@@ -55,6 +55,13 @@ def part_of(out: Place, unit: int) -> Place:
 def kind_of(error: str, name: str = "") -> str:
     """An error without what is particular to its input, for counting.
 
+    Parameters
+    ----------
+    error
+        The text of an error row.
+    name
+        The input that it names.
+
     >>> kind_of("expected an image of at least 8 x 8 pixels, got 3 x 4")
     'expected an image of at least 8 x 8 pixels'
     """
