@@ -20,7 +20,7 @@ NO_WORDS: Final = ("noqa", "type:", "fmt:")  # what tools read in comments
 def arranged(text: str) -> str:
     r"""A docstring in the order that griffe reads: prose, parameters, examples.
 
-    >>> text = "Add.\\n\\nParameters\\n----------\\nx\\n    A number.\\n\\nRaises.\\n\\n>>> 1\\n1"
+    >>> text = "Add.\n\nParameters\n----------\nx\n    A number.\n\nRaises.\n\n>>> 1\n1"
     >>> arranged(text).splitlines()[:5]
     ['Add.', '', 'Raises.', '', 'Parameters']
     """

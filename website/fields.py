@@ -58,11 +58,15 @@ def dataclass_fields(path: str) -> str:
         meaning = said(member) or _parameters(found).get(name)
         if not meaning:
             log.warning("%s.%s: no comment says what it is", path, name)
-        kind = re.sub(r"\s+", " ", str(member.annotation)).replace("|", "\\|")
-        rows.append(f"| `{name}` | `{kind}` | {_default(member)} | {meaning} |")
+        rows.append(f"| `{name}` | {_kind(member)} | {_default(member)} | {meaning} |")
     return "\n".join(
         ["| field | type | default | what it is |", "| --- | --- | --- | --- |", *rows]
     )
+
+
+def _kind(member: Any) -> str:
+    """An annotation in a cell of a table, where a bar would end the cell."""
+    return f"`{' or '.join(str(member.annotation).split(' | '))}`"
 
 
 def _default(member: Any) -> str:
@@ -97,10 +101,11 @@ def record_keys() -> str:
         meaning = RECORD.get(key) or next((text for text in texts if text), "")
         if not meaning:
             log.warning("the record's %s: no docstring says what it is", key)
-        rows.append(f"| `{key}` | {_json_kind(value)} | {meaning} |")
-    return "\n".join(["| key | JSON | what it is |", "| --- | --- | --- |", *rows])
+        found = next((place.members[key] for place in places if key in place.members), None)
+        kind = _kind(found) if found is not None and found.annotation else _json_kind(value)
+        rows.append(f"| `{key}` | {kind} | {meaning} |")
+    return "\n".join(["| key | type | what it is |", "| --- | --- | --- |", *rows])
 
 
 def _json_kind(value: Any) -> str:
-    kinds = {bool: "true or false", str: "text", dict: "object", list: "list", type(None): ""}
-    return kinds.get(type(value), "number") or "or null"
+    return f"`{type(value).__name__}`" if value is not None else "or `None`"
