@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import griffe
@@ -29,7 +30,8 @@ def arranged(text: str) -> str:
     start = heads[0] if heads else len(lines)
     head, section = "\n".join(lines[:start]), lines[start:]
     stop = _end_of_section(section)
-    prose, examples = [], []
+    prose: list[str] = []
+    examples: list[str] = []
     for part in [*_parts(head), *_parts("\n".join(section[stop:]))]:
         (examples if part.startswith(">>>") else prose).append(part)
     written = [*prose, "\n".join(section[:stop]).rstrip()]
@@ -92,6 +94,6 @@ class Arranged(griffe.Extension):
 
 
 def _comment_of(member: griffe.Attribute) -> str:
-    if member.lineno is None:
+    if member.lineno is None or not isinstance(member.filepath, Path):
         return ""
     return comment(list(member.lines_collection[member.filepath]), member.lineno)
