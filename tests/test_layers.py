@@ -24,6 +24,7 @@ LAYERS = (
         "emotions",
         "metrics",
         "priors",
+        "resampling",
     ),
     ("vision",),
     ("results",),

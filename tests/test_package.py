@@ -18,6 +18,7 @@ def test_the_public_names_are_these_and_all_of_them_load() -> None:
         "Explanation",
         "Explanations",
         "Face",
+        "GroupComparison",
         "InputError",
         "MienError",
         "MissingExtraError",
@@ -27,6 +28,7 @@ def test_the_public_names_are_these_and_all_of_them_load() -> None:
         "Recognizer",
         "UnknownNameError",
         "__version__",
+        "compare_groups",
         "explain",
         "load",
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer, explain, load
+    from mien.results.comparison import GroupComparison, compare_groups
     from mien.results.explanation import Explanation, Explanations
     from mien.results.predictions import Predictions
     from mien.types import (
@@ -31,6 +32,7 @@ _HOME = {
     "Explanation": "results.explanation",
     "Explanations": "results.explanation",
     "Face": "types",
+    "GroupComparison": "results.comparison",
     "InputError": "types",
     "MienError": "types",
     "MissingExtraError": "types",
@@ -39,6 +41,7 @@ _HOME = {
     "Predictions": "results.predictions",
     "Recognizer": "recognizer",
     "UnknownNameError": "types",
+    "compare_groups": "results.comparison",
     "explain": "recognizer",
     "load": "recognizer",
 }
@@ -47,6 +50,7 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Face",
+    "GroupComparison",
     "InputError",
     "MienError",
     "MissingExtraError",
@@ -56,6 +60,7 @@ __all__ = [
     "Recognizer",
     "UnknownNameError",
     "__version__",
+    "compare_groups",
     "explain",
     "load",
 ]

@@ -18,6 +18,7 @@ from mien.commands import (
     atlas,
     batch,
     compare,
+    compare_groups,
     data,
     evaluate,
     explain,
@@ -43,6 +44,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
         webcam.webcam,
         batch.batch,
     ),
+    "Compare": (compare_groups.compare_groups,),
     "Explain a model": (judge.judge, atlas.atlas),
     "Data": (data,),
     "Train": (train.train, recipes.recipes, evaluate.evaluate, compare.compare, export.export),
@@ -74,7 +76,7 @@ class InOrder(TyperGroup):
 
 def _name(entry: object) -> str:
     """The word by which a function, or a module with a group of commands, is called."""
-    return str(getattr(entry, "__name__", "")).rpartition(".")[2]
+    return str(getattr(entry, "__name__", "")).rpartition(".")[2].replace("_", "-")
 
 
 app = typer.Typer(
