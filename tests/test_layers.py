@@ -25,6 +25,8 @@ LAYERS = (
         "metrics",
         "priors",
         "resampling",
+        "wording",
+        "notebook",
     ),
     ("vision",),
     ("results",),

@@ -137,11 +137,11 @@ def _predicted(folder: Path) -> Predictions:
     from mien.vision.find import find_images
 
     photos = find_images([str(folder)])
-    recognizer = load()
+    recognizer = load(measures=True)
     rows: list[Prediction] = []
     with progress(len(photos), f"photos of {folder.name}") as advance:
         for part in recognizer.predict_many(((str(p), p) for p in photos), batch=8):
             rows += part
             advance()
     note(f"{folder}: {len(photos)} photos, found by {recognizer.detector.name}")
-    return Predictions(tuple(rows), recognizer.labels, recognizer.prior)
+    return Predictions(tuple(rows), recognizer.labels, recognizer.prior, recognizer.measured)

@@ -14,6 +14,7 @@ from mien.results.group_numbers import LEVEL, GroupMean, GroupTest, means_of, te
 from mien.results.groups import Units, gather
 from mien.results.tables import csv_text, markdown_table
 from mien.types import InputError, checked_seed
+from mien.wording import counted
 
 FEW: Final = 10  # units of a group below which an interval says little
 FILES: Final = (".csv", ".json", ".md")
@@ -82,8 +83,8 @@ class GroupComparison:
     def counts(self) -> str:
         """How many units and rows are in each group, and which rows are left out and why."""
         parts = [
-            f"{g}: {_count(self.units[g], 'unit')}"
-            + ("" if self.unit == "row" else f" of {_count(self.rows[g], 'row')}")
+            f"{g}: {counted(self.units[g], 'unit')}"
+            + ("" if self.unit == "row" else f" of {counted(self.rows[g], 'row')}")
             for g in self.groups
         ]
         out = [f"{count:,} {reason}" for reason, count in self.excluded.items()]
@@ -127,7 +128,7 @@ class GroupComparison:
         return figure(self.groups, self.units, self.means, self.tests)
 
     def _repr_html_(self) -> str:
-        from mien.results.notebook import html_table
+        from mien.notebook import html_table
 
         header, rows = cells(self)
         return html_table(header, rows)
@@ -276,7 +277,3 @@ def check_name(path: str | Path, suffixes: Sequence[str]) -> Path:
         raise InputError(f"{path}: expected a name ending in {' or '.join(suffixes)}; rename it")
     check_writable(path)
     return path
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -10,13 +10,16 @@ from mien import extras
 TEXT, WHOLE = "text", "whole"
 
 
-def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> Any:
+def data_frame(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = (), whole: Sequence[str] = ()
+) -> Any:
     """Rows as a pandas data frame; MissingExtraError without pandas.
 
-    ``columns`` are those of a table without rows.
+    ``columns`` are those of a table without rows, ``whole`` those of whole numbers that may lack.
     """
     pandas = extras.need("pandas", "pandas", "a data frame")
-    return pandas.DataFrame(list(rows), columns=list(columns) or None)
+    frame = pandas.DataFrame(list(rows), columns=list(columns) or None)
+    return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
 def arrow_table(

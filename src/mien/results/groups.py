@@ -17,11 +17,16 @@ import numpy as np
 from mien.emotions import EIGHT
 from mien.results.flat_rows import Row, rows_of
 from mien.types import FloatArray, InputError, UnknownNameError
+from mien.vision.measures import MEASURES
 from mien.vision.regions import REGIONS
 
 FOLDER: Final = "folder"  # as a column: the folder in which the input lies
 #: What a table holds of each kind, in the order in which it is told.
-KINDS: Final[dict[str, tuple[str, ...]]] = {"expression": EIGHT, "region": REGIONS}
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "expression": EIGHT,
+    "region": REGIONS,
+    "measure": tuple(MEASURES),
+}
 MOST_GROUPS: Final = 12
 
 
@@ -41,10 +46,10 @@ class Units:
 
 
 def kind_of(column: str) -> str:
-    """``expression``, ``region`` or ``other``.
+    """``expression``, ``region``, ``measure`` or ``other``.
 
-    >>> kind_of("happy"), kind_of("mouth"), kind_of("yaw")
-    ('expression', 'region', 'other')
+    >>> kind_of("happy"), kind_of("mouth"), kind_of("head_yaw"), kind_of("age")
+    ('expression', 'region', 'measure', 'other')
     """
     return next((kind for kind, names in KINDS.items() if column in names), "other")
 
@@ -192,7 +197,7 @@ def _columns(rows: Sequence[Row], wanted: Sequence[str]) -> tuple[str, ...]:
     filled = {name for row in rows for name in ours if not math.isnan(_number(row.get(name)))}
     if not filled:
         raise InputError(
-            "expected columns of expressions or regions, found none; name those to compare"
+            "expected columns of expressions, regions or measures, got none; name those to compare"
         )
     return tuple(name for name in ours if name in filled)
 
