@@ -29,6 +29,7 @@ class JobSettings:
     fps: float = 1.0  # analysed frames per second of videos
     unit: int = 256  # images of one work unit, and of one Parquet file at most
     full: bool = False  # never decode large JPEGs at a smaller size
+    measures: bool = False  # whether rows hold the face's geometry
 
     def __post_init__(self) -> None:
         if not self.source:

@@ -167,7 +167,9 @@ def analyse(
     )
     with ExitStack() as stack:
         if timeline is not None:
-            table = timeline_writer(Path(timeline), recognizer.labels, recognizer.prior)
+            table = timeline_writer(
+                Path(timeline), recognizer.labels, recognizer.prior, recognizer.measured
+            )
             work.table = stack.enter_context(table)
         if output is not None:
             work.sink = stack.enter_context(video_sink(Path(output), clip))
