@@ -15,6 +15,7 @@ from typing import Any, Final
 import griffe
 
 ROLE: Final = re.compile(r":(?:func|meth|class|mod|data|attr|exc):`([^`]+)`")
+THOSE_OF: Final = re.compile(r"Parameters are those of [^.]*(?:\.[\w`][^.]*)*\.")
 NO_WORDS: Final = ("noqa", "type:", "fmt:")  # what tools read in comments
 
 
@@ -80,17 +81,38 @@ def members(of: griffe.Object | griffe.Alias) -> Iterable[griffe.Object]:
 
 
 class Arranged(griffe.Extension):
-    """Gives griffe the arranged docstrings, and the comments of fields."""
+    """Gives griffe arranged docstrings, the comments of fields, parameters said elsewhere."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Arrange what a package holds, once it is read."""
-        for member in members(pkg):
+        found = list(members(pkg))
+        sources = [(m, THOSE_OF.search(m.docstring.value)) for m in found if m.docstring]
+        for member in found:
             if member.docstring is not None:
                 member.docstring.value = arranged(member.docstring.value)
             elif isinstance(member, griffe.Attribute) and (said := _comment_of(member)):
                 text = ROLE.sub(r"`\1`", said)
                 text = text[0].upper() + text[1:].rstrip(".") + "."
                 member.docstring = griffe.Docstring(text, parent=member)
+        for member, those in sources:
+            if those and isinstance(member, griffe.Function) and member.docstring is not None:
+                named = [member.module[name] for name in ROLE.findall(those[0])]
+                member.docstring.value = _with_parameters(member, named)
+
+
+def _with_parameters(of: griffe.Function, named: list[Any]) -> str:
+    """The docstring of a function with the parameters that the named functions describe."""
+    said: dict[str, str] = {}
+    for other in named:
+        for section in other.docstring.parse("numpy", warn_missing_types=False):
+            if section.kind is griffe.DocstringSectionKind.parameters:
+                said |= {p.name: p.description for p in section.value}
+    lines = ["Parameters", "----------"]
+    for name in (p.name for p in of.parameters if p.name in said):
+        lines += [name, *(f"    {line}" for line in said[name].splitlines())]
+    text = of.docstring.value if of.docstring else ""
+    prose, heading, examples = text.partition("Examples\n--------\n")
+    return "\n\n".join([prose.rstrip(), "\n".join(lines), heading + examples]).rstrip()
 
 
 def _comment_of(member: griffe.Attribute) -> str:

@@ -58,12 +58,13 @@ class Recognizer:
         flip: bool = False,
         measures: bool = False,
     ) -> None:
-        self.detector = detector
+        self.detector = detector  # what finds the faces
         #: Names of the geometry that rows hold, none where it was not asked for.
         self.measured: tuple[str, ...] = tuple(MEASURES) if measures else ()
         if contempt and "contempt" not in model.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
         dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
+        #: The expressions that are answered, in the order of tables.
         self.labels = tuple(name for name in model.labels if name not in dropped)
         if prior == ESTIMATE:
             raise InputError(
@@ -72,7 +73,7 @@ class Recognizer:
             )
         if prior is not None or flip:
             model = model.answering(prior, labels=self.labels, flip=flip)
-        self.model = model
+        self.model = model  # what answers
         #: The model that places landmarks: the same, or the built-in one where it has none.
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
         #: What :func:`load` was given, for other processes to do the same.
@@ -139,6 +140,13 @@ class Recognizer:
         one model call. With ``reduced``, a large JPEG is decoded at a half, a quarter or an
         eighth of its size where the detector would shrink it anyway; where that leaves a face
         with less than twice the pixels that the model sees, the whole photo is read after all.
+
+        Parameters
+        ----------
+        named
+            Pairs of a name and an image.
+        bgr
+            Set it for arrays in OpenCV's channel order.
 
         >>> import mien, numpy as np
         >>> grey = np.full((48, 48), 128, dtype=np.uint8)
@@ -211,6 +219,12 @@ class Recognizer:
 
         Parameters
         ----------
+        images
+            One image or a list, as :meth:`predict` takes them.
+        bgr
+            Set it for arrays in OpenCV's channel order.
+        names
+            What stands in the rows' ``input``; paths name themselves.
         query
             What is asked, or several such; else it is made from method, target, against, baseline,
             options and seed.
@@ -308,6 +322,11 @@ class Recognizer:
 
         Landmarks come from the detector where it has them, else from the model itself: once
         on the square around the box, to align, and once on the aligned crop.
+
+        Parameters
+        ----------
+        image
+            ``[H, W, 3] uint8``, RGB.
         """
         return self.crops_of([image])[0]
 
@@ -315,16 +334,35 @@ class Recognizer:
         """Every face of every image, with one call of the model for all of them.
 
         ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too.
+
+        Parameters
+        ----------
+        images
+            Each ``[H, W, 3] uint8``, RGB.
         """
         return Finder(self.detector, self.model, self.locator)(images, cam=cam)
 
     def chances(self, logits: FloatArray) -> FloatArray:
-        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits."""
+        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits.
+
+        Parameters
+        ----------
+        logits
+            ``[N, K]``, of the model's own labels.
+        """
         columns = [self.model.labels.index(label) for label in self.labels]
         return probabilities(logits[:, columns], self.model.head.temperature)
 
     def answers(self, name: str, crops: Sequence[Crop], *, scale: float = 1.0) -> list[Prediction]:
-        """Rows for the crops of one image, which was read at ``scale`` times its size."""
+        """Rows for the crops of one image, which was read at ``scale`` times its size.
+
+        Parameters
+        ----------
+        name
+            What stands in the rows' ``input``.
+        crops
+            Faces of one image, left to right.
+        """
         if not crops:
             return []
         chances = self.chances(np.stack([crop.logits for crop in crops]))

@@ -72,7 +72,7 @@ class Face:
 
     box: Box
     confidence: float | None
-    detector: str
+    detector: str  # what found it
     landmarks: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
@@ -85,17 +85,17 @@ class Prediction:
     ``face_id`` is None where no face was found, and ``error`` is set where the input failed.
     """
 
-    input: str
-    face_id: int | None = None
-    box: Box | None = None
-    face_confidence: float | None = None
-    emotions: dict[str, float] = field(default_factory=dict)
-    dominant_emotion: str | None = None
-    score: float | None = None
-    frame: int | None = None
-    timestamp: float | None = None
-    error: str | None = None
-    face: Face | None = field(default=None, compare=False, repr=False)
+    input: str  # the image: a path, or what it was called
+    face_id: int | None = None  # 0, 1, ... from left to right; None where no face was found
+    box: Box | None = None  # x, y, width, height in pixels; it may reach beyond the image
+    face_confidence: float | None = None  # the detector's, where it has one
+    emotions: dict[str, float] = field(default_factory=dict)  # calibrated probabilities, sum 1
+    dominant_emotion: str | None = None  # the most probable
+    score: float | None = None  # its probability
+    frame: int | None = None  # of a video, from 0
+    timestamp: float | None = None  # seconds from a video's start
+    error: str | None = None  # why the input failed, in a line
+    face: Face | None = field(default=None, compare=False, repr=False)  # as the detector found it
     #: Geometry of the face by name, where it was asked for: :mod:`mien.vision.measures`.
     measures: dict[str, float] = field(default_factory=dict)
 

@@ -25,20 +25,20 @@ FIGURES: Final = (".png", ".svg", ".pdf")
 class GroupComparison:
     """What :func:`compare_groups` found: means, tests, counts, and how it was done."""
 
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # in the order of the table
     by: str  # the column that holds the groups, or "table"
     unit: str  # what is independent: "row", or the columns that make a cluster
-    paired: bool
-    units: dict[str, int]
-    rows: dict[str, int]
+    paired: bool  # whether units are in several groups
+    units: dict[str, int]  # independent units of each group
+    rows: dict[str, int]  # rows of each group
     excluded: dict[str, int]  # rows that are left out, by reason
-    means: tuple[GroupMean, ...]
-    tests: tuple[GroupTest, ...]
-    draws: int
-    seed: int
+    means: tuple[GroupMean, ...]  # of each column in each group, with intervals
+    tests: tuple[GroupTest, ...]  # of each column in each pair of groups
+    draws: int  # of the bootstrap, and at most of permutations
+    seed: int  # of everything that is drawn
     assignments: dict[str, int]  # of each pair's permutation test
     exact: bool  # whether every pair's test looked at all assignments
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # what makes the tests doubtful, in words
 
     def table(self) -> list[dict[str, Any]]:
         """A flat row for each test, with both means and their intervals."""
@@ -108,7 +108,13 @@ class GroupComparison:
         return lines or [f"no difference holds after correction for {len(self.tests)} tests"]
 
     def save(self, path: str | Path) -> Path:
-        """Write the tests as .csv, all as .json, or a report as .md; returns the path."""
+        """Write the tests as .csv, all as .json, or a report as .md; returns the path.
+
+        Parameters
+        ----------
+        path
+            Its suffix says the format.
+        """
         path = check_name(path, FILES)
         if path.suffix == ".json":
             text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"

@@ -92,6 +92,11 @@ class Explanation(Attribution):
         A record holds no pixels of the face: without ``crop`` ``[H, W, 3] uint8`` the pictures
         are drawn on grey; layers, heads and features behind the map are not kept. Raises
         InputError for a record that lacks something.
+
+        Parameters
+        ----------
+        record
+            What :meth:`to_dict` gave.
         """
         try:
             values = np.asarray(record["values"], dtype=np.float64)
@@ -237,6 +242,11 @@ class Explanations(Results[Explanation]):
 
         ``crops`` ``[H, W, 3] uint8``, one for each record, are drawn on; a record holds no pixels
         of the face. Raises InputError for a file that holds no records.
+
+        Parameters
+        ----------
+        path
+            The JSON file beside a picture.
         """
         path = Path(path)
         try:

@@ -47,7 +47,7 @@ PLAIN: Final = (
 class Results(Sequence[T], Generic[T]):
     """A frozen sequence of results of one kind."""
 
-    rows: tuple[T, ...]
+    rows: tuple[T, ...]  # The results, in order.
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -148,7 +148,13 @@ class Predictions(Results[Prediction]):
         return list(_flat(Prediction(""), self.labels, self.measured))
 
     def text(self, kind: str) -> str:
-        """The rows as ``csv``, ``jsonl`` or ``json``."""
+        """The rows as ``csv``, ``jsonl`` or ``json``.
+
+        Parameters
+        ----------
+        kind
+            ``csv``, ``jsonl`` or ``json``.
+        """
         kind = choose("format", kind, FORMATS)
         if kind == "csv":
             rows = self.table()
@@ -165,6 +171,11 @@ class Predictions(Results[Prediction]):
 
         The file appears whole or not at all. Raises InputError for an unknown suffix or a folder
         that cannot be written, MissingExtraError for Parquet without pyarrow.
+
+        Parameters
+        ----------
+        path
+            The file; its folder is there.
         """
         path = Path(path)
         kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
@@ -183,6 +194,11 @@ class Predictions(Results[Prediction]):
         A folder stands for all its Parquet files, such as those of a finished batch, in order.
         Numbers are as they were written; landmarks are not kept. Raises InputError for a file
         that holds no such rows, MissingExtraError for Parquet without pyarrow.
+
+        Parameters
+        ----------
+        path
+            A file, or a folder with Parquet files.
         """
         path = Path(path)
         if path.is_dir():
