@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass
-from io import IOBase
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,18 @@ from mien.results.explanation import Explanation, Explanations
 from mien.results.overview import Overview
 from mien.results.predictions import Predictions
 from mien.runs.open import open_model
-from mien.types import FloatArray, ImageArray, InputError, MienError, Prediction
+from mien.types import (
+    FloatArray,
+    ImageArray,
+    InputError,
+    InputTypeError,
+    MienError,
+    Prediction,
+)
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
-from mien.vision.read import Source, read_image, read_reduced
+from mien.vision.measures import MEASURES, measured
+from mien.vision.read import Source, check_kind, is_image, read_image, read_reduced
 from mien.vision.stream import in_groups, read_ahead
 
 
@@ -51,20 +58,24 @@ class Recognizer:
         contempt: bool = False,
         prior: Prior | None = None,
         flip: bool = False,
+        measures: bool = False,
     ) -> None:
-        self.detector = detector
+        self.detector = detector  # what finds the faces
+        #: Names of the geometry that rows hold, none where it was not asked for.
+        self.measured: tuple[str, ...] = tuple(MEASURES) if measures else ()
         if contempt and "contempt" not in model.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
         dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
+        #: The expressions that are answered, in the order of tables.
         self.labels = tuple(name for name in model.labels if name not in dropped)
         if prior == ESTIMATE:
             raise InputError(
                 "a prior is estimated from the answers for many faces: predict them first, then "
-                "call under('estimate') on the predictions (mien predict --prior estimate does)"
+                "call under('estimate') on the predictions, or use mien.predict or a command"
             )
         if prior is not None or flip:
             model = model.answering(prior, labels=self.labels, flip=flip)
-        self.model = model
+        self.model = model  # what answers
         #: The model that places landmarks: the same, or the built-in one where it has none.
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
         #: What :func:`load` was given, for other processes to do the same.
@@ -102,17 +113,41 @@ class Recognizer:
         return twin
 
     def predict(
-        self, images: Source | Sequence[Source], *, bgr: bool = False, names: Sequence[str] = ()
+        self,
+        images: Source | Sequence[Source],
+        *,
+        bgr: bool = False,
+        names: Sequence[str] = (),
+        on_error: str = "auto",
     ) -> Predictions:
         """Predictions for one image or a list of them: one row per face, in order.
 
-        An image without a face gives one row without ``face_id``; one that cannot be read gives
-        one row with its ``error``. ``names`` stand in the rows' ``input`` (paths name themselves).
+        Parameters
+        ----------
+        images
+            A path, an image file's bytes, an open file, a PIL image, an array or a tensor, as
+            :func:`mien.vision.read.read_image` takes them, or a list of such.
+        bgr
+            Set it for arrays in OpenCV's channel order.
+        names
+            What stands in the rows' ``input``; paths name themselves.
+        on_error
+            ``raise`` (InputError for an image that cannot be read), ``collect`` (such an image is
+            a row with its ``error``), or ``auto``: raise for one image, collect for a list.
+
+        An image without a face gives one row without ``face_id``, which is no error.
         """
         items = list(_named(images, names))
-        many = self.predict_many(items, bgr=bgr, readers=2 if len(items) > 1 else 0)
-        rows = [row for part in many for row in part]
-        return Predictions(tuple(rows), self.labels, self.prior)
+        fail = _fails(on_error, images)
+        if fail:
+            for _, image in items:
+                check_kind(image)
+        rows: list[Prediction] = []
+        for part in self.predict_many(items, bgr=bgr, readers=2 if len(items) > 1 else 0):
+            if fail and part[0].error is not None:
+                raise InputError(part[0].error)
+            rows += part
+        return Predictions(tuple(rows), self.labels, self.prior, self.measured)
 
     def predict_many(
         self,
@@ -129,6 +164,13 @@ class Recognizer:
         one model call. With ``reduced``, a large JPEG is decoded at a half, a quarter or an
         eighth of its size where the detector would shrink it anyway; where that leaves a face
         with less than twice the pixels that the model sees, the whole photo is read after all.
+
+        Parameters
+        ----------
+        named
+            Pairs of a name and an image.
+        bgr
+            Set it for arrays in OpenCV's channel order.
 
         >>> import mien, numpy as np
         >>> grey = np.full((48, 48), 128, dtype=np.uint8)
@@ -194,13 +236,19 @@ class Recognizer:
         seed: int = 0,
         bgr: bool = False,
         names: Sequence[str] = (),
-        on_error: str = "raise",
+        on_error: str = "auto",
         stop: Callable[[], None] = go_on,
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
         Parameters
         ----------
+        images
+            One image or a list, as :meth:`predict` takes them.
+        bgr
+            Set it for arrays in OpenCV's channel order.
+        names
+            What stands in the rows' ``input``; paths name themselves.
         query
             What is asked, or several such; else it is made from method, target, against, baseline,
             options and seed.
@@ -220,15 +268,16 @@ class Recognizer:
         seed
             Of methods that draw at random.
         on_error
-            ``raise`` (InputError for an image that cannot be read or shows no such face), or
-            ``collect``: such an image, or a method that fails on one, becomes a row of the
-            result's ``errors``, and all else is done.
+            ``raise`` (InputError for an image that cannot be read or shows no such face),
+            ``collect`` (such an image, or a method that fails on one, becomes a row of the
+            result's ``errors``, and all else is done), or ``auto``: raise for one image, collect
+            for a list.
         stop
             Called before each forward pass; it raises :class:`mien.types.Stopped` to end the work.
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
-        choose("on_error", on_error, ("raise", "collect"))
+        fail = _fails(on_error, images)
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
         if query is None:
             asked = queries(
@@ -238,7 +287,7 @@ class Recognizer:
             raise InputError("expected a query, or its parts by their names; got both")
         else:
             asked = (query,) if isinstance(query, Query) else tuple(query)
-        return self._answered(_named(images, names), asked, face, bgr, on_error == "raise", stop)
+        return self._answered(_named(images, names), asked, face, bgr, fail, stop)
 
     def _answered(
         self,
@@ -301,6 +350,11 @@ class Recognizer:
 
         Landmarks come from the detector where it has them, else from the model itself: once
         on the square around the box, to align, and once on the aligned crop.
+
+        Parameters
+        ----------
+        image
+            ``[H, W, 3] uint8``, RGB.
         """
         return self.crops_of([image])[0]
 
@@ -308,16 +362,35 @@ class Recognizer:
         """Every face of every image, with one call of the model for all of them.
 
         ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too.
+
+        Parameters
+        ----------
+        images
+            Each ``[H, W, 3] uint8``, RGB.
         """
         return Finder(self.detector, self.model, self.locator)(images, cam=cam)
 
     def chances(self, logits: FloatArray) -> FloatArray:
-        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits."""
+        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits.
+
+        Parameters
+        ----------
+        logits
+            ``[N, K]``, of the model's own labels.
+        """
         columns = [self.model.labels.index(label) for label in self.labels]
         return probabilities(logits[:, columns], self.model.head.temperature)
 
     def answers(self, name: str, crops: Sequence[Crop], *, scale: float = 1.0) -> list[Prediction]:
-        """Rows for the crops of one image, which was read at ``scale`` times its size."""
+        """Rows for the crops of one image, which was read at ``scale`` times its size.
+
+        Parameters
+        ----------
+        name
+            What stands in the rows' ``input``.
+        crops
+            Faces of one image, left to right.
+        """
         if not crops:
             return []
         chances = self.chances(np.stack([crop.logits for crop in crops]))
@@ -335,6 +408,7 @@ class Recognizer:
                     dominant_emotion=self.labels[best],
                     score=float(p[best]),
                     face=face,
+                    measures=measured(crop) if self.measured else {},
                 )
             )
         return rows
@@ -376,11 +450,24 @@ def _again(arguments: dict[str, Any]) -> Recognizer:
     return load(**arguments)
 
 
+def _several(images: Source | Sequence[Source]) -> bool:
+    """Whether these are many images; InputTypeError for what holds none in an order."""
+    if isinstance(images, Mapping | Set):
+        raise InputTypeError(
+            f"expected an image or a list of them, got a {type(images).__name__}; "
+            "give list(images.values()), and the keys as names"
+        )
+    return isinstance(images, Iterable) and not is_image(images)
+
+
+def _fails(on_error: str, images: Source | Sequence[Source]) -> bool:
+    """Whether the first bad image ends the call."""
+    how = choose("on_error", on_error, ("auto", "raise", "collect"))
+    return how == "raise" or (how == "auto" and not _several(images))
+
+
 def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[tuple[str, Source]]:
-    several = isinstance(images, Iterable) and not isinstance(
-        images, str | bytes | bytearray | memoryview | np.ndarray | IOBase
-    )
-    items: list[Any] = list(images) if several else [images]  # type: ignore[arg-type]  # mypy forgets the check
+    items: list[Any] = list(images) if _several(images) else [images]  # type: ignore[arg-type]  # mypy forgets the check
     if names and len(names) != len(items):
         raise InputError(f"expected {len(items)} names, got {len(names)}")
     for i, item in enumerate(items):
@@ -397,6 +484,7 @@ def load(
     flip: bool = False,
     detector: str = "auto",
     threads: int = 0,
+    measures: bool = False,
 ) -> Recognizer:
     """A recognizer: a model and a face detector.
 
@@ -422,6 +510,9 @@ def load(
         ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
     threads
         CPU threads of an ONNX network; 0 takes all cores.
+    measures
+        Rows also hold the face's geometry: head pose, openings of eyes and mouth, and more, as
+        :data:`mien.vision.measures.MEASURES` says.
 
     >>> load(detector="haar").labels
     ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
@@ -431,7 +522,9 @@ def load(
         knowing = [name for name, h in opened.card.heads.items() if "contempt" in h.labels]
         if knowing and opened.head_name not in knowing:
             opened = open_model(model, head=knowing[0], threads=threads)
-    made = Recognizer(faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip)
+    made = Recognizer(
+        faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip, measures=measures
+    )
     if isinstance(model, str | Path):
         made.arguments = {
             "model": model,
@@ -441,18 +534,76 @@ def load(
             "flip": flip,
             "detector": detector,
             "threads": threads,
+            "measures": measures,
         }
     return made
 
 
-def explain(
-    image: Source | Sequence[Source],
-    query: Query | Sequence[Query] | None = None,
-    **options: Any,
-) -> Explanations:
-    """Explain the faces of an image with a recognizer made for this call.
+def predict(
+    images: Source | Sequence[Source],
+    *,
+    model: str | Path | BaseModel = "mien",
+    head: str | None = None,
+    contempt: bool = False,
+    prior: Prior | None = None,
+    flip: bool = False,
+    detector: str = "auto",
+    threads: int = 0,
+    measures: bool = False,
+    bgr: bool = False,
+    names: Sequence[str] = (),
+    on_error: str = "auto",
+) -> Predictions:
+    """Predict the faces of one image or a list with a recognizer made for this call.
 
-    Options of :func:`load` and of :meth:`Recognizer.explain` together; to explain many images,
+    Parameters are those of :func:`load` and of :meth:`Recognizer.predict`. Besides, ``prior`` may
+    be ``estimate``: the one that these faces have, estimated from their answers, as by
+    :meth:`Predictions.under`. For several calls, call ``load`` once.
+
+    >>> import numpy as np
+    >>> predict(np.full((48, 48), 128, dtype=np.uint8), detector="none")
+    <Predictions: 1 row, 1 face>
+    """
+    recognizer = load(
+        model,
+        head=head,
+        contempt=contempt,
+        prior=None if prior == ESTIMATE else prior,
+        flip=flip,
+        detector=detector,
+        threads=threads,
+        measures=measures,
+    )
+    found = recognizer.predict(images, bgr=bgr, names=names, on_error=on_error)
+    return found.under(ESTIMATE) if prior == ESTIMATE and found.faces else found
+
+
+def explain(
+    images: Source | Sequence[Source],
+    query: Query | Sequence[Query] | None = None,
+    *,
+    model: str | Path | BaseModel = "mien",
+    head: str | None = None,
+    contempt: bool = False,
+    prior: Prior | None = None,
+    flip: bool = False,
+    detector: str = "auto",
+    threads: int = 0,
+    face: int | None = None,
+    method: str | Sequence[str] | None = None,
+    target: str | None = None,
+    against: str | None = None,
+    baseline: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    bgr: bool = False,
+    names: Sequence[str] = (),
+    on_error: str = "auto",
+    stop: Callable[[], None] = go_on,
+) -> Explanations:
+    """Explain the faces of one image or a list with a recognizer made for this call.
+
+    Parameters are those of :func:`load` and of :meth:`Recognizer.explain`. For several calls,
     call ``load`` once.
 
     >>> import numpy as np
@@ -460,6 +611,27 @@ def explain(
     >>> explain(grey, detector="none", target="happy")[0].target
     'happy'
     """
-    mine = ("model", "head", "contempt", "prior", "flip", "detector", "threads")
-    recognizer = load(**{key: options.pop(key) for key in mine if key in options})
-    return recognizer.explain(image, query, **options)
+    recognizer = load(
+        model,
+        head=head,
+        contempt=contempt,
+        prior=prior,
+        flip=flip,
+        detector=detector,
+        threads=threads,
+    )
+    return recognizer.explain(
+        images,
+        query,
+        face=face,
+        method=method,
+        target=target,
+        against=against,
+        baseline=baseline,
+        options=options,
+        seed=seed,
+        bgr=bgr,
+        names=names,
+        on_error=on_error,
+        stop=stop,
+    )

@@ -13,16 +13,21 @@ from mien.commands.terminal import (
     Detector,
     Flip,
     HeadName,
+    Measures,
     ModelName,
     PriorShares,
     fail,
+    note,
     out,
     progress,
     say,
+    told_prior,
 )
+from mien.priors import ESTIMATE
 from mien.types import InputError
 
 if TYPE_CHECKING:
+    from mien.recognizer import Recognizer
     from mien.video.analysis import Analysis, Progress
     from mien.video.frames import VideoOptions
 
@@ -78,6 +83,7 @@ def video(
     contempt: Contempt = False,
     prior: PriorShares = None,
     flip: Flip = False,
+    measures: Measures = False,
 ) -> None:
     """Follow every face of a clip and say what it expresses, when.
 
@@ -93,9 +99,17 @@ def video(
         raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
     if summary is not None:
         make_folder(summary)
-    recognizer = load(
-        model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
-    )
+    if measures and timeline is None:
+        raise InputError("--measures are columns of the table; give it a --timeline")
+    how: dict[str, Any] = {
+        "head": head,
+        "contempt": contempt,
+        "flip": flip,
+        "detector": detector,
+        "measures": measures,
+    }
+    shares = _estimated(clip, load(model, **how)) if prior == ESTIMATE else prior
+    recognizer = load(model, prior=shares, **how)
     files: dict[str, Any] = {"output": output, "timeline": timeline}
     with progress(None, "frames") as bar:
 
@@ -117,6 +131,20 @@ def video(
     if result.problem:
         fail(f"{result.problem}; the frames before that are done")
         raise typer.Exit(1)
+
+
+def _estimated(clip: Path, recognizer: Recognizer) -> dict[str, float] | None:
+    """The prior of a clip's faces; the clip is read once for it, and once more to be analysed."""
+    from mien.video.clip import probe
+    from mien.video.prior import PER_SECOND, clip_prior
+
+    seconds = probe(clip).duration
+    looks = None if seconds is None else int(seconds * PER_SECOND)
+    with progress(looks, "frames for the prior") as advance:
+        found = clip_prior(clip, recognizer, on_frame=advance)
+    if found is not None:
+        note(told_prior(found))
+    return found
 
 
 def _tell(

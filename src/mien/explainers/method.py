@@ -43,16 +43,22 @@ class Case:
     itself.
     """
 
-    model: BaseModel
+    model: BaseModel  # whose score is explained
     pixels: FloatArray = field(repr=False)  # [C, h, w] in 0..255
     regions: IntArray = field(repr=False)  # [h, w], index into mien.vision.regions.REGIONS
     direction: FloatArray  # [K]: 1 for the target, -1 for the class it is set against
-    baseline: str = "mean"
+    baseline: str = "mean"  # what stands where a part is hidden
     seed: int = 0  # of methods that draw at random
     stop: Callable[[], None] = field(default=go_on, repr=False)
 
     def score(self, pixels: FloatArray) -> FloatArray:
-        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits."""
+        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits.
+
+        Parameters
+        ----------
+        pixels
+            ``[N, C, h, w]`` in 0..255.
+        """
         self.stop()
         return np.asarray(self.model.logits(pixels).astype(np.float64) @ self.direction[:, None])
 
@@ -107,7 +113,7 @@ class Method:
         What its numbers are, for people who have not read the documentation; "" says so in general.
     """
 
-    name: str
+    name: str  # its key in the registry
     run: Function
     rank: float = 1000.0
     needs: Needs = nothing
@@ -143,7 +149,15 @@ class Method:
         return text.replace("``", "")
 
     def check(self, model: BaseModel, query: Query) -> None:
-        """Raise where a query cannot be answered: InputError, or UnknownNameError for an option."""
+        """Raise where a query cannot be answered: InputError, or UnknownNameError for an option.
+
+        Parameters
+        ----------
+        model
+            Who is to be explained.
+        query
+            What is asked.
+        """
         if reason := self.needs(model):
             raise InputError(
                 f"the method {self.name!r} cannot explain {model.card.name}: {reason}; "
@@ -161,10 +175,17 @@ class Method:
         self.checked(query.options)
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Options as values of their kinds; raises as :func:`mien.options.check`."""
+        """Options as values of their kinds; raises as :func:`mien.options.check`.
+
+        Parameters
+        ----------
+        given
+            Options by their names.
+        """
         return options.check(f"the method {self.name!r}", self.options, given)
 
 
+#: The registry of methods.
 METHODS: Final = Registry[Method]("method", package="mien.explainers", group="mien.explainers")
 
 
@@ -190,6 +211,11 @@ def method(name: str, **traits: Any) -> Callable[[Function], Function]:
 
 def names(model: BaseModel | None = None) -> list[str]:
     """Names of all methods as tables list them, or of those that can explain a model.
+
+    Parameters
+    ----------
+    model
+        Leave out what cannot explain it; None leaves out nothing.
 
     >>> names()[0]
     'regions'

@@ -26,16 +26,16 @@ class Attribution:
     """
 
     query: Query  # resolved: its target and its baseline are filled in
-    evidence: Evidence
+    evidence: Evidence  # what the method found
     about_target: bool  # False where every expression would get the same map
     footnote: str  # what the numbers are, for people who have not read the documentation
-    prediction: Prediction
+    prediction: Prediction  # the answer that is explained
     crop: ImageArray = field(repr=False)  # [H, W, 3], what the model saw, larger for display
     labels: IntArray = field(repr=False)  # [h, w], index into ``regions`` for each pixel
     landmarks: FloatArray = field(repr=False)  # [24, 2] in pixels of the h x w grid
-    seconds: float
+    seconds: float  # that the method took
     model: str  # name and SHA-256 of the model file
-    versions: dict[str, str]
+    versions: dict[str, str]  # of the packages that computed it
     prior: dict[str, float] | None = None  # shares that the answer expects, where known
     flip: bool = False  # whether the answer is the mean over the crop and its mirror image
     regions: dict[str, float] = field(init=False)  # summed over each facial region
