@@ -88,7 +88,6 @@ def predict(
     from mien.recognizer import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
-    from mien.vision.measures import cautions
 
     kind = _kind(format, output)
     found = find_images(_listed(paths))
@@ -128,7 +127,7 @@ def predict(
         note(f"{done}, found by {recognizer.detector.name}: {output}")
     for row in results.errors:
         fail(str(row.error))
-    for text in cautions(rows):
+    for text in results.cautions:
         warn(text)
     if stopped:
         where = f"; what was done is in {output}" if rows and output is not None else ""

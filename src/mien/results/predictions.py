@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from mien.registry import choose
 from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
 from mien.results.tables import csv_rows, csv_text
 from mien.types import Face, FloatArray, InputError, Prediction
-from mien.vision.measures import MEASURES
+from mien.vision.measures import MEASURES, beyond, cautions
 from mien.wording import brief as brief
 from mien.wording import counted
 
@@ -89,6 +90,11 @@ class Predictions(Results[Prediction]):
     def errors(self) -> tuple[Prediction, ...]:
         """The rows of inputs that could not be read."""
         return tuple(row for row in self.rows if row.error is not None)
+
+    @property
+    def cautions(self) -> list[str]:
+        """Which faces are turned further than their answers are good for, where it was measured."""
+        return cautions(Counter(name for row in self.rows for name in beyond(row.measures)))
 
     def under(self, prior: Prior, of: Prior | None = None) -> Predictions:
         """The same faces answered under another prior: new probabilities, expressions and scores.
