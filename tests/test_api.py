@@ -98,6 +98,10 @@ def test_what_is_saved_is_given_back_and_tables_go_to_pandas_and_arrow(tmp_path:
         assert again.rows == rows.rows, suffix
         assert again.labels == rows.labels
         assert again[0].face == face
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    own = [f"{line},{more}" for line, more in zip(lines, ("group", "a", "b"), strict=True)]
+    (tmp_path / "own.csv").write_text("\ufeff" + "\n".join(own), encoding="utf-8")
+    assert mien.Predictions.load(tmp_path / "own.csv").rows == rows.rows
     frame = rows.to_pandas()
     assert list(frame.columns) == rows.columns
     assert frame["face_id"].tolist()[0] == 0

@@ -293,9 +293,12 @@ def test_recipes_are_listed_whole(run: Run) -> None:
 
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_stopped_predict_leaves_an_older_file_and_says_where_its_rows_are(
-    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     after: int,
-) -> None:  # fmt: skip
+) -> None:
     def stopped(self: Recognizer, named: Iterable[Any], **how: Any) -> Iterator[Any]:
         del self, how
         for name, _ in islice(named, after):

@@ -206,6 +206,7 @@ class Recognizer:
         names: Sequence[str] = (),
         on_error: str = "auto",
         stop: Callable[[], None] = go_on,
+        on_query: Callable[[Query, int, int], None] = lambda _query, _done, _all: None,
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
@@ -236,6 +237,8 @@ class Recognizer:
             for a list.
         stop
             Called before each forward pass; it raises :class:`mien.types.Stopped` to end the work.
+        on_query
+            Called before each explanation with its query, and which it is of how many of its image.
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
@@ -249,7 +252,7 @@ class Recognizer:
             raise InputError("expected a query, or its parts by their names; got both")
         else:
             asked = (query,) if isinstance(query, Query) else tuple(query)
-        return self._answered(_named(images, names), asked, face, bgr, fail, stop)
+        return self._answered(_named(images, names), asked, face, bgr, fail, stop, on_query)
 
     def _answered(
         self,
@@ -259,6 +262,7 @@ class Recognizer:
         bgr: bool,
         fail: bool,
         stop: Callable[[], None],
+        on_query: Callable[[Query, int, int], None],
     ) -> Explanations:
         """Every query about every face; with ``fail`` the first failure is raised."""
         results: list[Explanation] = []

@@ -294,20 +294,25 @@ def _records(path: Path, kind: str) -> list[dict[str, Any]]:
     if kind == "parquet":
         rows = require_parquet().read_table(path).to_pylist()
     else:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             header, *cells = csv_rows(file) or [[]]
             rows = [dict(zip(header, row, strict=True)) for row in cells]
     return [_nested(row) for row in rows]
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
-    """A flat row of a table as a record: the box in one field, expressions in another."""
+    """A flat row of a table as a record: the box in one field, expressions in another.
+
+    Columns of one's own, which stand behind those of Mien, are left out.
+    """
     box = [row[name] for name in BOX]
+    names = list(row)
+    inner = names[names.index("score") + 1 : names.index("detector")]
     return {
         **{name: row[name] for name in PLAIN},
         "box": None if box[0] in (None, "") else box,
-        "measures": {k: v for k, v in row.items() if k in MEASURES},
-        "emotions": {k: v for k, v in row.items() if k not in (*PLAIN, *BOX, *MEASURES)},
+        "measures": {k: row[k] for k in inner if k in MEASURES},
+        "emotions": {k: row[k] for k in inner if k not in MEASURES},
     }
 
 
