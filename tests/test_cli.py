@@ -89,6 +89,24 @@ def test_explain_takes_every_option(run: Run, photo: Path, tmp_path: Path) -> No
     assert saved["baseline"] == "blur"
 
 
+def test_explain_takes_many_photos_and_gives_a_table(run: Run, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    twice = Path(shutil.copy(photo, tmp_path / "photo [1].png"))  # whatever its name says
+    sheets = tmp_path / "sheets"
+    done = run("explain", str(tmp_path), "-o", f"{sheets}/", "-f", "svg", "-m", "cam")
+    assert done.returncode == 1
+    assert "bad.jpg: " in done.stderr
+    assert "2 faces in 2 photos, 1 not explained" in done.stderr
+    names = [f"{path.name}.mien.{end}" for path in (photo, twice) for end in ("json", "svg")]
+    assert sorted(p.name for p in sheets.iterdir()) == sorted([*names, "table.csv"])
+    rows = list(csv.DictReader((sheets / "table.csv").open()))
+    assert [Path(row["input"]).name for row in rows] == ["bad.jpg", photo.name, twice.name]
+    record = json.loads((sheets / f"{photo.name}.mien.json").read_text())[0]
+    assert float(rows[1]["mouth"]) == pytest.approx(record["regions"]["mouth"])
+    assert (rows[1]["method"], rows[1]["target"], rows[0]["target"]) == ("cam", "happy", "")
+    assert "be read" in rows[0]["error"]
+
+
 def test_predict_gives_csv_when_piped_and_a_row_for_every_input(
     run: Run, photo: Path, tmp_path: Path
 ) -> None:
@@ -144,7 +162,10 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
     ("args", "words"),
     [
         (("explain", "absent.jpg"), "no such file"),
-        (("explain", "."), "got a folder; explain one image"),
+        (("explain", "{photo}", "drawn.png", "-o", "a.png"), "a folder for 2 photos, as in a.png/"),
+        (("explain", "{photo}", "drawn.png", "--target", "bored"), "unknown expression 'bored'"),
+        (("explain", "{photo}", "--scale", "0"), "expected above 0"),
+        (("explain", "{photo}", "-f", "pdf", "-o", "a.png"), "ending in .pdf"),
         (("explain", "drawn.png", "-o", "drawn.png"), "is the photo itself"),
         (("explain", "{photo}", "-o", "a.jpg"), ".png"),
         (("predict", "{photo}", "-f", "table", "-o", "rows.txt"), ".csv"),

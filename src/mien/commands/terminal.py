@@ -94,6 +94,11 @@ def say(text: str) -> None:
     out.print(escape(plain(text)), soft_wrap=True, highlight=False)
 
 
+def tell(markup: str) -> None:
+    """A text with markup on stdout: a terminal breaks it between words, a file gets one line."""
+    out.print(markup, soft_wrap=not out.is_terminal, highlight=False)
+
+
 def note(text: str) -> None:
     """One line on stderr, as it stands."""
     err.print(escape(plain(text)), soft_wrap=True, highlight=False)

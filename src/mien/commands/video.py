@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
 Overlay = Annotated[
-    str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
+    str,
+    typer.Option(
+        help="Evidence to draw: none, cam, regions (key frames only), or of a network in torch "
+        "gradcam, gradcam++, layercam, attention, rollout, gradrollout, activations."
+    ),
 ]
 TimelineFile = Annotated[
     Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")

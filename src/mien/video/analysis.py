@@ -53,7 +53,8 @@ class Analysis:
     looked_at: int
     rows: int
     faces: tuple[FaceSummary, ...]  # longest in sight first
-    peaks: tuple[Peak, ...]
+    peaks: tuple[Peak, ...]  # of each expression over all faces
+    moments: dict[int, tuple[Peak, ...]]  # the same of each of the faces longest in sight
     cuts: tuple[float, ...]  # seconds at which another shot begins
     seconds: float  # that the work took
     stopped: bool  # cancelled, or interrupted: all above is of what was done
@@ -155,6 +156,7 @@ def analyse(
     """
     clip = _checked(source, output, timeline)
     recognizer = recognizer or load()
+    options.check(recognizer.model)
     frames = read_frames(source, most_pixels=most_pixels)
     work = _Work(clip, recognizer, options)
     results = stream(
@@ -270,6 +272,7 @@ class _Work:
             rows=self.rows,
             faces=faces,
             peaks=peaks,
+            moments={number: self._collect.moments(number) for number in shown},
             cuts=tuple(self.cuts),
             seconds=time.perf_counter() - self.started,
             stopped=self.stopped,
