@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from mien.commands.terminal import Measures, Seed, note, progress, say, show, warn
+from mien.commands.terminal import (
+    Measures,
+    Seed,
+    note,
+    plain,
+    progress,
+    say,
+    show,
+    tell,
+    warn,
+)
 from mien.types import InputError, Prediction
 
 if TYPE_CHECKING:
@@ -88,11 +99,11 @@ def compare_groups(
         seed=seed,
     )
     for line in found.findings:
-        say(line)
+        tell(escape(plain(line)))
     header, rows = cells(found)
     show(header, rows, left=("",))
-    say(found.counts)
-    say(found.method)
+    tell(escape(plain(found.counts)))
+    tell(escape(plain(found.method)))
     for text in found.warnings:
         warn(text)
     if output is not None:

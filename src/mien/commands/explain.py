@@ -169,7 +169,8 @@ def _next(bar: Bar, query: Query, done: int, total: int) -> None:
     """Say what is explained now; of several, how many there are, before the first begins."""
     if total > 1 and not done:
         note(f"{total} explanations, one after the other; the first is by {query.method}")
-    bar.show(done, total, query.method)
+    if total > 1:
+        bar.show(done, total, query.method)
 
 
 def _work(

@@ -176,7 +176,7 @@ def _table(results: Predictions) -> Table:
             continue
         ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
         box = ",".join(f"{v:.0f}" for v in row.box or ())
-        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3])
+        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3] if p >= 0.01)
         name = escape(plain(row.input))
         score = "" if row.score is None else brief(row.score)
         table.add_row(name, str(row.face_id), box, row.dominant_emotion, score, others)
