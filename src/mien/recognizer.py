@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,28 @@ class Recognizer:
         'happy'
         """
         return shares_of(self.model.prior, self.labels)
+
+    def using(
+        self, *, detector: faces.Detector | None = None, prior: Prior | None = None
+    ) -> Recognizer:
+        """The same networks behind another detector, or under another prior.
+
+        Raises InputError for a prior that cannot be had, as :func:`load`.
+
+        >>> other = load().using(detector=faces.create("none"), prior="fer2013")
+        >>> other.detector.name, round(other.prior["disgust"], 3)
+        ('none', 0.015)
+        """
+        twin = copy(self)
+        twin.detector = detector or self.detector
+        if prior is not None:
+            twin.model = self.model.answering(prior, labels=self.labels, flip=self.model.flip)
+            if self.locator is self.model:
+                twin.locator = twin.model
+        if self.arguments is not None:
+            changed = {"prior": prior} if prior is not None else {}
+            twin.arguments = {**self.arguments, "detector": twin.detector.name, **changed}
+        return twin
 
     def predict(
         self,
