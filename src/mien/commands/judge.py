@@ -17,10 +17,12 @@ from mien.commands.terminal import (
     PriorShares,
     Seed,
     SplitName,
+    note,
     progress,
     say,
     show,
 )
+from mien.wording import counted
 
 
 def judge(
@@ -33,7 +35,11 @@ def judge(
     split: SplitName = "test",
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", "-m", help="Only these, such as -m cam -m dncshap:levels=4."),
+        typer.Option(
+            "--method",
+            "-m",
+            help="Only these of {methods}; options behind, as in dncshap:levels=4.",
+        ),
     ] = None,
     shaken: Annotated[
         int, typer.Option(help="Faces on which sensitivity and randomisation are measured.")
@@ -64,9 +70,13 @@ def judge(
     found = sample(
         model, data, n=n, seed=seed, split=split, detector=detector, head=head, prior=prior
     )
-    rows_for(found.recognizer.model, methods)  # a wrong name fails before the work
+    rows = rows_for(found.recognizer.model, methods)  # a wrong name fails before the work
     say(f"{len(found.faces)} images, {found.known}")
     output.mkdir(parents=True, exist_ok=True)
+    note(
+        f"{counted(len(found.faces), 'face')} explained by {counted(len(rows), 'method')}: "
+        f"{', '.join(rows)}; on {min(shaken, len(found.faces))} of them twice more"
+    )
     with progress(len(found.faces), "faces") as advance:
         verdict = work.judge(
             found.recognizer,

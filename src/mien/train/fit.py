@@ -39,14 +39,14 @@ class Run:
     the logarithms of the probabilities.
     """
 
-    folder: Path
-    recipe: Recipe
-    rows: Rows
-    folds: tuple[Fold, ...]
+    folder: Path  # where it is
+    recipe: Recipe  # what was trained
+    rows: Rows  # the images that were selected
+    folds: tuple[Fold, ...]  # which of them were on which side
     probability: FloatArray = field(repr=False)
     features: FloatArray = field(repr=False)
-    report: Report
-    facts: dict[str, Any]
+    report: Report  # how well the test images were answered
+    facts: dict[str, Any]  # seed, versions, times, fingerprints
 
     @property
     def tested(self) -> IntArray:
@@ -69,6 +69,10 @@ def fit(
 
     Parameters
     ----------
+    recipe
+        What to train.
+    where
+        Devices, and how much is said meanwhile.
     data
         A file that ``mien data prepare`` wrote.
     folder
