@@ -6,6 +6,7 @@ import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import LayerName
 from mien.models.base import BaseModel
 
 
@@ -20,6 +21,8 @@ def needs_planes(model: BaseModel) -> str:
 @method(
     "linearcam",
     rank=75,
+    title="Class activation, linearised",
+    overlay="frame",
     needs=needs_planes,
     baseline=False,
     footnote=(
@@ -28,7 +31,7 @@ def needs_planes(model: BaseModel) -> str:
         "hidden. It is what the model used, not a cause, and not what the person feels."
     ),
 )
-def linearcam(case: Case, *, layer: str = "") -> Evidence:
+def linearcam(case: Case, *, layer: LayerName = "") -> Evidence:
     """The class activation map of a head of several layers, linearised at the crop.
 
     Zhou et al. 2016 (arXiv:1512.04150) ask for pooling and one linear layer. Where several follow,

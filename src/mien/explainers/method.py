@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 
@@ -77,7 +77,19 @@ class Case:
 QUANTITIES: Final = ("logit", "probability")
 
 
-def _quantity(*, quantity: str = "logit") -> None: ...
+Quantity = Annotated[
+    str,
+    options.About(
+        "What is explained",
+        {
+            "logit": "the score before it becomes a probability",
+            "probability": "the calibrated probability of the answer",
+        },
+    ),
+]
+
+
+def _quantity(*, quantity: Quantity = "logit") -> None: ...
 
 
 QUANTITY: Final = options.options_of(_quantity)

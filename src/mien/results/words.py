@@ -113,7 +113,7 @@ def _subject(e: Attribution) -> str:
 
 def _numbers(e: Attribution, names: Sequence[str], whole: float) -> str:
     """The values of some regions, of all together where these add up."""
-    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
+    digits = "+.2f" if e.unit == "probability" else "+.1f" if abs(whole) >= 0.5 else "+.2g"
     text = ", ".join(f"{name} {e.regions[name]:{digits}}" for name in names)
     if e.efficient:  # a part may be larger than what is left of all of them
         inside = abs(e.regions[names[0]]) <= abs(whole)
