@@ -172,7 +172,7 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         (("explain", "{photo}", "-m", "cam", "--baseline", "blur"), "takes no baseline"),
         (("explain", "{photo}", "--method", "gradcm"), "unknown method 'gradcm'"),
         (("explain", "{photo}", "--target", "bored"), "unknown expression 'bored'"),
-        (("explain", "{photo}", "--option", "levels=3"), "takes no options"),
+        (("explain", "{photo}", "--option", "levels=3"), "known: quantity"),
         (("explain", "{photo}", "--seed", "-1"), "expected a seed of 0 to"),
         (("explain", "{photo}", "--face", "7"), "expected a face in 0..0, got 7"),
         (("explain", "{photo}", "-o", "no/such/folder/a.png"), "no such folder"),
