@@ -26,7 +26,7 @@ from mien.wording import brief, duration
 
 out, err = Console(), Console(stderr=True)
 EVERY = 60.0  # seconds between lines about the progress where there is no terminal
-FIRST = 5.0  # seconds until the first of them
+FIRST = 15.0  # seconds until the first of them
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
 Detector = Annotated[str, typer.Option(help="auto, or {detectors}; none is for face crops.")]
