@@ -380,6 +380,14 @@ class Recognizer:
             )
         return rows
 
+    def __repr__(self) -> str:
+        """What answers, and what finds faces.
+
+        >>> load(detector="none")
+        <Recognizer: mien, faces by none>
+        """
+        return f"<Recognizer: {self.model.card.name}, faces by {self.detector.name}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments of :func:`load`: sessions and cascades cannot travel."""
         if self.arguments is None:
