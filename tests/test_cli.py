@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ import typer
 from PIL import Image
 
 from mien import Prediction, Recognizer, __version__
+from mien.commands import terminal
 from mien.commands.main import main
 from mien.commands.predict import predict
 from mien.extras import install
@@ -342,3 +344,18 @@ def test_a_stopped_predict_leaves_an_older_file_and_says_where_its_rows_are(
     assert f"stopped after {after} images" in said
     if after:
         assert len((tmp_path / "rows.partial.csv").read_text().splitlines()) == 1 + after
+
+
+def test_long_work_says_how_far_it_is_and_how_long_it_takes_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "FIRST", 0.0)
+    with terminal.progress(20, "faces") as bar:
+        time.sleep(0.01)
+        bar.show(12, 20, "fast")  # eleven were done by an earlier run
+        bar()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"faces: 12 of 20, about 1 s left \(fast\)", line)
+    with terminal.progress(3, "faces") as bar:  # too short to speak of
+        bar()
+    assert not capsys.readouterr().err
