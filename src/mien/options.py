@@ -147,4 +147,4 @@ def check(what: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> d
 def _known(what: str, known: Mapping[str, Option], key: str) -> Option:
     if not known:
         raise InputError(f"{what} takes no options, got {key!r}; leave it out")
-    return known[choose(f"option of {what}", key, known)]
+    return known[choose("option", key, known, of=what)]

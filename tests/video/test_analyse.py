@@ -22,6 +22,7 @@ from mien.types import InputError
 from mien.video.annotate import shade
 from mien.video.figure import clock
 from mien.video.layout import Layout
+from mien.video.prior import clip_prior
 from mien.video.reader import read_frames
 from mien.video.summary import Collector
 from tests.video import clips
@@ -307,6 +308,19 @@ def test_more_looks_than_frames_are_one_look_a_frame() -> None:
 
 def test_times_are_written_as_people_read_them() -> None:
     assert [clock(s) for s in (0, 61.04, 3600)] == ["0:00.0", "1:01.0", "1:00:00"]
+
+
+def test_the_prior_of_a_clip_is_that_of_its_faces(looker: mien.Recognizer, clip: Path) -> None:
+    looks = []
+    found = clip_prior(clip, looker, on_frame=lambda: looks.append(1))
+    rows = [
+        face.prediction
+        for result in video.stream(clip, looker, video.VideoOptions(fps=2, smoothing=0))
+        for face in result.faces
+    ]
+    wanted = mien.Predictions(tuple(rows), looker.labels, looker.prior).under("estimate")
+    assert found == wanted.prior
+    assert looks
 
 
 def test_panels_cover_nobody_whatever_the_crowd() -> None:

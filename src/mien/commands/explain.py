@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.commands.terminal import (
+    Bar,
     Contempt,
     Detector,
     Flip,
@@ -25,10 +27,13 @@ from mien.commands.terminal import (
     plain,
     progress,
     say,
+    tell,
+    tell_framing,
 )
 from mien.types import InputError
 
 if TYPE_CHECKING:
+    from mien.results.evidence import Query
     from mien.results.explanation import Explanation, Explanations
 
 
@@ -46,8 +51,8 @@ Methods = Annotated[
         "--method",
         "-m",
         help=(
-            "regions (the default), dncshap, cam, gradcam, ...; several side by side; or all. "
-            "A method's options may follow it: dncshap:levels=4,contexts=owen."
+            "regions (the default); several side by side; or all that the model allows, of "
+            "{methods}. A method's options may follow it: dncshap:levels=4,contexts=owen."
         ),
     ),
 ]
@@ -55,7 +60,8 @@ Target = Annotated[str | None, typer.Option(help="The expression to explain; def
 Against = Annotated[str | None, typer.Option(help="Explain the target's lead over this one.")]
 OneFace = Annotated[int | None, typer.Option(help="Only this face, counted from 0, left to right.")]
 Baseline = Annotated[
-    str | None, typer.Option(help="What hides a part: mean (the default), black, blur or face.")
+    str | None,
+    typer.Option(help="What hides a part: mean (the default), or another of {baselines}."),
 ]
 MethodOptions = Annotated[
     list[str] | None,
@@ -134,14 +140,18 @@ def explain(
     recognizer = load(
         model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
     )
+    tell_framing(recognizer, detector)
 
     if many:  # once, and not for each of them
         for name in (target, against):
             label(name or "happy", recognizer.model.labels)
 
     def one(photo: Path) -> Explanations:
-        on_error = "collect" if many else "raise"
-        return recognizer.explain(photo, face=face, method=asked, on_error=on_error, **question)
+        ask = partial(recognizer.explain, photo, face=face, method=asked, **question)
+        if many:
+            return ask(on_error="collect")
+        with progress(None, "explanations") as bar:
+            return ask(on_query=partial(_next, bar))
 
     rows, errors, stopped = _work(pictures, one, scale)
     if table is not None:
@@ -155,6 +165,14 @@ def explain(
         raise typer.Exit(130)
     if errors:
         raise typer.Exit(1)
+
+
+def _next(bar: Bar, query: Query, done: int, total: int) -> None:
+    """Say what is explained now; of several, how many there are, before the first begins."""
+    if total > 1 and not done:
+        note(f"{total} explanations, one after the other; the first is by {query.method}")
+    if total > 1:
+        bar.show(done, total, query.method)
 
 
 def _work(
@@ -212,15 +230,15 @@ def _tell(found: Explanations, before: str = "", *, brief: bool = False) -> None
     for result in found:
         way = f"  {result.method}" if several else ""
         face = f"{escape(plain(before))}[bold]face {result.prediction.face_id}{way}[/bold]"
-        out.print(f"{face}  {escape(result.sentence)}", soft_wrap=True, highlight=False)
+        tell(f"{face}  {escape(result.sentence)}")
         if result.warning:
-            out.print(f"[yellow]warning:[/yellow] {escape(result.warning)}", soft_wrap=True)
+            tell(f"[yellow]warning:[/yellow] {escape(result.warning)}")
         if not several and not brief:
             out.print(_regions(result))
-            out.print(escape(result.paragraph), soft_wrap=True, highlight=False)
+            tell(escape(result.paragraph))
     if not brief:
         for text in dict.fromkeys(result.footnote for result in found):
-            out.print(escape(text), style="dim")
+            tell(f"[dim]{escape(text)}[/dim]")
 
 
 def _regions(result: Explanation) -> Table:

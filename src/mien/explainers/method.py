@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 
 from mien import options
+from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.options import Option
 from mien.registry import Registry, choose
@@ -43,20 +44,55 @@ class Case:
     itself.
     """
 
-    model: BaseModel
+    model: BaseModel  # whose score is explained
     pixels: FloatArray = field(repr=False)  # [C, h, w] in 0..255
     regions: IntArray = field(repr=False)  # [h, w], index into mien.vision.regions.REGIONS
     direction: FloatArray  # [K]: 1 for the target, -1 for the class it is set against
-    baseline: str = "mean"
+    baseline: str = "mean"  # what stands where a part is hidden
     seed: int = 0  # of methods that draw at random
     stop: Callable[[], None] = field(default=go_on, repr=False)
+    quantity: str = "logit"  # what a score is: the logit, or the calibrated probability
+    answered: tuple[int, ...] = ()  # the labels that share the probability; all where empty
 
     def score(self, pixels: FloatArray) -> FloatArray:
-        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits."""
+        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction.
+
+        In logits, or where the quantity is the probability as that of the answers.
+
+        Parameters
+        ----------
+        pixels
+            ``[N, C, h, w]`` in 0..255.
+        """
         self.stop()
-        return np.asarray(self.model.logits(pixels).astype(np.float64) @ self.direction[:, None])
+        logits = self.model.logits(pixels).astype(np.float64)
+        direction = self.direction[:, None]
+        if self.quantity == "logit":
+            return np.asarray(logits @ direction)
+        columns = list(self.answered) or list(range(logits.shape[1]))
+        shares = probabilities(logits[:, columns], self.model.head.temperature)
+        return np.asarray(shares @ direction[columns])
 
 
+QUANTITIES: Final = ("logit", "probability")
+
+
+Quantity = Annotated[
+    str,
+    options.About(
+        "What is explained",
+        {
+            "logit": "the score before it becomes a probability",
+            "probability": "the calibrated probability of the answer",
+        },
+    ),
+]
+
+
+def _quantity(*, quantity: Quantity = "logit") -> None: ...
+
+
+QUANTITY: Final = options.options_of(_quantity)
 Function = Callable[..., Evidence]
 Needs = Callable[[BaseModel], str]
 
@@ -81,6 +117,9 @@ class Method:
         Says in a few words why it cannot explain a model, "" where it can.
     baseline
         Whether it compares the crop with a baseline, which may be chosen.
+    quantities
+        What its score may be: methods that only ask for answers, parts hidden, explain the
+        ``logit`` or the ``probability``, by an option ``quantity``; others the logit.
     about_target
         False where every expression would get the same map.
     judged
@@ -107,11 +146,12 @@ class Method:
         What its numbers are, for people who have not read the documentation; "" says so in general.
     """
 
-    name: str
+    name: str  # its key in the registry
     run: Function
     rank: float = 1000.0
     needs: Needs = nothing
     baseline: bool = True
+    quantities: tuple[str, ...] | None = None
     about_target: bool = True
     judged: bool = True
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -130,11 +170,14 @@ class Method:
             object.__setattr__(self, "title", self.name)
         if not self.footnote:
             object.__setattr__(self, "footnote", HIDING if self.baseline else NOT_HIDING)
+        if self.quantities is None:
+            object.__setattr__(self, "quantities", QUANTITIES if self.baseline else ("logit",))
 
     @property
     def options(self) -> dict[str, Option]:
-        """What it takes besides the case, from its signature."""
-        return options.options_of(self.run)
+        """What it takes besides the case: from its signature, and the quantity where it may."""
+        known = options.options_of(self.run)
+        return known if self.quantities == ("logit",) else known | QUANTITY
 
     @property
     def summary(self) -> str:
@@ -143,7 +186,15 @@ class Method:
         return text.replace("``", "")
 
     def check(self, model: BaseModel, query: Query) -> None:
-        """Raise where a query cannot be answered: InputError, or UnknownNameError for an option."""
+        """Raise where a query cannot be answered: InputError, or UnknownNameError for an option.
+
+        Parameters
+        ----------
+        model
+            Who is to be explained.
+        query
+            What is asked.
+        """
         if reason := self.needs(model):
             raise InputError(
                 f"the method {self.name!r} cannot explain {model.card.name}: {reason}; "
@@ -161,10 +212,19 @@ class Method:
         self.checked(query.options)
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Options as values of their kinds; raises as :func:`mien.options.check`."""
-        return options.check(f"the method {self.name!r}", self.options, given)
+        """Options as values of their kinds; raises as :func:`mien.options.check`.
+
+        Parameters
+        ----------
+        given
+            Options by their names.
+        """
+        found = options.check(f"the method {self.name!r}", self.options, given)
+        choose("quantity", found.get("quantity", "logit"), QUANTITIES)
+        return found
 
 
+#: The registry of methods.
 METHODS: Final = Registry[Method]("method", package="mien.explainers", group="mien.explainers")
 
 
@@ -190,6 +250,11 @@ def method(name: str, **traits: Any) -> Callable[[Function], Function]:
 
 def names(model: BaseModel | None = None) -> list[str]:
     """Names of all methods as tables list them, or of those that can explain a model.
+
+    Parameters
+    ----------
+    model
+        Leave out what cannot explain it; None leaves out nothing.
 
     >>> names()[0]
     'regions'

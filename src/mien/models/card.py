@@ -21,7 +21,8 @@ from mien.models.checks import (
     shown,
     wrong,
 )
-from mien.types import ModelError
+from mien.types import InputError, ModelError, UnknownNameError
+from mien.vision.framing import Framing
 from mien.vision.geometry import Preprocess, anchors
 from mien.vision.landmarks import LANDMARKS
 
@@ -39,10 +40,10 @@ class Head:
     numbers that are not finite or out of range, biases or shares that are not one per label.
     """
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # expressions, in the order of the outputs
     logits: str  # name of the output [N, K]
     cam: str | None = None  # name of the output [N, K, h, w] whose mean plus bias is the logits
-    bias: tuple[float, ...] = ()
+    bias: tuple[float, ...] = ()  # of the last layer, one per label: what the map of cam leaves out
     temperature: float = 1.0  # divides the logits before the softmax; fitted on validation data
     prior: tuple[float, ...] = ()  # shares of the labels in training; empty where not recorded
 
@@ -81,21 +82,22 @@ class Card:
     in it.
     """
 
-    name: str
-    summary: str
-    preprocess: Preprocess
+    name: str  # what the model is called
+    summary: str  # what it is, in a sentence
+    preprocess: Preprocess  # what the network wants to see
     heads: dict[str, Head]  # label sets
-    default_head: str
+    default_head: str  # the one that answers where none is named
     template: tuple[tuple[float, float], ...]  # mean landmarks of the training crops, 0..1
     landmarks: str | None = None  # name of the output [N, 24, 2], x and y in 0..1 across the crop
-    licence: str = ""
-    data: str = ""
-    protocol: str = ""
-    intended_use: str = ""
-    metrics: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    recipe_hash: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
+    licence: str = ""  # of the weights
+    data: str = ""  # what it learned from
+    protocol: str = ""  # on which images what was chosen and tested
+    intended_use: str = ""  # for what it is meant, and for what not
+    metrics: dict[str, Any] = field(default_factory=dict)  # scores, by split and name
+    recipe: dict[str, Any] = field(default_factory=dict)  # how it was trained
+    recipe_hash: str = ""  # SHA-256 of the recipe, shortened
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages that trained it
+    framing: Framing | None = None  # what the training images were; None where not recorded
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -139,9 +141,23 @@ class Card:
                 with _named(f"the head {name!r}"):
                     known = _object("it", head, Head)
                     heads[name] = Head(**{key: _tuple(value) for key, value in known.items()})
+            if (known := raw.pop("framing", None)) is not None:
+                raw["framing"] = _framing(known)
             template = raw.pop("template")
             points = [_tuple(p) for p in template] if isinstance(template, list) else template
             return cls(preprocess=Preprocess(**pre), heads=heads, template=_tuple(points), **raw)
+
+
+def _framing(raw: Any) -> Framing:
+    """The policy by which pictures are cut; ModelError for what is none."""
+    given = _object("framing", raw, Framing)
+    for name in ("crop", "fit", "detector"):
+        check_text(name, given.get(name, ""))
+    check_number("margin of the framing", given.get("margin", 0.0), -0.4, 4)
+    try:
+        return Framing(**given)
+    except (InputError, UnknownNameError) as error:
+        raise ModelError(f"framing: {error}") from None
 
 
 def check_preprocess(raw: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ from mien.results.mosaic import Maps
 from mien.types import FloatArray, ImageArray, IntArray, Prediction
 from mien.vision.regions import REGIONS, areas, region_outlines, sum_by_region
 
-NOISE: Final = 1e-4  # logits; what all parts of a map hold together below this is rounding
+#: What all parts of a map hold together below this is rounding, by their unit.
+NOISE: Final = {"logits": 1e-4, "probability": 1e-6}
 FLAT: Final = 1.0  # grey levels; a crop that varies less shows nothing
 
 
@@ -26,16 +27,16 @@ class Attribution:
     """
 
     query: Query  # resolved: its target and its baseline are filled in
-    evidence: Evidence
+    evidence: Evidence  # what the method found
     about_target: bool  # False where every expression would get the same map
     footnote: str  # what the numbers are, for people who have not read the documentation
-    prediction: Prediction
+    prediction: Prediction  # the answer that is explained
     crop: ImageArray = field(repr=False)  # [H, W, 3], what the model saw, larger for display
     labels: IntArray = field(repr=False)  # [h, w], index into ``regions`` for each pixel
     landmarks: FloatArray = field(repr=False)  # [24, 2] in pixels of the h x w grid
-    seconds: float
+    seconds: float  # that the method took
     model: str  # name and SHA-256 of the model file
-    versions: dict[str, str]
+    versions: dict[str, str]  # of the packages that computed it
     prior: dict[str, float] | None = None  # shares that the answer expects, where known
     flip: bool = False  # whether the answer is the mean over the crop and its mirror image
     regions: dict[str, float] = field(init=False)  # summed over each facial region
@@ -159,7 +160,7 @@ class Attribution:
         if float(self.crop.std(axis=(0, 1)).max()) < FLAT:
             return True
         whole = sum(abs(value) for value in self.regions.values())
-        return whole <= (NOISE if self.unit == "logits" else 0.0)
+        return whole <= NOISE.get(self.unit, 0.0)
 
     @property
     def background_share(self) -> float:

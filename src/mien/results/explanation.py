@@ -16,6 +16,9 @@ from mien.results.attribution import Attribution
 from mien.results.draw import data_url
 from mien.results.drawing import Drawing
 from mien.results.evidence import Evidence, Query
+from mien.results.evidence_rows import COLUMNS, TEXTS, error_row, evidence_row
+from mien.results.explanation_figure import figure as explanation_figure
+from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
 from mien.results.overview import Overview
 from mien.results.predictions import Results, read_prediction
 from mien.results.sheets import sheets
@@ -23,6 +26,7 @@ from mien.results.vector import picture_file, picture_kind
 from mien.results.words import describe, paragraph
 from mien.types import FloatArray, ImageArray, InputError, Prediction
 from mien.vision.regions import REGIONS, region_labels
+from mien.wording import counted
 
 SIDE = 192  # pixels of the crop that a loaded explanation is drawn on where it has no face
 
@@ -91,6 +95,11 @@ class Explanation(Attribution):
         A record holds no pixels of the face: without ``crop`` ``[H, W, 3] uint8`` the pictures
         are drawn on grey; layers, heads and features behind the map are not kept. Raises
         InputError for a record that lacks something.
+
+        Parameters
+        ----------
+        record
+            What :meth:`to_dict` gave.
         """
         try:
             values = np.asarray(record["values"], dtype=np.float64)
@@ -115,6 +124,16 @@ class Explanation(Attribution):
                 f"expected the record of an explanation, got one that lacks or breaks {error}"
             ) from error
 
+    def plot(self) -> Any:
+        """A matplotlib figure to restyle: the face, the evidence over it, the regions' values.
+
+        MissingExtraError without matplotlib.
+        """
+        return explanation_figure(self)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.prediction.input}: {self.method}: {self.sentence}>"
+
     def drawing(self) -> Drawing:
         """The sheet, to be drawn at any size: crop, overlay, region bars, probabilities."""
         return sheets((self,))
@@ -128,7 +147,8 @@ class Explanation(Attribution):
         return Explanations((self,)).save(path, scale=scale)
 
     def _repr_html_(self) -> str:
-        return f'<img alt="{escape(self.sentence)}" src="{data_url(self.picture())}">'
+        name = f"{self.prediction.input}: {self.sentence}"
+        return f'<p>{escape(name)}</p><img alt="{escape(name)}" src="{data_url(self.picture())}">'
 
 
 def _brief(values: FloatArray) -> FloatArray:
@@ -167,7 +187,7 @@ def _grey() -> ImageArray:
     return np.repeat(np.repeat(rows[:, None], SIDE, axis=1)[:, :, None], 3, axis=2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanations(Results[Explanation]):
     """Explanations of the faces of one or more images.
 
@@ -181,6 +201,26 @@ class Explanations(Results[Explanation]):
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready records."""
         return [row.to_dict() for row in self.rows]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Flat rows: one per face and method, a column per facial region, then the errors."""
+        return [*map(evidence_row, self.rows), *map(error_row, self.errors)]
+
+    def to_pandas(self) -> Any:
+        """:meth:`table` as a pandas data frame; MissingExtraError without pandas."""
+        return data_frame(self.table(), COLUMNS, ("face_id",))
+
+    def to_arrow(self) -> Any:
+        """:meth:`table` as an Arrow table; MissingExtraError without pyarrow."""
+        kinds = {n: TEXT if n in TEXTS else WHOLE if n == "face_id" else "" for n in COLUMNS}
+        return arrow_table(self.table(), kinds)
+
+    def __repr__(self) -> str:
+        faces = {(row.prediction.input, row.prediction.face_id) for row in self.rows}
+        methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
+        failed = f", {counted(len(self.errors), 'error')}" if self.errors else ""
+        by = f" by {methods}" if methods else ""
+        return f"<Explanations: {counted(len(faces), 'face')}{by}{failed}>"
 
     def drawing(self) -> Drawing:
         """A sheet for each face, below one another; InputError where there is none.
@@ -217,6 +257,11 @@ class Explanations(Results[Explanation]):
 
         ``crops`` ``[H, W, 3] uint8``, one for each record, are drawn on; a record holds no pixels
         of the face. Raises InputError for a file that holds no records.
+
+        Parameters
+        ----------
+        path
+            The JSON file beside a picture.
         """
         path = Path(path)
         try:
@@ -231,7 +276,8 @@ class Explanations(Results[Explanation]):
         return cls(tuple(found))
 
     def _repr_html_(self) -> str:
-        return "".join(row._repr_html_() for row in self.rows)
+        failed = "".join(f"<p>{escape(str(row.error))}</p>" for row in self.errors)
+        return "".join(row._repr_html_() for row in self.rows) + failed
 
 
 def record_path(picture: str | Path) -> Path:

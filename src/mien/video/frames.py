@@ -69,7 +69,13 @@ class VideoOptions:
             METHODS.get(self.query.method).check(model, self.query)
 
     def interval(self, rate: float) -> float:
-        """Seconds between analysed frames, in a clip of so many frames per second."""
+        """Seconds between analysed frames, in a clip of so many frames per second.
+
+        Parameters
+        ----------
+        rate
+            Frames a second of the clip.
+        """
         return max(1 / self.fps, 1 / rate) if self.fps else self.every / rate
 
 
@@ -81,8 +87,8 @@ class Tracked:
     """One face in one frame; ``prediction.face_id`` is the same in all frames of the clip."""
 
     prediction: Prediction  # smoothed
-    crop: Crop = field(repr=False)
-    evidence: FloatArray | None = field(default=None, repr=False)  # [h, w] over the crop
+    crop: Crop = field(repr=False)  # the face, aligned
+    evidence: FloatArray | None = field(default=None, repr=False)  # [h, w] over the crop, logits
     signed: bool = True  # whether evidence below 0 speaks against the answer
 
 
@@ -94,10 +100,10 @@ class FrameResult:
     of light that looked like one.
     """
 
-    frame: Frame
-    faces: tuple[Tracked, ...]
+    frame: Frame  # which frame it is
+    faces: tuple[Tracked, ...]  # the faces in sight, with their tracks
     analysed: bool
-    input: str
+    input: str  # the clip's name
     cut: bool = False
     resumed: bool = False
 
@@ -232,6 +238,8 @@ def stream(
 
     Parameters
     ----------
+    recognizer
+        Who answers.
     source
         A video's path, or any frames, such as those of a camera.
     options

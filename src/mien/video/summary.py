@@ -20,11 +20,11 @@ PICTURED = 24  # faces whose strongest moments are kept as pictures, 0.9 MB each
 class Peak:
     """The frame in which an expression was strongest."""
 
-    emotion: str
-    score: float
-    face_id: int
-    frame: int
-    timestamp: float
+    emotion: str  # the expression
+    score: float  # its smoothed probability
+    face_id: int  # of which face
+    frame: int  # in which frame
+    timestamp: float  # in seconds
     picture: ImageArray = field(repr=False)  # [192, 192, 3], the aligned face
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,9 +46,9 @@ class FaceSummary:
     mean probabilities; ``transitions`` count changes of the dominant expression, from and to.
     """
 
-    face_id: int
+    face_id: int  # its number
     first: float  # seconds
-    last: float
+    last: float  # seconds
     seconds: float  # in sight
     frames: int  # analysed
     shares: dict[str, float]

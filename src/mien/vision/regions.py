@@ -9,6 +9,7 @@ import numpy as np
 from mien.types import FloatArray, ImageArray, IntArray
 from mien.vision.landmarks import INDEX, eye_centres
 
+#: The facial regions, in the order of their numbers in a map of labels.
 REGIONS: Final = ("brows", "eyes", "nose", "mouth", "cheeks", "forehead", "chin", "background")
 
 _FINE = 8  # the outlines are drawn this many times finer, then each pixel takes its majority

@@ -27,7 +27,7 @@ class Detector(ABC):
     is for where people choose it, "" is its name.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # its key in the registry
     margin: ClassVar[float] = 0.0
     drop: ClassVar[float] = 0.0
     longest: ClassVar[int | None] = None
@@ -49,14 +49,27 @@ class Detector(ABC):
 
     @abstractmethod
     def detect(self, image: ImageArray) -> list[Face]:
-        """Faces in any order."""
+        """Faces in any order.
+
+        Parameters
+        ----------
+        image
+            ``[H, W, 3] uint8``, RGB.
+        """
 
     def crop_box(self, face: Face) -> Box:
-        """The box that a crop without landmarks is cut from."""
+        """The box that a crop without landmarks is cut from.
+
+        Parameters
+        ----------
+        face
+            One that this detector found.
+        """
         x, y, width, height = face.box
         return (x, y + self.drop * max(width, height), width, height)
 
 
+#: The registry of detectors.
 DETECTORS: Final = Registry[type[Detector]](
     "detector", package="mien.vision.faces", group="mien.detectors"
 )
