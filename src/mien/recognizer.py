@@ -21,6 +21,7 @@ from mien.models.weights import locate
 from mien.priors import ESTIMATE, Prior, shares_of
 from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
+from mien.results.overview import Overview
 from mien.results.predictions import Predictions
 from mien.runs.open import open_model
 from mien.types import (
@@ -214,6 +215,7 @@ class Recognizer:
         names: Sequence[str] = (),
         on_error: str = "auto",
         stop: Callable[[], None] = go_on,
+        on_query: Callable[[Query, int, int], None] = lambda _query, _done, _all: None,
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
@@ -250,6 +252,8 @@ class Recognizer:
             for a list.
         stop
             Called before each forward pass; it raises :class:`mien.types.Stopped` to end the work.
+        on_query
+            Called before each explanation with its query, and which it is of how many of its image.
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
@@ -263,7 +267,7 @@ class Recognizer:
             raise InputError("expected a query, or its parts by their names; got both")
         else:
             asked = (query,) if isinstance(query, Query) else tuple(query)
-        return self._answered(_named(images, names), asked, face, bgr, fail, stop)
+        return self._answered(_named(images, names), asked, face, bgr, fail, stop, on_query)
 
     def _answered(
         self,
@@ -273,10 +277,12 @@ class Recognizer:
         bgr: bool,
         fail: bool,
         stop: Callable[[], None],
+        on_query: Callable[[Query, int, int], None],
     ) -> Explanations:
         """Every query about every face; with ``fail`` the first failure is raised."""
         results: list[Explanation] = []
         errors: list[Prediction] = []
+        overviews: dict[str, Overview] = {}
         for name, source in named:
             try:
                 pairs = self._faces_to_explain(name, source, face, bgr)
@@ -285,19 +291,25 @@ class Recognizer:
                     raise
                 errors.append(Prediction(name, error=str(error)))
                 continue
-            for (crop, answer), one in product(pairs, wanted):
+            if len(pairs) > 1:
+                rows = [answer for _, answer in pairs]
+                overviews[name] = Overview.of(pairs[0][0].photo, rows)
+            chosen = [pair for pair in pairs if face in (None, pair[1].face_id)]
+            asked = list(product(chosen, wanted))
+            for i, ((crop, answer), one) in enumerate(asked):
+                on_query(one, i, len(asked))
                 try:
                     results.append(explain_face(self.model, crop, answer, one, stop=stop))
                 except MienError as error:
                     if fail:
                         raise
                     errors.append(Prediction(name, error=f"{name}: {one.method}: {error}"))
-        return Explanations(tuple(results), tuple(errors))
+        return Explanations(tuple(results), tuple(errors), overviews)
 
     def _faces_to_explain(
         self, name: str, source: Source, face: int | None, bgr: bool
     ) -> list[tuple[Crop, Prediction]]:
-        """The faces of an image with their answers; InputError where there is none to explain."""
+        """All faces of an image with their answers; InputError where there is none to explain."""
         try:
             crops = self.crops(read_image(source, bgr=bgr))
         except MienError:
@@ -314,8 +326,7 @@ class Recognizer:
                 f"{name}: expected a face in 0..{len(crops) - 1}, got {face}; "
                 "faces are numbered from left to right"
             )
-        pairs = zip(crops, self.answers(name, crops), strict=True)
-        return [(crop, answer) for crop, answer in pairs if face in (None, answer.face_id)]
+        return list(zip(crops, self.answers(name, crops), strict=True))
 
     def crops(self, image: ImageArray) -> list[Crop]:
         """Every face of an image ``[H, W, 3] uint8``, aligned by its eyes and mouth, left to right.

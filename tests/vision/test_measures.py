@@ -27,7 +27,8 @@ def test_known_turns_of_a_head_are_found() -> None:
     for away, most in ((np.inf, 0.1), (12.0, 4.0)):
         for _ in range(100):
             known = rng.uniform([-179, -60, -40], [179, 60, 40])
-            *found, unit = head_pose(turned(*known, away=away))
+            roll, yaw, pitch = known.tolist()
+            *found, unit = head_pose(turned(roll, yaw, pitch, away))
             gap = (np.array(found) - known + 180) % 360 - 180
             assert np.abs(gap).max() < most, (known, found)
             assert unit == pytest.approx(80, rel=0.02 if np.isinf(away) else 0.15)

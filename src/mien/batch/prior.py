@@ -79,9 +79,9 @@ def _rewrite(part: Place, labels: list[str], goal: FloatArray) -> None:
     _, _, prior = _read(part)
     columns = [table.column(name).to_numpy(zero_copy_only=False) for name in labels]
     p = shifted(np.stack(columns, axis=1).astype(np.float64), prior, goal)
-    empty = np.isnan(p).any(axis=1)
+    empty = np.asarray(np.isnan(p).any(axis=1))
     best = np.where(empty, 0, np.nan_to_num(p).argmax(axis=1))
-    named = [None if e else labels[i] for e, i in zip(empty, best, strict=True)]
+    named = [None if e else labels[i] for e, i in zip(empty.tolist(), best.tolist(), strict=True)]
     new = {name: pa.array(p[:, k], mask=empty) for k, name in enumerate(labels)}
     new["score"] = pa.array(p[np.arange(len(p)), best], mask=empty)
     new["dominant_emotion"] = pa.array(named, type=pa.string())

@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from mien.commands.terminal import Seed, note, progress, say, show, warn
+from mien.commands.terminal import (
+    Measures,
+    Seed,
+    note,
+    plain,
+    progress,
+    say,
+    show,
+    tell,
+    warn,
+)
 from mien.types import InputError, Prediction
 
 if TYPE_CHECKING:
@@ -59,6 +70,7 @@ def compare_groups(
     draws: Draws = 9999,
     output: Output = None,
     figure: FigureFile = None,
+    measures: Measures = False,
     seed: Seed = 0,
 ) -> None:
     """Compare groups of faces: means with intervals, permutation tests, effect sizes, a figure.
@@ -78,7 +90,7 @@ def compare_groups(
         check_name(figure, FIGURES)
         need("matplotlib.figure", "plot", "a figure")
     found = work(
-        _sources(tables, by),
+        _sources(tables, by, measures=measures),
         by=by,
         cluster=_names(cluster),
         columns=_names(columns),
@@ -87,11 +99,11 @@ def compare_groups(
         seed=seed,
     )
     for line in found.findings:
-        say(line)
+        tell(escape(plain(line)))
     header, rows = cells(found)
     show(header, rows, left=("",))
-    say(found.counts)
-    say(found.method)
+    tell(escape(plain(found.counts)))
+    tell(escape(plain(found.method)))
     for text in found.warnings:
         warn(text)
     if output is not None:
@@ -108,7 +120,7 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _sources(paths: Sequence[Path], by: str | None) -> dict[str, object]:
+def _sources(paths: Sequence[Path], by: str | None, *, measures: bool) -> dict[str, object]:
     """A table for each path, by its name; photos in a folder are predicted."""
     names = [path.name if path.is_dir() else path.stem for path in paths]
     if len(set(names)) < len(names):
@@ -121,7 +133,7 @@ def _sources(paths: Sequence[Path], by: str | None) -> dict[str, object]:
             "mien compare-groups --help"
         )
     return {
-        name: _predicted(path) if _holds_photos(path) else path
+        name: _predicted(path, measures=measures) if _holds_photos(path) else path
         for name, path in zip(names, paths, strict=True)
     }
 
@@ -130,14 +142,14 @@ def _holds_photos(path: Path) -> bool:
     return path.is_dir() and not any(path.rglob("*.parquet"))
 
 
-def _predicted(folder: Path) -> Predictions:
+def _predicted(folder: Path, *, measures: bool) -> Predictions:
     """Rows of all photos in a folder."""
     from mien.recognizer import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
 
     photos = find_images([str(folder)])
-    recognizer = load(measures=True)
+    recognizer = load(measures=measures)
     rows: list[Prediction] = []
     with progress(len(photos), f"photos of {folder.name}") as advance:
         for part in recognizer.predict_many(((str(p), p) for p in photos), batch=8):

@@ -141,7 +141,7 @@ def _explain_usage(error: Any) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return
-    said = " ".join(error.format_message().split()).rstrip(".")
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "mien"
     fail(f"{said[:1].lower()}{said[1:]}; see {where} --help")

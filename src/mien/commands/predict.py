@@ -88,7 +88,6 @@ def predict(
     from mien.recognizer import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
-    from mien.vision.measures import cautions
 
     kind = _kind(format, output)
     found = find_images(_listed(paths))
@@ -128,7 +127,7 @@ def predict(
         note(f"{done}, found by {recognizer.detector.name}: {output}")
     for row in results.errors:
         fail(str(row.error))
-    for text in cautions(rows):
+    for text in results.cautions:
         warn(text)
     if stopped:
         where = f"; what was done is in {output}" if rows and output is not None else ""
@@ -177,7 +176,7 @@ def _table(results: Predictions) -> Table:
             continue
         ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
         box = ",".join(f"{v:.0f}" for v in row.box or ())
-        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3])
+        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3] if p >= 0.01)
         name = escape(plain(row.input))
         score = "" if row.score is None else brief(row.score)
         table.add_row(name, str(row.face_id), box, row.dominant_emotion, score, others)

@@ -94,6 +94,11 @@ def say(text: str) -> None:
     out.print(escape(plain(text)), soft_wrap=True, highlight=False)
 
 
+def tell(markup: str) -> None:
+    """A text with markup on stdout: a terminal breaks it between words, a file gets one line."""
+    out.print(markup, soft_wrap=not out.is_terminal, highlight=False)
+
+
 def note(text: str) -> None:
     """One line on stderr, as it stands."""
     err.print(escape(plain(text)), soft_wrap=True, highlight=False)
@@ -123,12 +128,15 @@ def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 class Bar:
     """A progress bar: called, it advances by one; :meth:`show` says how far the work is.
 
-    Where there is no terminal, a line every minute says so.
+    Where there is no terminal, a line soon after the start and then every minute says so, and
+    how long the rest takes.
     """
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: TaskID, lines: bool = True) -> None:
         self._progress = progress
         self._task = task
+        self._lines = lines and not err.is_terminal
+        self._earlier: int | None = None  # pieces that were done before this bar began
         self._started = time.monotonic()
         self._next = self._started + FIRST
 
@@ -139,23 +147,27 @@ class Bar:
 
     def show(self, done: int, total: int | None = None, behind: str = "") -> None:
         """So many pieces are done; ``behind`` stands behind the bar."""
+        if self._earlier is None:
+            self._earlier = max(done - 1, 0)
         self._progress.update(self._task, completed=done, total=total, behind=behind)
         self._line()
 
     def _line(self) -> None:
         now = time.monotonic()
-        if err.is_terminal or now < self._next:
+        if not self._lines or now < self._next:
             return
         self._next = now + EVERY
         task = self._progress.tasks[self._task]
+        if task.total is not None and task.completed >= task.total:
+            return
         of = "" if task.total is None else f" of {task.total:,.0f}"
         ahead = ""
-        if task.total and task.completed:
-            left = (now - self._started) / task.completed * (task.total - task.completed)
+        done = task.completed - (self._earlier or 0)
+        if task.total and done > 0:
+            left = (now - self._started) / done * (task.total - task.completed)
             ahead = f", about {duration(left)} left"
-        note(
-            f"{task.description}: {task.completed:,.0f}{of}{ahead} {task.fields['behind']}".rstrip()
-        )
+        behind = f" ({task.fields['behind']})" if task.fields["behind"] else ""
+        note(f"{task.description}: {task.completed:,.0f}{of}{ahead}{behind}")
 
 
 @contextmanager
@@ -168,6 +180,7 @@ def progress(total: int | None, what: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[behind]}"),
     )
-    shown = err.is_terminal and (total is None or total >= LONG)
+    long = total is None or total >= LONG
+    shown = err.is_terminal and long
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        yield Bar(bar, bar.add_task(what, total=total, behind=""))
+        yield Bar(bar, bar.add_task(what, total=total, behind=""), lines=long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from mien.commands.terminal import (
     progress,
     say,
     told_prior,
+    warn,
 )
 from mien.priors import ESTIMATE
 from mien.types import InputError
@@ -33,7 +35,11 @@ if TYPE_CHECKING:
 
 Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
 Overlay = Annotated[
-    str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
+    str,
+    typer.Option(
+        help="Evidence to draw: none, cam, regions (key frames only), or of a network in torch "
+        "gradcam, gradcam++, layercam, attention, rollout, gradrollout, activations."
+    ),
 ]
 TimelineFile = Annotated[
     Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")
@@ -87,8 +93,9 @@ def video(
     """
     from mien.recognizer import load
     from mien.video.analysis import analyse, make_folder
-    from mien.video.frames import VideoOptions
+    from mien.video.frames import FrameResult, VideoOptions
     from mien.video.stopping import stop_on_signals
+    from mien.vision.measures import beyond, cautions
 
     options = VideoOptions(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
     if overlay != "none" and output is None:
@@ -107,6 +114,11 @@ def video(
     shares = _estimated(clip, load(model, **how)) if prior == ESTIMATE else prior
     recognizer = load(model, prior=shares, **how)
     files: dict[str, Any] = {"output": output, "timeline": timeline}
+    turned: Counter[str] = Counter()
+
+    def look(result: FrameResult) -> None:
+        turned.update(n for face in result.faces for n in beyond(face.prediction.measures))
+
     with progress(None, "frames") as bar:
 
         def show(seen: Progress) -> None:
@@ -115,12 +127,20 @@ def video(
 
         with stop_on_signals() as stop:
             result = analyse(
-                clip, recognizer=recognizer, options=options, progress=show, cancel=stop, **files
+                clip,
+                recognizer=recognizer,
+                options=options,
+                on_frame=look,
+                progress=show,
+                cancel=stop,
+                **files,
             )
     if result.stopped and not result.frames:
         fail("stopped before the first frame; nothing is written")
         raise typer.Exit(130)
     _tell(result, options, {"annotated": output, "table": timeline}, summary)
+    for text in cautions(turned):
+        warn(f"of all frames' faces, {text}")
     if result.stopped:
         fail(f"stopped after {result.frames} frames; what was done is written")
         raise typer.Exit(130)

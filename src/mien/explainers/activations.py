@@ -14,6 +14,8 @@ SHOWN = 64  # feature maps in the picture
 @method(
     "activations",
     rank=150,
+    title="Activations of one layer",
+    overlay="frame",
     needs=needs_layers,
     baseline=False,
     about_target=False,

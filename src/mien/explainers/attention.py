@@ -143,6 +143,8 @@ def relevance_matrix(found: list[Weights], branches: list[Branch]) -> FloatArray
 @method(
     "attention",
     rank=120,
+    title="Attention of one layer",
+    overlay="frame",
     needs=needs_attention,
     baseline=False,
     about_target=False,
@@ -193,6 +195,8 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
 @method(
     "rollout",
     rank=130,
+    title="Attention rollout",
+    overlay="frame",
     needs=needs_attention,
     baseline=False,
     about_target=False,
@@ -213,6 +217,8 @@ def rollout(case: Case, *, branch: int = -1) -> Evidence:
 @method(
     "gradrollout",
     rank=140,
+    title="Attention rollout with gradients",
+    overlay="frame",
     needs=needs_attention,
     baseline=False,
     footnote=(

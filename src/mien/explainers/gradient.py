@@ -12,7 +12,7 @@ from mien.explainers.method import Case, Evidence, method
 from mien.types import InputError
 
 
-@method("ig", rank=110, needs=needs_torch, tolerance=0.05)
+@method("ig", rank=110, title="Integrated gradients", needs=needs_torch, tolerance=0.05)
 def ig(case: Case, *, steps: int = 64) -> Evidence:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), in logits.
 

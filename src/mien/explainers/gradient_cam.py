@@ -23,7 +23,15 @@ GRADIENTS: Final = (
 )
 
 
-@method("gradcam", rank=80, needs=needs_layers, baseline=False, footnote=GRADIENTS)
+@method(
+    "gradcam",
+    rank=80,
+    title="Grad-CAM",
+    overlay="frame",
+    needs=needs_layers,
+    baseline=False,
+    footnote=GRADIENTS,
+)
 def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), in logits.
 
@@ -34,7 +42,15 @@ def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     return _evidence(case, layer, branch, gradcam_map)
 
 
-@method("gradcam++", rank=90, needs=needs_layers, baseline=False, footnote=GRADIENTS)
+@method(
+    "gradcam++",
+    rank=90,
+    title="Grad-CAM++",
+    overlay="frame",
+    needs=needs_layers,
+    baseline=False,
+    footnote=GRADIENTS,
+)
 def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): places weighted by gradients.
 
@@ -44,7 +60,15 @@ def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     return _evidence(case, layer, branch, gradcam_plus_map, unit="no unit")
 
 
-@method("layercam", rank=100, needs=needs_layers, baseline=False, footnote=GRADIENTS)
+@method(
+    "layercam",
+    rank=100,
+    title="Layer-CAM",
+    overlay="frame",
+    needs=needs_layers,
+    baseline=False,
+    footnote=GRADIENTS,
+)
 def layercam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     """Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943): weighted place by place.
 

@@ -12,12 +12,22 @@ import numpy as np
 from mien import options
 from mien.models.base import BaseModel
 from mien.options import Option
-from mien.registry import Registry
+from mien.registry import Registry, choose
 from mien.results.evidence import Evidence, Query
 from mien.results.words import HIDING, NOT_HIDING
 from mien.types import FloatArray, InputError, IntArray
 
-__all__ = ["METHODS", "Case", "Evidence", "Method", "Query", "method", "names", "read_query"]
+__all__ = [
+    "METHODS",
+    "Case",
+    "Evidence",
+    "Method",
+    "Query",
+    "method",
+    "names",
+    "overlays",
+    "read_query",
+]
 
 
 def go_on() -> None:
@@ -91,6 +101,12 @@ class Method:
         The largest value of an option that a public service should allow.
     tolerance
         How far the parts of an efficient method may miss their total, relative to it.
+    title
+        What it is called where people choose it, in a few plain words; "" is its name.
+    overlay
+        Whether it can be drawn over the faces of a video: ``frame`` where it takes one pass and is
+        worked out for every frame, ``key`` where it takes more and is worked out for some, "" for
+        neither.
     reference
         Whether the overlap of other methods with it is measured when methods are compared.
     footnote
@@ -109,10 +125,15 @@ class Method:
     tiny: Mapping[str, Any] = field(default_factory=dict)
     most: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = 1e-4
+    title: str = ""
+    overlay: str = ""
     reference: bool = False
     footnote: str = ""
 
     def __post_init__(self) -> None:
+        choose("overlay", self.overlay, ("", "frame", "key"))
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
         if not self.footnote:
             object.__setattr__(self, "footnote", HIDING if self.baseline else NOT_HIDING)
 
@@ -123,8 +144,9 @@ class Method:
 
     @property
     def summary(self) -> str:
-        """The first paragraph of what it says of itself."""
-        return (inspect.getdoc(self.run) or "").split("\n\n")[0].replace("\n", " ")
+        """The first paragraph of what it says of itself, without markup."""
+        text = (inspect.getdoc(self.run) or "").split("\n\n")[0].replace("\n", " ")
+        return text.replace("``", "")
 
     def check(self, model: BaseModel, query: Query) -> None:
         """Raise where a query cannot be answered: InputError, or UnknownNameError for an option.
@@ -200,6 +222,15 @@ def names(model: BaseModel | None = None) -> list[str]:
     """
     found = in_order(METHODS.names())
     return found if model is None else [n for n in found if not METHODS.get(n).needs(model)]
+
+
+def overlays(model: BaseModel | None = None) -> list[str]:
+    """Methods that can be drawn over the faces of a video, of all or of those for a model.
+
+    >>> overlays()[:2]
+    ['regions', 'cam']
+    """
+    return [name for name in names(model) if METHODS.get(name).overlay]
 
 
 def in_order(texts: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from mien.explainers.method import Case, Evidence, method
 from mien.types import BoolArray, FloatArray, InputError
 
 
-@method("occlusion", rank=50, tiny={"window": 12, "stride": 6})
+@method("occlusion", rank=50, title="Occlusion: a sliding window", tiny={"window": 12, "stride": 6})
 def occlusion(case: Case, *, window: int = 0, stride: int = 0) -> Evidence:
     """How far the score falls where a square window is hidden (Zeiler and Fergus 2014).
 
@@ -56,7 +56,7 @@ def _windows(size: int, window: int, stride: int) -> BoolArray:
     return found
 
 
-@method("rise", rank=60, budget={"samples": 256}, tiny={"samples": 300})
+@method("rise", rank=60, title="RISE: random masks", budget={"samples": 256}, tiny={"samples": 300})
 def rise(case: Case, *, samples: int = 1000, grid: int = 8, shown: float = 0.5) -> Evidence:
     """Mean score with a pixel shown less that with it hidden, over random masks (RISE).
 

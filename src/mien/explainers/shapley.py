@@ -11,7 +11,7 @@ from mien.explainers.segments import tree_players
 from mien.vision.regions import REGIONS
 
 
-@method("regions", rank=0)
+@method("regions", rank=0, title="Shapley values of the regions", overlay="key")
 def regions(case: Case) -> Evidence:
     """Exact Shapley values over the facial regions, with their pairwise interactions.
 
@@ -40,6 +40,7 @@ def regions(case: Case) -> Evidence:
 @method(
     "dncshap",
     rank=10,
+    title="DnCShap: halves of halves",
     variants={"printed": {"contexts": "printed"}},
     tiny={"levels": 4},
     most={"levels": 8},

@@ -62,6 +62,7 @@ def needs_package(package: str) -> Callable[[BaseModel], str]:
 @method(
     "lime",
     rank=40,
+    title="LIME: squares",
     needs=needs_package("captum"),
     budget={"samples": 256},
     tiny={"samples": 90, "parts": 4},
@@ -91,6 +92,7 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
 @method(
     "kernelshap",
     rank=30,
+    title="KernelSHAP: squares",
     needs=needs_package("captum"),
     budget={"samples": 256},
     tiny={"samples": 90, "parts": 4},
@@ -151,6 +153,7 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
 @method(
     "shap",
     rank=20,
+    title="SHAP: halves of halves",
     needs=needs_package("shap"),
     budget={"evaluations": 256},
     tiny={"levels": 4, "evaluations": 172},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from mien.results.evidence import Evidence, Query
 from mien.results.mosaic import Maps
 from mien.types import FloatArray, ImageArray, IntArray, Prediction
-from mien.vision.regions import REGIONS, areas, sum_by_region
+from mien.vision.regions import REGIONS, areas, region_outlines, sum_by_region
 
 NOISE: Final = 1e-4  # logits; what all parts of a map hold together below this is rounding
 FLAT: Final = 1.0  # grey levels; a crop that varies less shows nothing
@@ -43,6 +44,11 @@ class Attribution:
     def __post_init__(self) -> None:
         object.__setattr__(self, "regions", sum_by_region(self.evidence.values, self.labels))
         object.__setattr__(self, "areas", areas(self.labels))
+
+    @cached_property
+    def outlines(self) -> dict[str, tuple[FloatArray, ...]]:
+        """The smooth outlines of the regions, closed lines ``[n, 2]`` in 0..1 across the crop."""
+        return region_outlines(self.landmarks, len(self.labels))
 
     @property
     def method(self) -> str:

@@ -14,7 +14,8 @@ MARKERS: Final = "osD^vPX"
 UNITS: Final = {
     "expression": "mean probability",
     "region": "mean evidence",
-    "measure": "mean, in eye distances or degrees",
+    "measure": "mean length, eye distances",
+    "angle": "mean, degrees",
     "other": "mean",
 }
 SIGN: Final = {0.001: "***", 0.01: "**", 0.05: "*"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ import numpy as np
 
 from mien.files import check_writable, write_whole
 from mien.results.attribution import Attribution
-from mien.results.draw import data_url, png
+from mien.results.draw import data_url
+from mien.results.drawing import Drawing
 from mien.results.evidence import Evidence, Query
 from mien.results.evidence_rows import COLUMNS, TEXTS, error_row, evidence_row
 from mien.results.explanation_figure import figure as explanation_figure
 from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
+from mien.results.overview import Overview
 from mien.results.predictions import Results, read_prediction
 from mien.results.sheets import sheets
+from mien.results.vector import picture_file, picture_kind
 from mien.results.words import describe, paragraph
 from mien.types import FloatArray, ImageArray, InputError, Prediction
 from mien.vision.regions import REGIONS, region_labels
@@ -131,13 +134,17 @@ class Explanation(Attribution):
     def __repr__(self) -> str:
         return f"<Explanation of {self.prediction.input}: {self.method}: {self.sentence}>"
 
-    def picture(self) -> ImageArray:
-        """The sheet that :meth:`save` writes: crop, overlay, region bars, probabilities."""
+    def drawing(self) -> Drawing:
+        """The sheet, to be drawn at any size: crop, overlay, region bars, probabilities."""
         return sheets((self,))
 
-    def save(self, path: str | Path) -> tuple[Path, Path]:
-        """Write ``path`` as PNG and the record beside it as JSON; returns both paths."""
-        return Explanations((self,)).save(path)
+    def picture(self, scale: float = 1.0) -> ImageArray:
+        """The sheet that :meth:`save` writes, as pixels ``[H, W, 3] uint8``."""
+        return self.drawing().raster(scale)
+
+    def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
+        """Write the picture and its record; as :meth:`Explanations.save`."""
+        return Explanations((self,)).save(path, scale=scale)
 
     def _repr_html_(self) -> str:
         name = f"{self.prediction.input}: {self.sentence}"
@@ -184,10 +191,12 @@ def _grey() -> ImageArray:
 class Explanations(Results[Explanation]):
     """Explanations of the faces of one or more images.
 
-    ``errors`` are rows of the images that could not be explained, where those were collected.
+    ``errors`` are rows of the images that could not be explained, where those were collected;
+    ``overviews`` are photos that show several faces, by their names.
     """
 
     errors: tuple[Prediction, ...] = ()
+    overviews: Mapping[str, Overview] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready records."""
@@ -213,26 +222,32 @@ class Explanations(Results[Explanation]):
         by = f" by {methods}" if methods else ""
         return f"<Explanations: {counted(len(faces), 'face')}{by}{failed}>"
 
-    def picture(self) -> ImageArray:
+    def drawing(self) -> Drawing:
         """A sheet for each face, below one another; InputError where there is none.
 
-        A face that several methods explain has one sheet, with all of them side by side.
+        A face that several methods explain has one sheet, with all of them side by side. Above
+        the faces of a group photo stands the photo, with their numbers.
         """
         if not self.rows:
             raise InputError("expected at least one explanation to draw, got none")
-        return sheets(self.rows)
+        return sheets(self.rows, self.overviews)
 
-    def save(self, path: str | Path) -> tuple[Path, Path]:
-        """Write ``path`` as PNG with all sheets, and the records beside it; returns both paths.
+    def picture(self, scale: float = 1.0) -> ImageArray:
+        """The sheets as pixels ``[H, W, 3] uint8``, ``scale`` times as large."""
+        return self.drawing().raster(scale)
 
-        The records of ``why.png`` and of ``why.mien.png`` are in ``why.mien.json``. Each file
-        appears whole or not at all. Raises InputError for another suffix, or where a file cannot
-        be written.
+    def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
+        """Write all sheets as ``path`` and the records beside it; returns both paths.
+
+        ``path`` ends in .png, .svg or .pdf; a PNG has ``scale`` times the pixels, and says that
+        so many more of them make an inch. The records of ``why.png`` and of ``why.mien.png`` are
+        in ``why.mien.json``. Each file appears whole or not at all. Raises InputError for another
+        suffix, or where a file cannot be written.
         """
         path, record = Path(path), record_path(path)
         for place in (path, record):
             check_writable(place)
-        write_whole(path, png(self.picture()))
+        write_whole(path, picture_file(self.drawing(), picture_kind(path), scale))
         write_whole(record, json.dumps(self.to_dict(), indent=1) + "\n")
         return path, record
 
@@ -266,12 +281,11 @@ class Explanations(Results[Explanation]):
 
 
 def record_path(picture: str | Path) -> Path:
-    """Where the records beside a picture go; InputError for a name that is no PNG's.
+    """Where the records beside a picture go; InputError for a name that is no picture's.
 
     >>> record_path("photo.mien.png").name
     'photo.mien.json'
     """
     path = Path(picture)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: expected a name ending in .png; rename the output")
+    picture_kind(path)
     return path.with_name(path.stem.removesuffix(".mien") + ".mien.json")

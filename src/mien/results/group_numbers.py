@@ -28,7 +28,7 @@ class GroupMean:
     """The mean of one column in one group, with its 95 % bootstrap interval."""
 
     column: str
-    kind: str  # expression, region, measure or other
+    kind: str  # expression, region, measure, angle or other
     group: str
     units: int
     mean: float

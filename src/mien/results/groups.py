@@ -25,7 +25,8 @@ FOLDER: Final = "folder"  # as a column: the folder in which the input lies
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "expression": EIGHT,
     "region": REGIONS,
-    "measure": tuple(MEASURES),
+    "measure": tuple(name for name in MEASURES if not name.startswith("head_")),
+    "angle": tuple(name for name in MEASURES if name.startswith("head_")),
 }
 MOST_GROUPS: Final = 12
 
@@ -46,10 +47,10 @@ class Units:
 
 
 def kind_of(column: str) -> str:
-    """``expression``, ``region``, ``measure`` or ``other``.
+    """``expression``, ``region``, ``measure`` (a length), ``angle`` or ``other``.
 
     >>> kind_of("happy"), kind_of("mouth"), kind_of("head_yaw"), kind_of("age")
-    ('expression', 'region', 'measure', 'other')
+    ('expression', 'region', 'angle', 'other')
     """
     return next((kind for kind, names in KINDS.items() if column in names), "other")
 

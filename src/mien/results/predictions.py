@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from mien.registry import choose
 from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
 from mien.results.tables import csv_rows, csv_text
 from mien.types import Face, FloatArray, InputError, Prediction
-from mien.vision.measures import MEASURES
+from mien.vision.measures import MEASURES, beyond, cautions
 from mien.wording import brief as brief
 from mien.wording import counted
 
@@ -89,6 +90,11 @@ class Predictions(Results[Prediction]):
     def errors(self) -> tuple[Prediction, ...]:
         """The rows of inputs that could not be read."""
         return tuple(row for row in self.rows if row.error is not None)
+
+    @property
+    def cautions(self) -> list[str]:
+        """Which faces are turned further than their answers are good for, where it was measured."""
+        return cautions(Counter(name for row in self.rows for name in beyond(row.measures)))
 
     def under(self, prior: Prior, of: Prior | None = None) -> Predictions:
         """The same faces answered under another prior: new probabilities, expressions and scores.
@@ -304,20 +310,25 @@ def _records(path: Path, kind: str) -> list[dict[str, Any]]:
     if kind == "parquet":
         rows = require_parquet().read_table(path).to_pylist()
     else:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             header, *cells = csv_rows(file) or [[]]
             rows = [dict(zip(header, row, strict=True)) for row in cells]
     return [_nested(row) for row in rows]
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
-    """A flat row of a table as a record: the box in one field, expressions in another."""
+    """A flat row of a table as a record: the box in one field, expressions in another.
+
+    Columns of one's own, which stand behind those of Mien, are left out.
+    """
     box = [row[name] for name in BOX]
+    names = list(row)
+    inner = names[names.index("score") + 1 : names.index("detector")]
     return {
         **{name: row[name] for name in PLAIN},
         "box": None if box[0] in (None, "") else box,
-        "measures": {k: v for k, v in row.items() if k in MEASURES},
-        "emotions": {k: v for k, v in row.items() if k not in (*PLAIN, *BOX, *MEASURES)},
+        "measures": {k: row[k] for k in inner if k in MEASURES},
+        "emotions": {k: row[k] for k in inner if k not in MEASURES},
     }
 
 

@@ -53,7 +53,8 @@ class Analysis:
     looked_at: int  # of these, analysed
     rows: int  # rows of the table
     faces: tuple[FaceSummary, ...]  # longest in sight first
-    peaks: tuple[Peak, ...]  # when each expression of each face was strongest
+    peaks: tuple[Peak, ...]  # of each expression over all faces
+    moments: dict[int, tuple[Peak, ...]]  # the same of each of the faces longest in sight
     cuts: tuple[float, ...]  # seconds at which another shot begins
     seconds: float  # that the work took
     stopped: bool  # cancelled, or interrupted: all above is of what was done
@@ -161,6 +162,7 @@ def analyse(
     """
     clip = _checked(source, output, timeline)
     recognizer = recognizer or load()
+    options.check(recognizer.model)
     frames = read_frames(source, most_pixels=most_pixels)
     work = _Work(clip, recognizer, options)
     results = stream(
@@ -276,6 +278,7 @@ class _Work:
             rows=self.rows,
             faces=faces,
             peaks=peaks,
+            moments={number: self._collect.moments(number) for number in shown},
             cuts=tuple(self.cuts),
             seconds=time.perf_counter() - self.started,
             stopped=self.stopped,

@@ -22,6 +22,7 @@ class Job:
     state: str = "waiting"
     progress: float = 0.0
     frames: int = 0
+    of: int | None = None  # frames in all, where the clip says
     error: str | None = None
     result: dict[str, Any] | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -50,5 +51,6 @@ class Job:
             "state": self.state,
             "progress": round(self.progress, 4),
             "frames": self.frames,
+            "of": self.of,
             "error": self.error,
         }

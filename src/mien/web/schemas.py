@@ -101,6 +101,7 @@ class JobAnswer(Shape):
     state: Literal["waiting", "working", "done", "failed", "cancelled"]
     progress: float = Field(ge=0, le=1, examples=[0.42])
     frames: int = Field(examples=[105], description="frames done so far")
+    of: int | None = Field(examples=[250], description="frames in all, where the clip says")
     error: str | None = None
 
 

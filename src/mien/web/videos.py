@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from mien.types import InputError
+from mien.types import MienError, UnknownNameError
 from mien.video import VideoOptions
 from mien.web import schemas
 from mien.web.job import Job
@@ -53,7 +53,7 @@ def _jobs(request: Request) -> Jobs:
 async def submit(
     request: Request,
     overlay: Annotated[
-        Literal["none", "cam", "regions"], Query(description="Evidence to draw on the faces.")
+        str, Query(description="Evidence to draw on the faces: none, or a method for videos.")
     ] = "none",
     every: Annotated[int, Query(ge=1, le=1000, description="Look at every n-th frame.")] = 1,
     fps: Annotated[
@@ -75,11 +75,13 @@ async def submit(
             "wrong_type",
             f"expected the file itself (video/mp4, application/octet-stream), got {kind[:60]!r}",
         )
+    jobs = _jobs(request)
     try:
         options = VideoOptions(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
-    except InputError as error:
-        raise Refusal(422, "invalid", str(error)) from error
-    jobs = _jobs(request)
+        options.check(jobs.recognizer.model)
+    except MienError as error:
+        code = "unknown_name" if isinstance(error, UnknownNameError) else "invalid"
+        raise Refusal(422, code, str(error)) from error
     job = jobs.open(options, caller_of(request))
     try:
         await _receive(request, job, jobs)
