@@ -64,7 +64,13 @@ class VideoOptions:
         return None if self.overlay == "none" else read_query(self.overlay)
 
     def check(self, model: BaseModel) -> None:
-        """Raise InputError where the evidence to draw cannot be had of a model."""
+        """Raise InputError where the evidence to draw cannot be had of a model.
+
+        Parameters
+        ----------
+        model
+            Who is to be explained.
+        """
         if self.query is not None:
             METHODS.get(self.query.method).check(model, self.query)
 
