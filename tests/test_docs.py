@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -26,6 +28,8 @@ from mien.vision.faces import DETECTORS
 from tests.conftest import PORTRAIT, ROOT
 from tests.pages import PAGES, blocks, commands, follow, run_command, same
 from tests.video import clips
+from website.hooks import DIRECTIVE
+from website.names import names_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: Pages whose commands are run, too, in the order of the page.
@@ -161,6 +165,32 @@ def _all(command: Any) -> Iterator[Any]:
     yield command
     for inner in getattr(command, "commands", {}).values():
         yield from _all(inner)
+
+
+def test_what_the_pages_import_is_in_the_reference() -> None:
+    """Users are told to import public names, and of these the site says what they are."""
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    asked = [
+        d["words"].split()
+        for text in texts
+        for d in DIRECTIVE.finditer(text)
+        if d["what"] == "names"
+    ]
+    names = [name for words in asked for name in names_of(words[0], words[1:])]
+    shown = [_found(*name.rpartition(".")[::2]) for name in names]
+    for page in PAGES:
+        for block in blocks(page, "python"):
+            for node in ast.walk(ast.parse(block.code)):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("mien"):
+                    for alias in node.names:
+                        found = _found(str(node.module), alias.name)
+                        said = isinstance(found, ModuleType) or any(found is s for s in shown)
+                        assert said, f"{page.name}, line {block.line}: {alias.name}"
+
+
+def _found(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 def test_make_targets_that_the_pages_name_exist() -> None:
