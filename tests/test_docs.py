@@ -40,7 +40,7 @@ FOLLOWED = {
 #: Pages that need more than a photo: their Python runs in tests/batch and tests/train.
 ELSEWHERE = {"first-batch.md", "first-training.md", "training.md"}
 #: Commands that the tutorials and the tests beside their code run.
-HEAVY = {"atlas", "batch", "judge", "serve", "train", "video"}
+HEAVY = {"atlas", "batch", "compare-groups", "judge", "serve", "train", "video"}
 
 
 @pytest.fixture(scope="session")

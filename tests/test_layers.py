@@ -34,6 +34,7 @@ LAYERS = (
     ("explainers",),
     ("runs",),
     ("recognizer",),
+    ("shortcuts",),
     ("train", "judging", "video"),
     ("batch",),
     ("web",),

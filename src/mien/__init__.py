@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.explainers import Query
-    from mien.recognizer import Recognizer, explain, load, predict
+    from mien.recognizer import Recognizer, load
     from mien.results.comparison import GroupComparison, compare_groups
     from mien.results.explanation import Explanation, Explanations
     from mien.results.predictions import Predictions
+    from mien.shortcuts import explain, predict
     from mien.types import (
         Face,
         InputError,
@@ -47,9 +48,9 @@ _HOME = {
     "Recognizer": "recognizer",
     "UnknownNameError": "types",
     "compare_groups": "results.comparison",
-    "explain": "recognizer",
+    "explain": "shortcuts",
     "load": "recognizer",
-    "predict": "recognizer",
+    "predict": "shortcuts",
     "read_image": "vision.read",
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from mien.models.base import BaseModel
 from mien.models.onnx import Model
 from mien.models.weights import locate
 from mien.priors import ESTIMATE, Prior, shares_of
-from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
 from mien.results.overview import Overview
 from mien.results.predictions import Predictions
@@ -28,14 +27,14 @@ from mien.types import (
     FloatArray,
     ImageArray,
     InputError,
-    InputTypeError,
     MienError,
     Prediction,
 )
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
+from mien.vision.inputs import ReadImage, failure, named_images, raises
 from mien.vision.measures import MEASURES, measured
-from mien.vision.read import Source, check_kind, is_image, read_image, read_reduced
+from mien.vision.read import Source, check_kind, read_image, read_reduced
 from mien.vision.stream import in_groups, read_ahead
 
 
@@ -89,6 +88,35 @@ class Recognizer:
         """
         return shares_of(self.model.prior, self.labels)
 
+    def using(
+        self, *, detector: faces.Detector | None = None, prior: Prior | None = None
+    ) -> Recognizer:
+        """The same networks behind another detector, or under another prior.
+
+        Parameters
+        ----------
+        detector
+            What finds the faces; None keeps the one there is.
+        prior
+            As of :func:`load`; None keeps the one there is.
+
+        Raises InputError for a prior that cannot be had, as :func:`load`.
+
+        >>> other = load().using(detector=faces.create("none"), prior="fer2013")
+        >>> other.detector.name, round(other.prior["disgust"], 3)
+        ('none', 0.015)
+        """
+        twin = copy(self)
+        twin.detector = detector or self.detector
+        if prior is not None:
+            twin.model = self.model.answering(prior, labels=self.labels, flip=self.model.flip)
+            if self.locator is self.model:
+                twin.locator = twin.model
+        if self.arguments is not None:
+            changed = {"prior": prior} if prior is not None else {}
+            twin.arguments = {**self.arguments, "detector": twin.detector.name, **changed}
+        return twin
+
     def predict(
         self,
         images: Source | Sequence[Source],
@@ -114,8 +142,8 @@ class Recognizer:
 
         An image without a face gives one row without ``face_id``, which is no error.
         """
-        items = list(_named(images, names))
-        fail = _fails(on_error, images)
+        items = list(named_images(images, names))
+        fail = raises(on_error, images)
         if fail:
             for _, image in items:
                 check_kind(image)
@@ -157,17 +185,17 @@ class Recognizer:
         """
         longest = self.detector.longest if reduced else None
 
-        def read(item: tuple[str, Source]) -> _Read:
+        def read(item: tuple[str, Source]) -> ReadImage:
             try:
-                return _Read(*item, *read_reduced(item[1], longest, bgr=bgr))
+                return ReadImage(*item, *read_reduced(item[1], longest, bgr=bgr))
             except Exception as error:  # one bad image must not cost the others
-                return _Read(*item, error=_failure(item[0], error))
+                return ReadImage(*item, error=failure(item[0], error))
 
         ahead = read_ahead(named, read, readers, held=lambda r: 3 * r.pixels)
         for group in in_groups(ahead, batch, lambda r: r.pixels):
             yield from self._rows_of(group, bgr)
 
-    def _rows_of(self, group: list[_Read], bgr: bool) -> list[list[Prediction]]:
+    def _rows_of(self, group: list[ReadImage], bgr: bool) -> list[list[Prediction]]:
         """Rows of images that were read, by one model call, or one each where that fails."""
         good = [item for item in group if item.image is not None]
         try:
@@ -175,7 +203,7 @@ class Recognizer:
         except Exception as error:
             if len(group) > 1:
                 return [rows for item in group for rows in self._rows_of([item], bgr)]
-            return [[Prediction(group[0].name, error=_failure(group[0].name, error))]]
+            return [[Prediction(group[0].name, error=failure(group[0].name, error))]]
         found = {id(item): part for item, part in zip(good, crops, strict=True)}
         rows = []
         for item in group:
@@ -193,11 +221,11 @@ class Recognizer:
         return max(crop.face.box[2:]) < 2 * self.model.card.preprocess.size
 
     @staticmethod
-    def _read_whole(item: _Read, bgr: bool) -> _Read:
+    def _read_whole(item: ReadImage, bgr: bool) -> ReadImage:
         try:
-            return _Read(item.name, item.source, read_image(item.source, bgr=bgr))
+            return ReadImage(item.name, item.source, read_image(item.source, bgr=bgr))
         except Exception as error:
-            return _Read(item.name, item.source, error=_failure(item.name, error))
+            return ReadImage(item.name, item.source, error=failure(item.name, error))
 
     def explain(
         self,
@@ -257,7 +285,7 @@ class Recognizer:
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
-        fail = _fails(on_error, images)
+        fail = raises(on_error, images)
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
         if query is None:
             asked = queries(
@@ -267,7 +295,7 @@ class Recognizer:
             raise InputError("expected a query, or its parts by their names; got both")
         else:
             asked = (query,) if isinstance(query, Query) else tuple(query)
-        return self._answered(_named(images, names), asked, face, bgr, fail, stop, on_query)
+        return self._answered(named_images(images, names), asked, face, bgr, fail, stop, on_query)
 
     def _answered(
         self,
@@ -315,7 +343,7 @@ class Recognizer:
         except MienError:
             raise
         except Exception as error:  # a lazy or closed image fails while it is read
-            raise InputError(_failure(name, error)) from error
+            raise InputError(failure(name, error)) from error
         if not crops:
             raise InputError(
                 f"{name}: no face found by {self.detector.name!r}; try another detector, "
@@ -407,55 +435,8 @@ class Recognizer:
         return _again, (self.arguments,)
 
 
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """One image of many: its pixels, or why there are none."""
-
-    name: str
-    source: Source
-    image: ImageArray | None = None
-    scale: float = 1.0
-    error: str | None = None
-
-    @property
-    def pixels(self) -> int:
-        return 0 if self.image is None else self.image.shape[0] * self.image.shape[1]
-
-
-def _failure(name: str, error: Exception) -> str:
-    if isinstance(error, MienError):
-        return str(error)
-    reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else ""
-    return f"{name}: failed unexpectedly ({type(error).__name__}: {reason})"
-
-
 def _again(arguments: dict[str, Any]) -> Recognizer:
     return load(**arguments)
-
-
-def _several(images: Source | Sequence[Source]) -> bool:
-    """Whether these are many images; InputTypeError for what holds none in an order."""
-    if isinstance(images, Mapping | Set):
-        raise InputTypeError(
-            f"expected an image or a list of them, got a {type(images).__name__}; "
-            "give list(images.values()), and the keys as names"
-        )
-    return isinstance(images, Iterable) and not is_image(images)
-
-
-def _fails(on_error: str, images: Source | Sequence[Source]) -> bool:
-    """Whether the first bad image ends the call."""
-    how = choose("on_error", on_error, ("auto", "raise", "collect"))
-    return how == "raise" or (how == "auto" and not _several(images))
-
-
-def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[tuple[str, Source]]:
-    items: list[Any] = list(images) if _several(images) else [images]  # type: ignore[arg-type]  # mypy forgets the check
-    if names and len(names) != len(items):
-        raise InputError(f"expected {len(items)} names, got {len(names)}")
-    for i, item in enumerate(items):
-        is_path = isinstance(item, str | Path)
-        yield names[i] if names else str(item) if is_path else f"image {i}", item
 
 
 def load(
@@ -520,101 +501,3 @@ def load(
             "measures": measures,
         }
     return made
-
-
-def predict(
-    images: Source | Sequence[Source],
-    *,
-    model: str | Path | BaseModel = "mien",
-    head: str | None = None,
-    contempt: bool = False,
-    prior: Prior | None = None,
-    flip: bool = False,
-    detector: str = "auto",
-    threads: int = 0,
-    measures: bool = False,
-    bgr: bool = False,
-    names: Sequence[str] = (),
-    on_error: str = "auto",
-) -> Predictions:
-    """Predict the faces of one image or a list with a recognizer made for this call.
-
-    Parameters are those of :func:`load` and of :meth:`Recognizer.predict`. Besides, ``prior`` may
-    be ``estimate``: the one that these faces have, estimated from their answers, as by
-    :meth:`Predictions.under`. For several calls, call ``load`` once.
-
-    >>> import numpy as np
-    >>> predict(np.full((48, 48), 128, dtype=np.uint8), detector="none")
-    <Predictions: 1 row, 1 face>
-    """
-    recognizer = load(
-        model,
-        head=head,
-        contempt=contempt,
-        prior=None if prior == ESTIMATE else prior,
-        flip=flip,
-        detector=detector,
-        threads=threads,
-        measures=measures,
-    )
-    found = recognizer.predict(images, bgr=bgr, names=names, on_error=on_error)
-    return found.under(ESTIMATE) if prior == ESTIMATE and found.faces else found
-
-
-def explain(
-    images: Source | Sequence[Source],
-    query: Query | Sequence[Query] | None = None,
-    *,
-    model: str | Path | BaseModel = "mien",
-    head: str | None = None,
-    contempt: bool = False,
-    prior: Prior | None = None,
-    flip: bool = False,
-    detector: str = "auto",
-    threads: int = 0,
-    face: int | None = None,
-    method: str | Sequence[str] | None = None,
-    target: str | None = None,
-    against: str | None = None,
-    baseline: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    bgr: bool = False,
-    names: Sequence[str] = (),
-    on_error: str = "auto",
-    stop: Callable[[], None] = go_on,
-) -> Explanations:
-    """Explain the faces of one image or a list with a recognizer made for this call.
-
-    Parameters are those of :func:`load` and of :meth:`Recognizer.explain`. For several calls,
-    call ``load`` once.
-
-    >>> import numpy as np
-    >>> grey = np.full((48, 48), 128, dtype=np.uint8)
-    >>> explain(grey, detector="none", target="happy")[0].target
-    'happy'
-    """
-    recognizer = load(
-        model,
-        head=head,
-        contempt=contempt,
-        prior=prior,
-        flip=flip,
-        detector=detector,
-        threads=threads,
-    )
-    return recognizer.explain(
-        images,
-        query,
-        face=face,
-        method=method,
-        target=target,
-        against=against,
-        baseline=baseline,
-        options=options,
-        seed=seed,
-        bgr=bgr,
-        names=names,
-        on_error=on_error,
-        stop=stop,
-    )

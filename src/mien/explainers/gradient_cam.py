@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import BranchNumber, LayerName
 from mien.types import FloatArray
 
 #: What the numbers of methods that hide nothing are.
@@ -32,7 +33,7 @@ GRADIENTS: Final = (
     baseline=False,
     footnote=GRADIENTS,
 )
-def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
+def gradcam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), in logits.
 
     Each feature map is weighted by its gradient's mean over all places. Where the network ends in
@@ -51,7 +52,7 @@ def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     baseline=False,
     footnote=GRADIENTS,
 )
-def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
+def gradcam_plus(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): places weighted by gradients.
 
     Its weights suppose that the score is the exponential of the logit, so the map has no unit.
@@ -69,7 +70,7 @@ def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     baseline=False,
     footnote=GRADIENTS,
 )
-def layercam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
+def layercam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943): weighted place by place.
 
     Each activation is multiplied by its own gradient where that is positive, which keeps early

@@ -17,6 +17,7 @@ import numpy as np
 from mien import extras
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import Evaluations, Levels, Parts, Samples, Segment, Snap
 from mien.explainers.segments import segments, tree_players
 from mien.models.base import BaseModel
 from mien.types import BoolArray, FloatArray, InputError, IntArray
@@ -67,7 +68,9 @@ def needs_package(package: str) -> Callable[[BaseModel], str]:
     budget={"samples": 256},
     tiny={"samples": 90, "parts": 4},
 )
-def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8) -> Evidence:
+def lime(
+    case: Case, *, samples: Samples = 500, segment: Segment = "grid", parts: Parts = 8
+) -> Evidence:
     """LIME (Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938): a local linear surrogate.
 
     Ridge regression of the score on which segments are shown, samples weighted by their cosine
@@ -98,7 +101,7 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
     tiny={"samples": 90, "parts": 4},
 )
 def kernelshap(
-    case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8
+    case: Case, *, samples: Samples = 500, segment: Segment = "grid", parts: Parts = 8
 ) -> Evidence:
     """KernelSHAP (Lundberg and Lee 2017, arXiv:1705.07874): Shapley values by regression.
 
@@ -161,7 +164,7 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
     reference=True,
 )
 def partition(
-    case: Case, *, levels: int = 6, evaluations: int = 500, snap: bool = False
+    case: Case, *, levels: Levels = 6, evaluations: Evaluations = 500, snap: Snap = False
 ) -> Evidence:
     """SHAP's partition explainer: Owen values of the same tree that ``dncshap`` halves.
 

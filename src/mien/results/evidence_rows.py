@@ -60,6 +60,11 @@ def error_row(p: Prediction) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS) | {"input": p.input, "error": p.error}
 
 
+def evidence_csv(explanations: Sequence[Attribution]) -> str:
+    """A table of explanations as CSV."""
+    return _csv([evidence_row(e) for e in explanations])
+
+
 def save_evidence(rows: Sequence[dict[str, Any]], path: Path) -> Path:
     """Write rows as the file's suffix says: .csv, .json, .jsonl or .parquet; returns the path.
 
@@ -80,6 +85,10 @@ def _text(rows: Sequence[dict[str, Any]], kind: str) -> str:
         return json.dumps(list(rows), indent=1) + "\n"
     if kind == "jsonl":
         return "".join(json.dumps(row) + "\n" for row in rows)
+    return _csv(rows)
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
 
 

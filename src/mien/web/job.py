@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.video import VideoOptions
+from mien.web.choices import OWN, Choice
 
 
 @dataclass(eq=False)
@@ -18,6 +19,7 @@ class Job:
     folder: Path
     options: VideoOptions
     caller: str  # the address that it came from
+    choice: Choice = OWN
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "waiting"
     progress: float = 0.0

@@ -89,6 +89,12 @@ class ModelsAnswer(Shape):
     models: list[dict[str, Any]]
     methods: list[dict[str, Any]]
     baselines: list[str] = Field(examples=[["mean", "black", "blur", "face"]])
+    detectors: list[dict[str, str]] = Field(
+        examples=[[{"name": "haar", "title": "upright faces from the front"}]]
+    )
+    priors: list[dict[str, str]] = Field(
+        examples=[[{"name": "even", "title": "each expression alike"}]]
+    )
     limits: dict[str, float]
     notice: dict[str, str]
     version: str

@@ -11,9 +11,11 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from mien.types import MienError, UnknownNameError
 from mien.video import VideoOptions
 from mien.web import schemas
+from mien.web.choices import Choice
 from mien.web.job import Job
 from mien.web.jobs import Jobs
 from mien.web.limits import Body, Refusal, caller_of, known_only, limited
+from mien.web.service import DetectorName, PriorName
 
 _GONE = {"model": schemas.Problem, "description": "no such job"}
 _EARLY = {"model": schemas.Problem, "description": "not done"}
@@ -62,6 +64,8 @@ async def submit(
     smoothing: Annotated[
         float, Query(ge=0, le=10, description="Seconds over which answers are smoothed.")
     ] = 0.3,
+    detector: DetectorName = None,
+    prior: PriorName = None,
 ) -> Response:
     """Send a video; the answer is a job to ask for.
 
@@ -78,11 +82,12 @@ async def submit(
     jobs = _jobs(request)
     try:
         options = VideoOptions(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
-        options.check(jobs.recognizer.model)
+        choice = Choice(detector, prior)
+        options.check(jobs.choices.get(choice).model)
     except MienError as error:
         code = "unknown_name" if isinstance(error, UnknownNameError) else "invalid"
         raise Refusal(422, code, str(error)) from error
-    job = jobs.open(options, caller_of(request))
+    job = jobs.open(options, caller_of(request), choice)
     try:
         await _receive(request, job, jobs)
         await asyncio.to_thread(jobs.check, job)

@@ -23,7 +23,8 @@ class Detector(ABC):
     part of its box's longer side to add on each side, and ``drop`` the part to move down, so that
     the square around the box resembles a FER2013 crop. ``rank`` is the place in which ``auto``
     tries it, highest first, None where ``auto`` never takes it; ``remote`` is the file that it
-    needs and that ``mien models fetch`` brings, None where it needs none.
+    needs and that ``mien models fetch`` brings, None where it needs none; ``title`` says what it
+    is for where people choose it, "" is its name.
     """
 
     name: ClassVar[str]  # its key in the registry
@@ -33,6 +34,7 @@ class Detector(ABC):
     smallest: ClassVar[float] = 0.0
     rank: ClassVar[int | None] = None
     remote: ClassVar[Remote | None] = None
+    title: ClassVar[str] = ""
 
     @classmethod
     def available(cls) -> bool:

@@ -27,6 +27,7 @@ class YuNet(Detector):
     """Wu et al. 2023 (doi:10.1007/s11633-023-1423-y), by OpenCV's ``FaceDetectorYN``."""
 
     name = "yunet"
+    title = "near and far faces, by another network"
     margin = 0.02
     longest = LONGEST
     rank = 20
