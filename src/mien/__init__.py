@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Nothing leaves the machine. ONNX Runtime (1.32 by default) reports its use to its maker unless this
-# is set when it is loaded; the thread that reports would also keep forked children from ending.
+# Nothing leaves the machine. ONNX Runtime (1.32 by default) reports its use to its maker unless
+# this is set when it is loaded; its thread would also keep forked children from ending.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
