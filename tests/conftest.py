@@ -14,6 +14,7 @@ import pytest
 import mien
 from mien.types import ImageArray
 from mien.vision.read import read_image
+from tests import base_only
 
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
@@ -72,6 +73,7 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
                 **os.environ,
                 "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
                 "COLUMNS": "160",
+                base_only.VARIABLE: base_only.refused(),
                 **env,
             },
         )

@@ -91,7 +91,7 @@ def test_a_contrast_is_the_difference_of_two_targets(
 
     def values(target: str, against: str | None = None) -> FloatArray:
         e = crops_only.explain(
-            face_crop, method=name, target=target, against=against, options=LESS.get(name)
+            face_crop, method=name, target=target, against=against, options=METHODS.get(name).tiny
         )
         return e[0].values
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from mien.emotions import SEVEN
 from mien.explainers import Query, queries
 from mien.explainers import explain as explain_face
 from mien.explainers.method import go_on
 from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
-from mien.models.weights import locate
+from mien.models.weights import BUILT_IN, locate
 from mien.priors import ESTIMATE, Prior, shares_of
 from mien.results.explanation import Explanation, Explanations
 from mien.results.overview import Overview
@@ -64,9 +63,10 @@ class Recognizer:
         self.measured: tuple[str, ...] = tuple(MEASURES) if measures else ()
         if contempt and "contempt" not in model.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
-        dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
+        # of the built-in model; another one answers every class that it was trained on
+        hidden = "contempt" if model.card.name in BUILT_IN and not contempt else None
         #: The expressions that are answered, in the order of tables.
-        self.labels = tuple(name for name in model.labels if name not in dropped)
+        self.labels = tuple(name for name in model.labels if name != hidden)
         if prior == ESTIMATE:
             raise InputError(
                 "a prior is estimated from the answers for many faces: predict them first, then "
@@ -93,6 +93,13 @@ class Recognizer:
         self, *, detector: faces.Detector | None = None, prior: Prior | None = None
     ) -> Recognizer:
         """The same networks behind another detector, or under another prior.
+
+        Parameters
+        ----------
+        detector
+            What finds the faces; None keeps the one there is.
+        prior
+            As of :func:`load`; None keeps the one there is.
 
         Raises InputError for a prior that cannot be had, as :func:`load`.
 
@@ -177,7 +184,8 @@ class Recognizer:
         >>> [(rows[0].input, rows[0].error is None) for rows in many]
         [('a', True), ('b', False)]
         """
-        longest = self.detector.longest if reduced else None
+        # crops must be those of the training images, to the pixel, where these are known
+        longest = self.detector.longest if reduced and self.model.card.framing is None else None
         rows = Rows(self.crops_of, self.answers, self.model.card.preprocess.size, bgr)
         ahead = read_ahead(named, rows.reader(longest), readers, held=lambda r: 3 * r.pixels)
         for group in in_groups(ahead, batch, lambda r: r.pixels):
@@ -426,8 +434,8 @@ def load(
         One of the card's label sets: of ``mien``, ``both`` (the default), ``ferplus`` (crowd
         votes) or ``fer2013`` (the original labels).
     contempt
-        Answer with eight classes instead of seven, by the head that knows it (``ferplus``) where
-        none is named.
+        Of the built-in model: answer with eight classes instead of seven, by the head that knows
+        it (``ferplus``) where none is named. Another model answers all that it was trained on.
     prior
         How often each expression is expected before the face is seen: ``even``, the name of a
         head for its training data, or shares, as ``{"happy": .4, ...}`` or ``"happy=.4,..."``.
@@ -435,7 +443,9 @@ def load(
     flip
         Answer with the mean over each crop and its mirror image, for twice the model's time.
     detector
-        ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
+        ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops. ``auto`` takes the one by
+        which a run's training images were cut, or the whole picture where they were whole; else
+        the best that is here.
     threads
         CPU threads of an ONNX network; 0 takes all cores.
     measures
@@ -451,7 +461,12 @@ def load(
         if knowing and opened.head_name not in knowing:
             opened = open_model(model, head=knowing[0], threads=threads)
     made = Recognizer(
-        faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip, measures=measures
+        faces.create(_detector(opened, detector)),
+        opened,
+        contempt=contempt,
+        prior=prior,
+        flip=flip,
+        measures=measures,
     )
     if isinstance(model, str | Path):
         made.arguments = {
@@ -465,3 +480,14 @@ def load(
             "measures": measures,
         }
     return made
+
+
+def _detector(model: BaseModel, asked: str) -> str:
+    """The detector by which a model's training images were cut, where ``auto`` leaves the choice.
+
+    Whole pictures are answered by what saw whole pictures.
+    """
+    framing = model.card.framing
+    if asked != "auto" or framing is None:
+        return asked
+    return framing.detector or "none"
