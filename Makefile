@@ -21,7 +21,7 @@ demo: $(VENV)/.base
 	$(BIN)/mien explain examples/astronaut.jpg
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # of a kind that takes longer there are fewer
 fuzz: $(VENV)/.dev
