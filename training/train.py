@@ -133,9 +133,10 @@ def grow(small: CompactNet, net: CompactNet) -> None:
     for layer in net.trunk:
         if layers and type(layers[0]) is type(layer):
             layer.load_state_dict(layers.pop(0).state_dict())
-        else:
-            assert isinstance(layer, ResidualBlock)
+        elif isinstance(layer, ResidualBlock):
             layer.norm.weight.zero_()
+        else:
+            break
     if layers:
         raise ValueError(f"expected a network with no fewer blocks, {len(layers)} layers are left")
 
