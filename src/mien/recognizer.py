@@ -31,9 +31,10 @@ from mien.types import (
 )
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
-from mien.vision.inputs import ReadImage, failure, named_images, raises
+from mien.vision.inputs import failure, named_images, raises
+from mien.vision.many import Rows
 from mien.vision.measures import MEASURES, measured
-from mien.vision.read import Source, check_kind, read_image, read_reduced
+from mien.vision.read import Source, check_kind, read_image
 from mien.vision.stream import in_groups, read_ahead
 
 
@@ -92,6 +93,13 @@ class Recognizer:
         self, *, detector: faces.Detector | None = None, prior: Prior | None = None
     ) -> Recognizer:
         """The same networks behind another detector, or under another prior.
+
+        Parameters
+        ----------
+        detector
+            What finds the faces; None keeps the one there is.
+        prior
+            As of :func:`load`; None keeps the one there is.
 
         Raises InputError for a prior that cannot be had, as :func:`load`.
 
@@ -178,48 +186,10 @@ class Recognizer:
         """
         # crops must be those of the training images, to the pixel, where these are known
         longest = self.detector.longest if reduced and self.model.card.framing is None else None
-
-        def read(item: tuple[str, Source]) -> ReadImage:
-            try:
-                return ReadImage(*item, *read_reduced(item[1], longest, bgr=bgr))
-            except Exception as error:  # one bad image must not cost the others
-                return ReadImage(*item, error=failure(item[0], error))
-
-        ahead = read_ahead(named, read, readers, held=lambda r: 3 * r.pixels)
+        rows = Rows(self.crops_of, self.answers, self.model.card.preprocess.size, bgr)
+        ahead = read_ahead(named, rows.reader(longest), readers, held=lambda r: 3 * r.pixels)
         for group in in_groups(ahead, batch, lambda r: r.pixels):
-            yield from self._rows_of(group, bgr)
-
-    def _rows_of(self, group: list[ReadImage], bgr: bool) -> list[list[Prediction]]:
-        """Rows of images that were read, by one model call, or one each where that fails."""
-        good = [item for item in group if item.image is not None]
-        try:
-            crops = self.crops_of([item.image for item in good if item.image is not None])
-        except Exception as error:
-            if len(group) > 1:
-                return [rows for item in group for rows in self._rows_of([item], bgr)]
-            return [[Prediction(group[0].name, error=failure(group[0].name, error))]]
-        found = {id(item): part for item, part in zip(good, crops, strict=True)}
-        rows = []
-        for item in group:
-            mine = found.get(id(item), [])
-            if item.scale < 1 and any(self._too_small(crop) for crop in mine):
-                rows += self._rows_of([self._read_whole(item, bgr)], bgr)
-            elif item.error is not None:
-                rows.append([Prediction(item.name, error=item.error)])
-            else:
-                answers = self.answers(item.name, mine, scale=item.scale)
-                rows.append(answers or [Prediction(item.name)])
-        return rows
-
-    def _too_small(self, crop: Crop) -> bool:
-        return max(crop.face.box[2:]) < 2 * self.model.card.preprocess.size
-
-    @staticmethod
-    def _read_whole(item: ReadImage, bgr: bool) -> ReadImage:
-        try:
-            return ReadImage(item.name, item.source, read_image(item.source, bgr=bgr))
-        except Exception as error:
-            return ReadImage(item.name, item.source, error=failure(item.name, error))
+            yield from rows(group)
 
     def explain(
         self,
@@ -417,6 +387,14 @@ class Recognizer:
                 )
             )
         return rows
+
+    def __repr__(self) -> str:
+        """What answers, and what finds faces.
+
+        >>> load(detector="none")
+        <Recognizer: mien, faces by none>
+        """
+        return f"<Recognizer: {self.model.card.name}, faces by {self.detector.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments of :func:`load`: sessions and cascades cannot travel."""

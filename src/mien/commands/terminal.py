@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 out, err = Console(), Console(stderr=True)
 EVERY = 60.0  # seconds between lines about the progress where there is no terminal
-FIRST = 5.0  # seconds until the first of them
+FIRST = 15.0  # seconds until the first of them
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
 Detector = Annotated[
