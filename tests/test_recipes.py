@@ -547,6 +547,7 @@ def test_the_hash_ignores_about_and_nothing_else(minimal: Recipe) -> None:
         "cost": "y",
         "notes": "z",
         "shortened": "2 of 30 epochs",
+        "changed": "training.seed = 1",
     }
     assert set(about) == {field.name for field in fields(About)}
     assert minimal.change(about=about).hash == minimal.hash

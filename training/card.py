@@ -45,7 +45,9 @@ def first_card(
         ),
         data=(
             "FER2013 (Goodfellow et al. 2013), Training, 28,709 images; FER+ votes (Barsoum et al. "
-            "2016, MIT); landmarks from the mesh of Kartynnik et al. 2019 (Apache-2.0)"
+            "2016, MIT); landmarks from the mesh of Kartynnik et al. 2019 (Apache-2.0); teachers, "
+            "trained on the same images: a smaller network, and EfficientNet-Lite0 that began with "
+            "ImageNet's weights (Apache-2.0)"
         ),
         protocol=(
             "best epoch, temperature and int8 chosen on PublicTest; PrivateTest measured once; "

@@ -48,8 +48,8 @@ def _section(words: str, command: Any) -> str:
         parts.append(_table(("argument", "what it is"), rows))
     if options:
         kinds = get_type_hints(command.callback)
-        taken = [(_names(p, kinds), _default(p), _said(words, p)) for p in options]
-        parts.append(_table(("option", "default", "what it does"), taken))
+        cells = [(_names(p, kinds), _default(p), _said(words, p)) for p in options]
+        parts.append(_table(("option", "default", "what it does"), cells))
     return "\n\n".join(parts)
 
 

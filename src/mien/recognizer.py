@@ -94,6 +94,13 @@ class Recognizer:
     ) -> Recognizer:
         """The same networks behind another detector, or under another prior.
 
+        Parameters
+        ----------
+        detector
+            What finds the faces; None keeps the one there is.
+        prior
+            As of :func:`load`; None keeps the one there is.
+
         Raises InputError for a prior that cannot be had, as :func:`load`.
 
         >>> other = load().using(detector=faces.create("none"), prior="fer2013")

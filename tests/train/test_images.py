@@ -42,7 +42,7 @@ def test_a_random_split_validates_on_random_images_or_on_none() -> None:
     subjects: list[str | None] = [f"s{i // 10}" for i in range(100)]
     rows = rows_of(["test" if i % 10 == 0 else "train" for i in range(100)], subjects)
     (fold,) = folds_of(rows, 0)  # everybody is on both sides
-    assert len({subjects[i] for i in fold.val}) > 5
+    assert len({subjects[i] for i in fold.val}) > 2  # of 10 people, some images each
     assert {subjects[i] for i in fold.test} <= {subjects[i] for i in fold.train}
     (last,) = folds_of(rows, 0, "last")
     assert (len(last.train), len(last.val)) == (90, 0)

@@ -120,7 +120,7 @@ def test_a_training_that_is_killed_at_random_moments_loses_nothing(
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(LONGER.to_toml(), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(recipe), str(drawn), str(tmp_path / "run"), "5"],
+        [sys.executable, "-c", KILLER, str(recipe), str(drawn), str(tmp_path / "run"), "3"],
         cwd=ROOT,
         capture_output=True,
         text=True,
