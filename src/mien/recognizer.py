@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import IOBase
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
 from mien.results.predictions import Predictions
 from mien.runs.open import open_model
-from mien.types import FloatArray, ImageArray, InputError, MienError, Prediction
+from mien.types import Face, FloatArray, ImageArray, InputError, MienError, Prediction
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
 from mien.vision.read import Source, read_image, read_reduced
@@ -101,10 +101,11 @@ class Recognizer:
     ) -> Iterator[list[Prediction]]:
         """Rows of each ``(name, image)``, in order, as they come; never raises for a bad image.
 
-        Images are read ahead in ``readers`` threads, and all faces of up to ``batch`` images are
-        one model call. With ``reduced``, a large JPEG is decoded at a half, a quarter or an
-        eighth of its size where the detector would shrink it anyway; where that leaves a face
-        with less than twice the pixels that the model sees, the whole photo is read after all.
+        Images are read, and searched by a detector that several threads may use, ahead in
+        ``readers`` threads; all faces of up to ``batch`` images are one model call. With
+        ``reduced``, a large JPEG is decoded at a half, a quarter or an eighth of its size where
+        the detector would shrink it anyway; where that leaves a face with less than twice the
+        pixels that the model sees, the whole photo is read after all.
 
         >>> import mien, numpy as np
         >>> grey = np.full((48, 48), 128, dtype=np.uint8)
@@ -116,7 +117,7 @@ class Recognizer:
 
         def read(item: tuple[str, Source]) -> _Read:
             try:
-                return _Read(*item, *read_reduced(item[1], longest, bgr=bgr))
+                return self._searched(_Read(*item, *read_reduced(item[1], longest, bgr=bgr)))
             except Exception as error:  # one bad image must not cost the others
                 return _Read(*item, error=_failure(item[0], error))
 
@@ -124,11 +125,20 @@ class Recognizer:
         for group in in_groups(ahead, batch, lambda r: r.pixels):
             yield from self._rows_of(group, bgr)
 
+    def _searched(self, item: _Read) -> _Read:
+        """An image with its faces, where the detector may be asked by any thread."""
+        if item.image is None or not self.detector.threads:
+            return item
+        return replace(item, faces=self.detector(item.image))
+
     def _rows_of(self, group: list[_Read], bgr: bool) -> list[list[Prediction]]:
         """Rows of images that were read, by one model call, or one each where that fails."""
         good = [item for item in group if item.image is not None]
         try:
-            crops = self.crops_of([item.image for item in good if item.image is not None])
+            crops = self.crops_of(
+                [item.image for item in good if item.image is not None],
+                found=[item.faces for item in good if item.faces is not None] or None,
+            )
         except Exception as error:
             if len(group) > 1:
                 return [rows for item in group for rows in self._rows_of([item], bgr)]
@@ -149,10 +159,9 @@ class Recognizer:
     def _too_small(self, crop: Crop) -> bool:
         return max(crop.face.box[2:]) < 2 * self.model.card.preprocess.size
 
-    @staticmethod
-    def _read_whole(item: _Read, bgr: bool) -> _Read:
+    def _read_whole(self, item: _Read, bgr: bool) -> _Read:
         try:
-            return _Read(item.name, item.source, read_image(item.source, bgr=bgr))
+            return self._searched(_Read(item.name, item.source, read_image(item.source, bgr=bgr)))
         except Exception as error:
             return _Read(item.name, item.source, error=_failure(item.name, error))
 
@@ -271,17 +280,23 @@ class Recognizer:
     def crops(self, image: ImageArray) -> list[Crop]:
         """Every face of an image ``[H, W, 3] uint8``, aligned by its eyes and mouth, left to right.
 
-        Landmarks come from the detector where it has them, else from the model itself: once
-        on the square around the box, to align, and once on the aligned crop.
+        Landmarks come from the detector where it has them, else from the model itself.
         """
         return self.crops_of([image])[0]
 
-    def crops_of(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
+    def crops_of(
+        self,
+        images: Sequence[ImageArray],
+        *,
+        cam: bool = False,
+        found: Sequence[list[Face]] | None = None,
+    ) -> list[list[Crop]]:
         """Every face of every image, with one call of the model for all of them.
 
-        ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too.
+        ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too; ``found`` are
+        each image's faces, where the detector was asked already.
         """
-        return Finder(self.detector, self.model, self.locator)(images, cam=cam)
+        return Finder(self.detector, self.model, self.locator)(images, cam=cam, found=found)
 
     def chances(self, logits: FloatArray) -> FloatArray:
         """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits."""
@@ -331,6 +346,7 @@ class _Read:
     image: ImageArray | None = None
     scale: float = 1.0
     error: str | None = None
+    faces: list[Face] | None = None  # None: not searched yet
 
     @property
     def pixels(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import ClassVar, Final
 
 from mien.fetch import Remote
@@ -23,7 +24,8 @@ class Detector(ABC):
     part of its box's longer side to add on each side, and ``drop`` the part to move down, so that
     the square around the box resembles a FER2013 crop. ``rank`` is the place in which ``auto``
     tries it, highest first, None where ``auto`` never takes it; ``remote`` is the file that it
-    needs and that ``mien models fetch`` brings, None where it needs none.
+    needs and that ``mien models fetch`` brings, None where it needs none. ``threads`` says that
+    several threads may search at once; else they take turns.
     """
 
     name: ClassVar[str]
@@ -33,6 +35,7 @@ class Detector(ABC):
     smallest: ClassVar[float] = 0.0
     rank: ClassVar[int | None] = None
     remote: ClassVar[Remote | None] = None
+    threads: ClassVar[bool] = False
 
     @classmethod
     def available(cls) -> bool:
@@ -42,7 +45,7 @@ class Detector(ABC):
     def __call__(self, image: ImageArray) -> list[Face]:
         """Faces, left to right."""
         # OpenCV's networks and cascades hold state: two threads in one would mix up their images
-        with unforked(), _ONE_AT_A_TIME:
+        with unforked(), nullcontext() if self.threads else _ONE_AT_A_TIME:
             return sorted(self.detect(image), key=lambda face: face.box[0])
 
     @abstractmethod
