@@ -22,11 +22,13 @@ LONGEST: Final = 1280  # pixels; larger images are shrunk for the search
 COARSE: Final = (320, 640)  # pixels of the first look: half the image's, within these
 TINY: Final = 160  # pixels; smaller images are enlarged, for a face should have 40
 SURE: Final = 0.8  # score of a face that needs no second look
-WEAK: Final = 0.2  # score from which a place is looked at again
+CERTAIN: Final = 0.88  # score of a level look that no other could better
+WEAK: Final = 0.1  # score from which a place is looked at again
 KEPT: Final = 0.7  # score of a face
 WINDOW: Final = 128  # pixels of a second look
-ACROSS: Final = 3.0  # faces across a second look
-PLACES: Final = 32  # most second looks in an image
+ACROSS: Final = 2.0  # faces across a second look
+PLACES: Final = 16  # most that are looked at again in an image
+TURNS: Final = (-0.6, 0.6, np.pi)  # radians, for places that a level look leaves in doubt
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,24 +104,31 @@ class YuNet(Detector):
 
     def _second(self, image: ImageArray, doubtful: Found) -> Found:
         """What is a face of the places that may be one."""
-        places = _different(doubtful)[:PLACES]
-        rolls = doubtful.rolls()
+        doubtful = doubtful.pick(_different(doubtful)[:PLACES])
+        level = self._looks(image, doubtful, 0.0)
+        open_ = [i for i, look in enumerate(level) if not (look.scores >= CERTAIN).any()]
+        if open_:  # tilted further than its eyes and mouth say, or upside down
+            rest = doubtful.pick(open_)
+            level += [look for turn in TURNS for look in self._looks(image, rest, turn)]
+        return _joined(*level)
+
+    def _looks(self, image: ImageArray, places: Found, turn: float) -> list[Found]:
+        """What is seen of each place, set upright by its roll and turned by ``turn`` more."""
         matrices = []
-        for i in places:
-            x, y, width, height = doubtful.boxes[i]
+        for (x, y, width, height), roll in zip(places.boxes, places.rolls() + turn, strict=True):
             scale = WINDOW / (ACROSS * max(width, height))
-            cos, sin = scale * np.cos(rolls[i]), scale * np.sin(rolls[i])
-            turn = np.array([[cos, sin], [-sin, cos]])  # a tilted face stands upright in it
-            centre = np.array([x + width / 2, y + height / 2])
-            matrices.append(np.column_stack([turn, WINDOW / 2 - turn @ centre]))
-        looks = self._places(np.stack([cut(image, m, WINDOW) for m in matrices]))
+            cos, sin = scale * np.cos(roll), scale * np.sin(roll)
+            linear = np.array([[cos, sin], [-sin, cos]])
+            middle = np.array([x + width / 2, y + height / 2])
+            matrices.append(np.column_stack([linear, WINDOW / 2 - linear @ middle]))
+        seen = self._places(np.stack([cut(image, matrix, WINDOW) for matrix in matrices]))
         kept = []
-        for look, matrix in zip(looks, matrices, strict=True):
+        for look, matrix in zip(seen, matrices, strict=True):
             # the window may show neighbours cut by its edge: only its middle counts
             centres = look.boxes[:, :2] + look.boxes[:, 2:] / 2
-            middle = np.abs(centres - WINDOW / 2).max(axis=1) < WINDOW / 4
-            kept.append(look.pick(np.flatnonzero(middle)).back(matrix))
-        return _joined(*kept)
+            central = np.abs(centres - WINDOW / 2).max(axis=1) < WINDOW / 4
+            kept.append(look.pick(np.flatnonzero(central)).back(matrix))
+        return kept
 
     def _places(self, images: ImageArray) -> list[Found]:
         """What may be a face in each of several images of one size, ``[N, h, w, 3]``."""
