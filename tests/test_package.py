@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,7 +10,9 @@ from subprocess import CompletedProcess
 import pytest
 
 import mien
+from tests.conftest import ROOT
 
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 Run = Callable[..., "CompletedProcess[str]"]
 
 
@@ -18,18 +21,32 @@ def test_the_public_names_are_these_and_all_of_them_load() -> None:
         "Explanation",
         "Explanations",
         "Face",
+        "GroupComparison",
         "InputError",
+        "InputTypeError",
         "MienError",
         "MissingExtraError",
         "ModelError",
         "Prediction",
         "Predictions",
+        "Query",
         "Recognizer",
         "UnknownNameError",
         "__version__",
+        "compare_groups",
         "explain",
         "load",
+        "predict",
+        "read_image",
     ]
+    assert dir(mien) == sorted((*mien.__all__, *mien.PACKAGES))
+    shown = [
+        name
+        for page in PAGES
+        for name in re.findall(r"^(?:from|import) mien\.(\w+)", page.read_text("utf-8"), re.M)
+    ]
+    assert len(shown) > 20
+    assert set(shown) <= set(mien.PACKAGES)  # what the pages import is public
     assert all(getattr(mien, name) is not None for name in mien.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = mien.nothing

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 import mien
+from mien.batch.prior import estimate_prior
+from mien.batch.storage import place
+from mien.batch.work import part_of
 from mien.emotions import EIGHT, SEVEN
 from mien.explainers import Query
 from mien.explainers.method import read_query
@@ -16,7 +19,8 @@ from mien.metrics import probabilities
 from mien.models.onnx import Model
 from mien.models.weights import locate
 from mien.priors import estimated, read_prior, shares_of, shifted
-from mien.types import FloatArray, ImageArray, InputError, UnknownNameError
+from mien.results.predictions import Predictions
+from mien.types import FloatArray, ImageArray, InputError, Prediction, UnknownNameError
 from mien.vision.read import Source
 
 RARE = {"angry": 0.05, "disgust": 0.05, "fear": 0.05, "happy": 0.2, "sad": 0.05,
@@ -216,3 +220,32 @@ def test_finished_rows_are_put_under_another_prior(face_crop: ImageArray, tmp_pa
 def test_an_estimate_before_the_answers_says_when_it_can_be_had() -> None:
     with pytest.raises(InputError, match=r"under\('estimate'\)"):
         mien.load(prior="estimate")
+
+
+def test_a_finished_batch_is_put_under_the_prior_of_all_its_faces(tmp_path: Path) -> None:
+    out = place(str(tmp_path))
+    rng = np.random.default_rng(0)
+    labels = ("happy", "sad")
+    own = {"happy": 0.5, "sad": 0.5}
+    p = rng.beta(3, 1, 40)
+    rows = [
+        Prediction(f"{i}.jpg", 0, emotions={"happy": v, "sad": 1 - v}, dominant_emotion="happy",
+                   score=v) for i, v in enumerate(p.tolist())
+    ]  # fmt: skip
+    whole = Predictions((*rows, Prediction("none.jpg")), labels, own)
+    for number, part in enumerate((whole[:15], whole[15:])):
+        Path(str(part_of(out, number))).parent.mkdir(exist_ok=True)
+        part.save(str(part_of(out, number)))
+    (tmp_path / "_mien").mkdir()
+    wanted = whole.under("estimate")
+    shares = estimate_prior(out, 2)
+    assert shares == pytest.approx(wanted.prior, abs=1e-4)
+    again = Predictions.load(tmp_path)
+    assert again.prior == shares
+    assert [r.dominant_emotion for r in again] == [r.dominant_emotion for r in wanted]
+    happy = [r.emotions.get("happy") for r in again.faces]
+    assert happy == pytest.approx([r.emotions["happy"] for r in wanted.faces], abs=1e-4)
+    assert again[-1].face_id is None
+    before = Path(str(part_of(out, 0))).read_bytes()
+    assert estimate_prior(out, 2) == shares  # what is done stays as it is
+    assert Path(str(part_of(out, 0))).read_bytes() == before

@@ -15,10 +15,10 @@ from PIL import Image
 
 import mien
 from mien.emotions import EIGHT, SEVEN
-from mien.results.words import chance
 from mien.types import ImageArray, InputError, UnknownNameError
 from mien.vision import faces
 from mien.vision.landmarks import eye_distance
+from mien.wording import brief
 from tests.conftest import PORTRAIT
 from tests.explaining import changed
 
@@ -141,7 +141,7 @@ def test_the_module_function_takes_options_of_both() -> None:
     e = mien.explain(PORTRAIT, detector="haar", method="cam", target="fear")[0]
     assert (e.method, e.target) == ("cam", "fear")
     with pytest.raises(TypeError, match="colour"):
-        mien.explain(PORTRAIT, detector="haar", colour="red")
+        mien.explain(PORTRAIT, detector="haar", colour="red")  # type: ignore[call-arg]
 
 
 def test_the_sentence_names_the_class_its_score_and_the_main_regions(
@@ -150,12 +150,14 @@ def test_the_sentence_names_the_class_its_score_and_the_main_regions(
     e = recognizer.explain(PORTRAIT)[0]
     first = max(e.regions, key=lambda name: e.regions[name])
     share = e.regions[first] / e.total
-    word = "mostly" if share >= 0.5 else "first"
-    p = chance(e.prediction.emotions["happy"])
-    assert e.sentence.startswith(f"happy, {p}: {word} the {first} (+")
+    word = "mostly" if share >= 0.5 else "above all"
+    p = brief(e.prediction.emotions["happy"])
+    assert e.sentence.startswith(f"happy, {p}: {word} the {first}, then the ")
+    assert f"({first} {e.regions[first]:+.1f}, " in e.sentence
+    assert e.sentence.endswith(f" of {e.total:+.1f} logits)")
     denied = recognizer.explain(PORTRAIT, target="sad")[0]
     assert "against it" in denied.sentence
-    assert denied.sentence.startswith(f"sad, under 0.01 (the answer is happy, {p})")
+    assert denied.sentence.startswith(f"sad, < 0.01 (the answer is happy, {p})")
     pair = recognizer.explain(PORTRAIT, target="happy", against="surprise")[0]
     assert pair.sentence.startswith("happy rather than surprise")
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from xml.etree import ElementTree as ET
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 import mien
+from mien.emotions import COLOURS
 from mien.explainers import queries, supported
 from mien.results import draw
 from mien.types import ImageArray, InputError, UnknownNameError
+from mien.vision.regions import region_map
 from tests.conftest import PORTRAIT
 from tests.explaining import changed
 from tests.test_cli import one_line
@@ -136,11 +141,11 @@ def test_sentences_stay_true_where_little_is_left(
     e = crops_only.explain(face_crop)[0]
     few = {"eyes": 0.3, "mouth": -0.27, "nose": -0.01}
     even = changed(e, few, base=0.0, value=0.02, interactions=None)
-    assert "mostly the eyes (+0.3, all parts +0.02)" in even.sentence
+    assert even.sentence.endswith("all parts +0.02 logits)")
     assert "this face hardly moves the score of happy: eyes +0.3, mouth -0.3." in even.paragraph
     assert "For their size the eyes weigh most" in even.paragraph
     still = changed(even, {"eyes": 0.02})
-    assert "mostly the eyes (+0.02 of +0.02)" in still.sentence
+    assert still.sentence.endswith("mostly the eyes (eyes +0.02 of +0.02 logits)")
     assert "hardly moves the score of happy; no region does much." in still.paragraph
     looked = changed(even, {"eyes": 0.5, "mouth": 0.3, "nose": 0.1}, signed=False)
     assert "for their size the eyes have most evidence" in looked.sentence
@@ -162,10 +167,78 @@ def test_outlines_follow_the_parts_at_any_size() -> None:
     assert dark.sum() == 40
 
 
+def test_a_sheet_is_a_picture_of_any_size_or_a_page_of_text_and_lines(
+    crops_only: mien.Recognizer, face_crop: ImageArray, tmp_path: Path
+) -> None:
+    found = crops_only.explain([face_crop], method="cam", names=["of (two)\\\n\u4e2d.jpg"])
+    for scale in (1, 3):
+        found.save(tmp_path / "a.png", scale=scale)
+        with Image.open(tmp_path / "a.png") as image:
+            assert image.info["dpi"][0] == pytest.approx(96 * scale, abs=0.1)
+            size = image.size
+    assert size[0] == 3 * found.picture().shape[1]
+    svg = found.save(tmp_path / "a.svg")[0].read_text()
+    root = ET.fromstring(svg)
+    texts = [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert f"{found[0].sentence}" in " ".join(map(str, texts))
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}image"))) == 3
+    page = found.save(tmp_path / "a.pdf")[0].read_bytes()
+    (start,) = re.findall(rb"startxref\n(\d+)\n%%EOF\n$", page)
+    assert page[int(start) :].startswith(b"xref\n0 ")
+    places = [int(p) for p in re.findall(rb"(\d{10}) 00000 n ", page[int(start) :])]
+    for i, place in enumerate(places, 1):
+        assert page[place:].startswith(b"%d 0 obj\n" % i)
+    drawn = zlib.decompress(page.split(b"stream\n")[1].split(b"\nendstream")[0])
+    assert rb"(of \050two\051\134 ?.jpg: model mien" in drawn
+    assert b"(probability of each expression) Tj" in drawn
+    with pytest.raises(InputError, match=r"scale: expected above 0 and at most \d"):
+        found.save(tmp_path / "a.png", scale=100)
+    with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf"):
+        found.save(tmp_path / "a.jpg")
+
+
+def test_outlines_of_regions_meet_and_have_no_steps(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    e = crops_only.explain(face_crop, method="cam")[0]
+    size = len(e.labels)
+    drawn = np.full((960, 960), -1)
+    for i, name in enumerate(e.regions):  # even-odd, as a page fills them
+        layer = np.zeros_like(drawn, dtype=np.uint8)
+        for line in e.outlines.get(name, ()):
+            one = np.zeros_like(layer)
+            cv2.fillPoly(one, [np.round(line * 960 - 0.5).astype(np.int32)], 1)
+            layer ^= one
+        drawn[layer == 1] = i
+    fine = region_map(e.landmarks, size, 960)
+    assert (drawn == fine).mean() > 0.99
+    coarse = fine.reshape(size, 960 // size, size, 960 // size)[:, 10, :, 10]
+    assert (coarse == e.labels).mean() > 0.97  # the pixels that the numbers are of
+
+
+def test_a_group_photo_has_an_overview_with_numbers(
+    face_crop: ImageArray, recognizer: mien.Recognizer
+) -> None:
+    photo = np.full((700, 2400, 3), 200, np.uint8)
+    for i in range(3):
+        photo[100:292, 300 + 700 * i : 492 + 700 * i] = face_crop
+    found = recognizer.explain(photo, face=1, method="cam")
+    overview = found.overviews["image 0"]
+    assert [row.face_id for row in overview.rows] == [0, 1, 2]
+    assert overview.image.shape == (467, 1600, 3)
+    alone = recognizer.explain(face_crop, method="cam")
+    assert not alone.overviews
+    above = found.picture()[: found.picture().shape[0] - alone.picture().shape[0]]
+    orange = (above == COLOURS["happy"]).all(axis=2)
+    columns = np.flatnonzero(orange.any(axis=0))
+    assert 1 + np.count_nonzero(np.diff(columns) > 50) == 3
+
+
 def test_a_contrast_names_both_expressions_at_the_ends_of_its_legend() -> None:
-    named = draw.legend(264, 1.0, "logits", ends=("sad", "fear"))
-    assert (named != draw.legend(264, 1.0, "logits")).any()
-    assert (named[:14] == draw.legend(264, 1.0, "logits")[:14]).all()  # the colours are the same
+    named = draw.legend(264, 1.0, "logits", ends=("sad", "fear")).raster()
+    plain = draw.legend(264, 1.0, "logits").raster()
+    assert (named != plain).any()
+    assert (named[:14] == plain[:14]).all()  # the colours are the same
 
 
 def test_the_command_compares_methods(run: Run, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Final
 from mien.registry import choose
 
 SIX: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise")
-SEVEN: Final = (*SIX, "neutral")
-EIGHT: Final = (*SEVEN, "contempt")
+SEVEN: Final = (*SIX, "neutral")  # the expressions that are answered, in the order of tables
+EIGHT: Final = (*SEVEN, "contempt")  # the same and contempt
 
 ALIASES: Final = {
     "anger": "angry",

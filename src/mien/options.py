@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from dataclasses import dataclass, field
+from typing import Annotated, Any, get_args, get_origin
 
 from mien.registry import choose
 from mien.types import InputError
@@ -18,12 +18,28 @@ SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 @dataclass(frozen=True)
+class About:
+    """What an option is to whoever chooses it: ``Annotated[int, About("Random masks")]``.
+
+    ``choices`` are the values that it may have, where they are few, each in plain words.
+    """
+
+    title: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Option:
-    """One option: its name, its kind (bool, int, float, str, tuple, Mapping), its default."""
+    """One option: its name, its kind (bool, int, float, str, tuple, Mapping), its default.
+
+    ``title`` and ``choices`` are those of its :class:`About`; without one, its name and none.
+    """
 
     name: str
     kind: type
     default: Any
+    title: str = field(default="", compare=False, repr=False)
+    choices: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def checked(self, what: str, value: Any) -> Any:
         """The value as the option's kind, lists as tuples; InputError for one of another kind."""
@@ -61,11 +77,14 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     Option(name='samples', kind=<class 'int'>, default=500)
     """
     parameters = inspect.signature(function, eval_str=True).parameters.values()
-    return {
-        p.name: Option(p.name, kind_of(p.annotation), p.default)
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY
-    }
+    found = {}
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY:
+            told = [one for one in get_args(p.annotation) if isinstance(one, About)]
+            about = told[0] if told else About(p.name)
+            kind = kind_of(p.annotation)
+            found[p.name] = Option(p.name, kind, p.default, about.title, about.choices)
+    return found
 
 
 def kind_of(annotation: Any) -> type:
@@ -74,6 +93,8 @@ def kind_of(annotation: Any) -> type:
     >>> kind_of(tuple[int, ...]), kind_of(int | None)
     (<class 'tuple'>, <class 'int'>)
     """
+    if get_origin(annotation) is Annotated:
+        return kind_of(get_args(annotation)[0])
     plain = [part for part in get_args(annotation) if part is not type(None)]
     if type(None) in get_args(annotation) and len(plain) == 1:
         return kind_of(plain[0])
@@ -126,4 +147,4 @@ def check(what: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> d
 def _known(what: str, known: Mapping[str, Option], key: str) -> Option:
     if not known:
         raise InputError(f"{what} takes no options, got {key!r}; leave it out")
-    return known[choose(f"option of {what}", key, known)]
+    return known[choose("option", key, known, of=what)]

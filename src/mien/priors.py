@@ -36,6 +36,11 @@ def read_prior(
     is rescaled. Raises UnknownNameError for another name or label, InputError for shares that are
     not positive numbers, do not sum to 1, or lack a label.
 
+    Parameters
+    ----------
+    labels
+        The expressions, in the order of the shares.
+
     >>> read_prior("even", ("happy", "sad")).tolist()
     [0.5, 0.5]
     >>> read_prior("joy=.8,sad=.2", ("happy", "sad")).tolist()
@@ -121,6 +126,15 @@ def estimated(
     from ``of`` on. It supposes that faces of one expression look as they did in training, and
     probabilities that are calibrated. No share falls below one in a million. Raises InputError
     without rows.
+
+    Parameters
+    ----------
+    probability
+        Answers ``[N, K]`` under the prior that they were made with.
+    rounds
+        At most so many.
+    tolerance
+        The change of a share at which it ends.
 
     >>> import numpy as np
     >>> sure = np.array([[0.99, 0.01]] * 30 + [[0.01, 0.99]] * 10)

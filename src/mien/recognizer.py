@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from io import IOBase
+from copy import copy
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,23 @@ from mien.models.base import BaseModel
 from mien.models.onnx import Model
 from mien.models.weights import locate
 from mien.priors import ESTIMATE, Prior, shares_of
-from mien.registry import choose
 from mien.results.explanation import Explanation, Explanations
+from mien.results.overview import Overview
 from mien.results.predictions import Predictions
 from mien.runs.open import open_model
-from mien.types import Face, FloatArray, ImageArray, InputError, MienError, Prediction
+from mien.types import (
+    Face,
+    FloatArray,
+    ImageArray,
+    InputError,
+    MienError,
+    Prediction,
+)
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
-from mien.vision.read import Source, read_image, read_reduced
+from mien.vision.inputs import ReadImage, failure, named_images, raises
+from mien.vision.measures import MEASURES, measured
+from mien.vision.read import Source, check_kind, read_image, read_reduced
 from mien.vision.stream import in_groups, read_ahead
 
 
@@ -49,20 +58,24 @@ class Recognizer:
         contempt: bool = False,
         prior: Prior | None = None,
         flip: bool = False,
+        measures: bool = False,
     ) -> None:
-        self.detector = detector
+        self.detector = detector  # what finds the faces
+        #: Names of the geometry that rows hold, none where it was not asked for.
+        self.measured: tuple[str, ...] = tuple(MEASURES) if measures else ()
         if contempt and "contempt" not in model.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
         dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
+        #: The expressions that are answered, in the order of tables.
         self.labels = tuple(name for name in model.labels if name not in dropped)
         if prior == ESTIMATE:
             raise InputError(
                 "a prior is estimated from the answers for many faces: predict them first, then "
-                "call under('estimate') on the predictions (mien predict --prior estimate does)"
+                "call under('estimate') on the predictions, or use mien.predict or a command"
             )
         if prior is not None or flip:
             model = model.answering(prior, labels=self.labels, flip=flip)
-        self.model = model
+        self.model = model  # what answers
         #: The model that places landmarks: the same, or the built-in one where it has none.
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
         #: What :func:`load` was given, for other processes to do the same.
@@ -77,18 +90,64 @@ class Recognizer:
         """
         return shares_of(self.model.prior, self.labels)
 
+    def using(
+        self, *, detector: faces.Detector | None = None, prior: Prior | None = None
+    ) -> Recognizer:
+        """The same networks behind another detector, or under another prior.
+
+        Raises InputError for a prior that cannot be had, as :func:`load`.
+
+        >>> other = load().using(detector=faces.create("none"), prior="fer2013")
+        >>> other.detector.name, round(other.prior["disgust"], 3)
+        ('none', 0.015)
+        """
+        twin = copy(self)
+        twin.detector = detector or self.detector
+        if prior is not None:
+            twin.model = self.model.answering(prior, labels=self.labels, flip=self.model.flip)
+            if self.locator is self.model:
+                twin.locator = twin.model
+        if self.arguments is not None:
+            changed = {"prior": prior} if prior is not None else {}
+            twin.arguments = {**self.arguments, "detector": twin.detector.name, **changed}
+        return twin
+
     def predict(
-        self, images: Source | Sequence[Source], *, bgr: bool = False, names: Sequence[str] = ()
+        self,
+        images: Source | Sequence[Source],
+        *,
+        bgr: bool = False,
+        names: Sequence[str] = (),
+        on_error: str = "auto",
     ) -> Predictions:
         """Predictions for one image or a list of them: one row per face, in order.
 
-        An image without a face gives one row without ``face_id``; one that cannot be read gives
-        one row with its ``error``. ``names`` stand in the rows' ``input`` (paths name themselves).
+        Parameters
+        ----------
+        images
+            A path, an image file's bytes, an open file, a PIL image, an array or a tensor, as
+            :func:`mien.vision.read.read_image` takes them, or a list of such.
+        bgr
+            Set it for arrays in OpenCV's channel order.
+        names
+            What stands in the rows' ``input``; paths name themselves.
+        on_error
+            ``raise`` (InputError for an image that cannot be read), ``collect`` (such an image is
+            a row with its ``error``), or ``auto``: raise for one image, collect for a list.
+
+        An image without a face gives one row without ``face_id``, which is no error.
         """
-        items = list(_named(images, names))
-        many = self.predict_many(items, bgr=bgr, readers=2 if len(items) > 1 else 0)
-        rows = [row for part in many for row in part]
-        return Predictions(tuple(rows), self.labels, self.prior)
+        items = list(named_images(images, names))
+        fail = raises(on_error, images)
+        if fail:
+            for _, image in items:
+                check_kind(image)
+        rows: list[Prediction] = []
+        for part in self.predict_many(items, bgr=bgr, readers=2 if len(items) > 1 else 0):
+            if fail and part[0].error is not None:
+                raise InputError(part[0].error)
+            rows += part
+        return Predictions(tuple(rows), self.labels, self.prior, self.measured)
 
     def predict_many(
         self,
@@ -107,6 +166,13 @@ class Recognizer:
         the detector would shrink it anyway; where that leaves a face with less than twice the
         pixels that the model sees, the whole photo is read after all.
 
+        Parameters
+        ----------
+        named
+            Pairs of a name and an image.
+        bgr
+            Set it for arrays in OpenCV's channel order.
+
         >>> import mien, numpy as np
         >>> grey = np.full((48, 48), 128, dtype=np.uint8)
         >>> many = mien.load(detector="none").predict_many([("a", grey), ("b", b"damaged")])
@@ -115,23 +181,23 @@ class Recognizer:
         """
         longest = self.detector.longest if reduced else None
 
-        def read(item: tuple[str, Source]) -> _Read:
+        def read(item: tuple[str, Source]) -> ReadImage:
             try:
-                return self._searched(_Read(*item, *read_reduced(item[1], longest, bgr=bgr)))
+                return self._searched(ReadImage(*item, *read_reduced(item[1], longest, bgr=bgr)))
             except Exception as error:  # one bad image must not cost the others
-                return _Read(*item, error=_failure(item[0], error))
+                return ReadImage(*item, error=failure(item[0], error))
 
         ahead = read_ahead(named, read, readers, held=lambda r: 3 * r.pixels)
         for group in in_groups(ahead, batch, lambda r: r.pixels):
             yield from self._rows_of(group, bgr)
 
-    def _searched(self, item: _Read) -> _Read:
+    def _searched(self, item: ReadImage) -> ReadImage:
         """An image with its faces, where the detector may be asked by any thread."""
         if item.image is None or not self.detector.threads:
             return item
         return replace(item, faces=self.detector(item.image))
 
-    def _rows_of(self, group: list[_Read], bgr: bool) -> list[list[Prediction]]:
+    def _rows_of(self, group: list[ReadImage], bgr: bool) -> list[list[Prediction]]:
         """Rows of images that were read, by one model call, or one each where that fails."""
         good = [item for item in group if item.image is not None]
         try:
@@ -142,7 +208,7 @@ class Recognizer:
         except Exception as error:
             if len(group) > 1:
                 return [rows for item in group for rows in self._rows_of([item], bgr)]
-            return [[Prediction(group[0].name, error=_failure(group[0].name, error))]]
+            return [[Prediction(group[0].name, error=failure(group[0].name, error))]]
         found = {id(item): part for item, part in zip(good, crops, strict=True)}
         rows = []
         for item in group:
@@ -159,11 +225,12 @@ class Recognizer:
     def _too_small(self, crop: Crop) -> bool:
         return max(crop.face.box[2:]) < 2 * self.model.card.preprocess.size
 
-    def _read_whole(self, item: _Read, bgr: bool) -> _Read:
+    def _read_whole(self, item: ReadImage, bgr: bool) -> ReadImage:
         try:
-            return self._searched(_Read(item.name, item.source, read_image(item.source, bgr=bgr)))
+            whole = read_image(item.source, bgr=bgr)
+            return self._searched(ReadImage(item.name, item.source, whole))
         except Exception as error:
-            return _Read(item.name, item.source, error=_failure(item.name, error))
+            return ReadImage(item.name, item.source, error=failure(item.name, error))
 
     def explain(
         self,
@@ -179,13 +246,20 @@ class Recognizer:
         seed: int = 0,
         bgr: bool = False,
         names: Sequence[str] = (),
-        on_error: str = "raise",
+        on_error: str = "auto",
         stop: Callable[[], None] = go_on,
+        on_query: Callable[[Query, int, int], None] = lambda _query, _done, _all: None,
     ) -> Explanations:
         """Explanations of every face, or of the one whose ``face_id`` is ``face``.
 
         Parameters
         ----------
+        images
+            One image or a list, as :meth:`predict` takes them.
+        bgr
+            Set it for arrays in OpenCV's channel order.
+        names
+            What stands in the rows' ``input``; paths name themselves.
         query
             What is asked, or several such; else it is made from method, target, against, baseline,
             options and seed.
@@ -205,15 +279,18 @@ class Recognizer:
         seed
             Of methods that draw at random.
         on_error
-            ``raise`` (InputError for an image that cannot be read or shows no such face), or
-            ``collect``: such an image, or a method that fails on one, becomes a row of the
-            result's ``errors``, and all else is done.
+            ``raise`` (InputError for an image that cannot be read or shows no such face),
+            ``collect`` (such an image, or a method that fails on one, becomes a row of the
+            result's ``errors``, and all else is done), or ``auto``: raise for one image, collect
+            for a list.
         stop
             Called before each forward pass; it raises :class:`mien.types.Stopped` to end the work.
+        on_query
+            Called before each explanation with its query, and which it is of how many of its image.
 
         Raises UnknownNameError for a method, expression, baseline or option that does not exist.
         """
-        choose("on_error", on_error, ("raise", "collect"))
+        fail = raises(on_error, images)
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
         if query is None:
             asked = queries(
@@ -223,7 +300,7 @@ class Recognizer:
             raise InputError("expected a query, or its parts by their names; got both")
         else:
             asked = (query,) if isinstance(query, Query) else tuple(query)
-        return self._answered(_named(images, names), asked, face, bgr, on_error == "raise", stop)
+        return self._answered(named_images(images, names), asked, face, bgr, fail, stop, on_query)
 
     def _answered(
         self,
@@ -233,10 +310,12 @@ class Recognizer:
         bgr: bool,
         fail: bool,
         stop: Callable[[], None],
+        on_query: Callable[[Query, int, int], None],
     ) -> Explanations:
         """Every query about every face; with ``fail`` the first failure is raised."""
         results: list[Explanation] = []
         errors: list[Prediction] = []
+        overviews: dict[str, Overview] = {}
         for name, source in named:
             try:
                 pairs = self._faces_to_explain(name, source, face, bgr)
@@ -245,25 +324,31 @@ class Recognizer:
                     raise
                 errors.append(Prediction(name, error=str(error)))
                 continue
-            for (crop, answer), one in product(pairs, wanted):
+            if len(pairs) > 1:
+                rows = [answer for _, answer in pairs]
+                overviews[name] = Overview.of(pairs[0][0].photo, rows)
+            chosen = [pair for pair in pairs if face in (None, pair[1].face_id)]
+            asked = list(product(chosen, wanted))
+            for i, ((crop, answer), one) in enumerate(asked):
+                on_query(one, i, len(asked))
                 try:
                     results.append(explain_face(self.model, crop, answer, one, stop=stop))
                 except MienError as error:
                     if fail:
                         raise
                     errors.append(Prediction(name, error=f"{name}: {one.method}: {error}"))
-        return Explanations(tuple(results), tuple(errors))
+        return Explanations(tuple(results), tuple(errors), overviews)
 
     def _faces_to_explain(
         self, name: str, source: Source, face: int | None, bgr: bool
     ) -> list[tuple[Crop, Prediction]]:
-        """The faces of an image with their answers; InputError where there is none to explain."""
+        """All faces of an image with their answers; InputError where there is none to explain."""
         try:
             crops = self.crops(read_image(source, bgr=bgr))
         except MienError:
             raise
         except Exception as error:  # a lazy or closed image fails while it is read
-            raise InputError(_failure(name, error)) from error
+            raise InputError(failure(name, error)) from error
         if not crops:
             raise InputError(
                 f"{name}: no face found by {self.detector.name!r}; try another detector, "
@@ -274,13 +359,17 @@ class Recognizer:
                 f"{name}: expected a face in 0..{len(crops) - 1}, got {face}; "
                 "faces are numbered from left to right"
             )
-        pairs = zip(crops, self.answers(name, crops), strict=True)
-        return [(crop, answer) for crop, answer in pairs if face in (None, answer.face_id)]
+        return list(zip(crops, self.answers(name, crops), strict=True))
 
     def crops(self, image: ImageArray) -> list[Crop]:
         """Every face of an image ``[H, W, 3] uint8``, aligned by its eyes and mouth, left to right.
 
         Landmarks come from the detector where it has them, else from the model itself.
+
+        Parameters
+        ----------
+        image
+            ``[H, W, 3] uint8``, RGB.
         """
         return self.crops_of([image])[0]
 
@@ -295,16 +384,35 @@ class Recognizer:
 
         ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too; ``found`` are
         each image's faces, where the detector was asked already.
+
+        Parameters
+        ----------
+        images
+            Each ``[H, W, 3] uint8``, RGB.
         """
         return Finder(self.detector, self.model, self.locator)(images, cam=cam, found=found)
 
     def chances(self, logits: FloatArray) -> FloatArray:
-        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits."""
+        """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits.
+
+        Parameters
+        ----------
+        logits
+            ``[N, K]``, of the model's own labels.
+        """
         columns = [self.model.labels.index(label) for label in self.labels]
         return probabilities(logits[:, columns], self.model.head.temperature)
 
     def answers(self, name: str, crops: Sequence[Crop], *, scale: float = 1.0) -> list[Prediction]:
-        """Rows for the crops of one image, which was read at ``scale`` times its size."""
+        """Rows for the crops of one image, which was read at ``scale`` times its size.
+
+        Parameters
+        ----------
+        name
+            What stands in the rows' ``input``.
+        crops
+            Faces of one image, left to right.
+        """
         if not crops:
             return []
         chances = self.chances(np.stack([crop.logits for crop in crops]))
@@ -322,6 +430,7 @@ class Recognizer:
                     dominant_emotion=self.labels[best],
                     score=float(p[best]),
                     face=face,
+                    measures=measured(crop) if self.measured else {},
                 )
             )
         return rows
@@ -337,43 +446,8 @@ class Recognizer:
         return _again, (self.arguments,)
 
 
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """One image of many: its pixels, or why there are none."""
-
-    name: str
-    source: Source
-    image: ImageArray | None = None
-    scale: float = 1.0
-    error: str | None = None
-    faces: list[Face] | None = None  # None: not searched yet
-
-    @property
-    def pixels(self) -> int:
-        return 0 if self.image is None else self.image.shape[0] * self.image.shape[1]
-
-
-def _failure(name: str, error: Exception) -> str:
-    if isinstance(error, MienError):
-        return str(error)
-    reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else ""
-    return f"{name}: failed unexpectedly ({type(error).__name__}: {reason})"
-
-
 def _again(arguments: dict[str, Any]) -> Recognizer:
     return load(**arguments)
-
-
-def _named(images: Source | Sequence[Source], names: Sequence[str]) -> Iterator[tuple[str, Source]]:
-    several = isinstance(images, Iterable) and not isinstance(
-        images, str | bytes | bytearray | memoryview | np.ndarray | IOBase
-    )
-    items: list[Any] = list(images) if several else [images]  # type: ignore[arg-type]  # mypy forgets the check
-    if names and len(names) != len(items):
-        raise InputError(f"expected {len(items)} names, got {len(names)}")
-    for i, item in enumerate(items):
-        is_path = isinstance(item, str | Path)
-        yield names[i] if names else str(item) if is_path else f"image {i}", item
 
 
 def load(
@@ -385,6 +459,7 @@ def load(
     flip: bool = False,
     detector: str = "auto",
     threads: int = 0,
+    measures: bool = False,
 ) -> Recognizer:
     """A recognizer: a model and a face detector.
 
@@ -410,6 +485,9 @@ def load(
         ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
     threads
         CPU threads of an ONNX network; 0 takes all cores.
+    measures
+        Rows also hold the face's geometry: head pose, openings of eyes and mouth, and more, as
+        :data:`mien.vision.measures.MEASURES` says.
 
     >>> load(detector="haar").labels
     ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
@@ -419,7 +497,9 @@ def load(
         knowing = [name for name, h in opened.card.heads.items() if "contempt" in h.labels]
         if knowing and opened.head_name not in knowing:
             opened = open_model(model, head=knowing[0], threads=threads)
-    made = Recognizer(faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip)
+    made = Recognizer(
+        faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip, measures=measures
+    )
     if isinstance(model, str | Path):
         made.arguments = {
             "model": model,
@@ -429,25 +509,6 @@ def load(
             "flip": flip,
             "detector": detector,
             "threads": threads,
+            "measures": measures,
         }
     return made
-
-
-def explain(
-    image: Source | Sequence[Source],
-    query: Query | Sequence[Query] | None = None,
-    **options: Any,
-) -> Explanations:
-    """Explain the faces of an image with a recognizer made for this call.
-
-    Options of :func:`load` and of :meth:`Recognizer.explain` together; to explain many images,
-    call ``load`` once.
-
-    >>> import numpy as np
-    >>> grey = np.full((48, 48), 128, dtype=np.uint8)
-    >>> explain(grey, detector="none", target="happy")[0].target
-    'happy'
-    """
-    mine = ("model", "head", "contempt", "prior", "flip", "detector", "threads")
-    recognizer = load(**{key: options.pop(key) for key in mine if key in options})
-    return recognizer.explain(image, query, **options)

@@ -20,8 +20,10 @@ from mien.types import UnknownNameError
 T = TypeVar("T")
 
 
-def choose(kind: str, name: str, known: Iterable[str]) -> str:
+def choose(kind: str, name: str, known: Iterable[str], of: str = "") -> str:
     """Return ``name`` where it is known, else raise UnknownNameError with the nearest one.
+
+    ``of`` says whose it is.
 
     >>> choose("method", "regions", ["regions", "cam"])
     'regions'
@@ -31,7 +33,10 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
         return name
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UnknownNameError(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")
+    raise UnknownNameError(
+        f"unknown {kind} {name!r}{f' of {of}' if of else ''}; {hint}"
+        f"known: {', '.join(names) or 'none'}"
+    )
 
 
 class Registry(Generic[T]):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from mien.notebook import html_table
+from mien.wording import brief
 
 FloatArray = npt.NDArray[np.floating[Any]]
 ImageArray = npt.NDArray[np.uint8]  # H x W x 3, RGB: the only image inside Mien
@@ -21,6 +25,10 @@ class MienError(Exception):
 
 class InputError(MienError, ValueError):
     """An image, a path or an argument that cannot be used."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument of a type that nobody could use."""
 
 
 class UnknownNameError(MienError, ValueError):
@@ -66,30 +74,58 @@ class Face:
 
     box: Box
     confidence: float | None
-    detector: str
+    detector: str  # what found it
     landmarks: FloatArray | None = field(default=None, compare=False, repr=False)
     anchors: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """The answer for one face, or the row that says why there is none.
 
     ``emotions`` are calibrated probabilities that sum to 1; ``score`` is the largest.
+    ``measures`` are there where they were asked for (:mod:`mien.vision.measures`).
     ``face_id`` is None where no face was found, and ``error`` is set where the input failed.
     """
 
-    input: str
-    face_id: int | None = None
-    box: Box | None = None
-    face_confidence: float | None = None
-    emotions: dict[str, float] = field(default_factory=dict)
-    dominant_emotion: str | None = None
-    score: float | None = None
-    frame: int | None = None
-    timestamp: float | None = None
-    error: str | None = None
-    face: Face | None = field(default=None, compare=False, repr=False)
+    input: str  # the image: a path, or what it was called
+    face_id: int | None = None  # 0, 1, ... from left to right; None where no face was found
+    box: Box | None = None  # x, y, width, height in pixels; it may reach beyond the image
+    face_confidence: float | None = None  # the detector's, where it has one
+    emotions: dict[str, float] = field(default_factory=dict)  # calibrated probabilities, sum 1
+    dominant_emotion: str | None = None  # the most probable
+    score: float | None = None  # its probability
+    frame: int | None = None  # of a video, from 0
+    timestamp: float | None = None  # seconds from a video's start
+    error: str | None = None  # why the input failed, in a line
+    face: Face | None = field(default=None, compare=False, repr=False)  # as the detector found it
+    #: Geometry of the face by name, where it was asked for: :mod:`mien.vision.measures`.
+    measures: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """What it is of, and what it says.
+
+        >>> Prediction("a.jpg", 0, dominant_emotion="happy", score=0.873)
+        <Prediction of a.jpg: face 0, happy 0.87>
+        """
+        return f"<Prediction of {self.input}: {self._said()}>"
+
+    def _said(self) -> str:
+        if self.error is not None:
+            return f"error: {self.error}"
+        if self.face_id is None:
+            return "no face found"
+        frame = "" if self.frame is None else f"frame {self.frame}, "
+        score = "" if self.score is None else f" {brief(self.score)}"
+        return f"{frame}face {self.face_id}, {self.dominant_emotion}{score}"
+
+    def _repr_html_(self) -> str:
+        ranked = sorted(self.emotions.items(), key=lambda item: -item[1])
+        rows = [[name, brief(p)] for name, p in ranked]
+        rows += [[name.replace("_", " "), f"{v:.2f}"] for name, v in self.measures.items()]
+        return f"<p>{escape(f'{self.input}: {self._said()}')}</p>" + (
+            html_table(["", ""], rows) if rows else ""
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields, in the order of the table that ``mien predict`` writes.
@@ -107,6 +143,7 @@ class Prediction:
             "emotions": dict(self.emotions),
             "dominant_emotion": self.dominant_emotion,
             "score": self.score,
+            **({"measures": dict(self.measures)} if self.measures else {}),
             "detector": None if self.face is None else self.face.detector,
             "error": self.error,
         }

@@ -1,62 +1,40 @@
-"""docs/training.md: its commands are understood as they are, and its Python runs."""
+"""docs/training.md and the first training: their Python runs, and so do the tutorial's commands."""
 
 from __future__ import annotations
 
-import re
-import shlex
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mien.runs.catalogue import find_recipe
 from tests.conftest import ROOT
+from tests.pages import commands, follow
 
 pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-LINES = [
-    line
-    for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.M | re.S)
-    for line in block.splitlines()
-    if line.startswith("mien ")
-]
+from mien.runs.catalogue import find_recipe
+
+PAGE = ROOT / "docs" / "training.md"
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_a_command_of_the_page_has_these_arguments_and_its_recipe_exists(line: str) -> None:
-    from typer.main import get_command
-
-    from mien.commands.main import app
-
-    words = shlex.split(line, comments=True)[1:]
-    found: Any = get_command(app)
-    while hasattr(found, "commands"):
-        found = found.commands[words.pop(0)]
-    found.make_context(found.name, list(words))  # raises where an option does not exist
-    if line.startswith("mien train"):
-        assert find_recipe(words[0]).is_file(), words[0]
+def test_the_recipes_that_the_page_names_exist() -> None:
+    named = [words[1] for words in commands(PAGE) if words[0] == "train"]
+    assert len(named) >= 4
+    assert all(find_recipe(name).is_file() for name in named)
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice
 def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S):
-        exec(compile(block, "docs/training.md", "exec"), {})
+    follow(PAGE, with_commands=False)
     assert "SHORTENED" in (tmp_path / "trial" / "report.md").read_text("utf-8")
 
 
-def test_every_option_that_the_page_names_exists() -> None:
-    from typer.main import get_command
-
-    from mien.commands.main import app
-
-    commands: Any = get_command(app)
-    known = {
-        option
-        for name in ("train", "compare", "export")
-        for parameter in commands.commands[name].params
-        for option in (*parameter.opts, *parameter.secondary_opts)
-    }
-    named = set(re.findall(r"`(--[a-z-]+)", PAGE)) | set(re.findall(r"(?<= )--[a-z-]+", PAGE))
-    assert named <= known | {"--model"}, named - known
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_training_goes_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    follow(ROOT / "docs" / "tutorials" / "first-training.md")
+    assert {"faces.parquet", "trial.png", "trial.mien.json"} <= {p.name for p in tmp_path.iterdir()}

@@ -21,6 +21,8 @@ from mien.results.predictions import Predictions
 from mien.types import InputError
 from mien.video.annotate import shade
 from mien.video.figure import clock
+from mien.video.layout import Layout
+from mien.video.prior import clip_prior
 from mien.video.reader import read_frames
 from mien.video.summary import Collector
 from tests.video import clips
@@ -306,3 +308,87 @@ def test_more_looks_than_frames_are_one_look_a_frame() -> None:
 
 def test_times_are_written_as_people_read_them() -> None:
     assert [clock(s) for s in (0, 61.04, 3600)] == ["0:00.0", "1:01.0", "1:00:00"]
+
+
+def test_the_prior_of_a_clip_is_that_of_its_faces(looker: mien.Recognizer, clip: Path) -> None:
+    looks = []
+    found = clip_prior(clip, looker, on_frame=lambda: looks.append(1))
+    rows = [
+        face.prediction
+        for result in video.stream(clip, looker, video.VideoOptions(fps=2, smoothing=0))
+        for face in result.faces
+    ]
+    wanted = mien.Predictions(tuple(rows), looker.labels, looker.prior).under("estimate")
+    assert found == wanted.prior
+    assert looks
+
+
+def test_panels_cover_nobody_whatever_the_crowd() -> None:
+    layout, size, panel = Layout(), (640, 360), (90, 80)
+    rng = np.random.default_rng(0)
+    shown = []
+    for count in (1, 2, 3, 5, 12, 30) * 20:
+        boxes = {
+            i: (*rng.uniform(-20, (600, 330)), *(rng.uniform(20, 120) * np.ones(2)))
+            for i in range(count)
+        }
+        places = layout(size, boxes, [(100, 15)] * count, [panel] * count)
+        panels = [p.panel for p in places if p.panel is not None]
+        shown.append(len(panels) / count)
+        canvas = np.zeros((size[1], size[0]), int)
+        for x, y in panels:
+            assert 0 <= x <= size[0] - panel[0]
+            assert 0 <= y <= size[1] - panel[1]
+            canvas[y : y + panel[1], x : x + panel[0]] += 1
+        assert canvas.max() <= 1  # nor one another
+        for x, y, w, h in boxes.values():
+            left, top = max(round(x) + 1, 0), max(round(y) + 1, 0)
+            part = canvas[top : max(round(y + h) - 1, 0), left : max(round(x + w) - 1, 0)]
+            assert not part.any()
+    assert min(shown[::6]) == 1  # alone, there is always room
+    assert np.mean(shown[5::6]) < 0.3  # in a crowd the names stand alone
+
+
+def test_a_panel_keeps_its_side_while_there_is_room() -> None:
+    layout = Layout()
+    seen = []
+    for x in (200, 280, 290, 280, 200, 60):  # to the right, where only the left is free, and back
+        (place,) = layout((400, 300), {0: (x, 100, 60, 60)}, [(80, 15)], [(90, 70)])
+        assert place.panel is not None
+        seen.append("right" if place.panel[0] > x else "left")
+    assert seen == ["right", "left", "left", "left", "left", "right"]
+
+
+def test_each_face_has_moments_of_its_own(analysed: Done) -> None:
+    result, _ = analysed
+    for face in result.faces:
+        moments = result.moments[face.face_id]
+        assert {m.face_id for m in moments} == {face.face_id}
+        assert [m.emotion for m in moments] == [n for n in result.labels if face.shares[n] > 0]
+        for m in moments:
+            assert m.picture.shape == (192, 192, 3)
+            assert m.score <= face.peaks[m.emotion][0]
+
+
+@pytest.mark.parametrize(
+    ("net", "overlay"), [("gimefive-15", "gradcam"), ("vit-b16", "rollout:branch=0")]
+)
+def test_methods_of_one_pass_are_drawn_in_every_frame(
+    clip: Path, tmp_path: Path, net: str, overlay: str
+) -> None:
+    pytest.importorskip("timm")
+    from tests.models.runs import tiny_model
+
+    recognizer = mien.load(tiny_model(net))
+    options = video.VideoOptions(overlay=overlay)
+    first = [frame for frame in read_frames(clip) if frame.number < 2]
+    seen = [face for result in video.stream(first, recognizer, options) for face in result.faces]
+    assert len(seen) == 4
+    for face in seen:
+        alone = recognizer.explain(face.crop.photo, options.query)
+        assert face.evidence is not None
+        assert any(np.array_equal(face.evidence, e.values) for e in alone)
+        assert face.signed is alone[0].signed
+    with pytest.raises(InputError, match="cannot explain mien: "):
+        video.analyse(clip, options=options, output=tmp_path / "o.mp4")
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import logging
@@ -18,6 +19,7 @@ from PIL import Image
 
 import mien
 from mien.explainers import supported
+from mien.results.tables import csv_rows
 from mien.types import InputError, ModelError
 from mien.web.app import create_app
 from mien.web.settings import Limits, ServiceSettings
@@ -124,10 +126,39 @@ def test_options_reach_the_method(client: TestClient, photo: bytes) -> None:
     assert found["players"] == 4
 
 
-def test_the_picture_is_a_png(client: TestClient, photo: bytes) -> None:
-    answer = client.post("/v1/explain?format=png&method=cam", content=photo, headers=JPEG)
-    assert answer.headers["content-type"] == "image/png"
-    assert Image.open(io.BytesIO(answer.content)).width > 1000
+def test_pictures_and_tables_are_given_as_files(client: TestClient, photo: bytes) -> None:
+    starts = {"png": b"\x89PNG", "svg": b"<svg ", "pdf": b"%PDF"}
+    for kind, start in starts.items():
+        answer = ask(client, photo, method="cam", format=kind, scale="2")
+        assert kind in answer.headers["content-type"]
+        assert answer.content.startswith(start)
+        if kind == "png":
+            assert Image.open(io.BytesIO(answer.content)).width > 2000
+    regions = ask(client, photo, method="cam", format="csv")
+    assert regions.headers["content-type"] == "text/csv; charset=utf-8"
+    (row,) = csv.DictReader(regions.text.splitlines())
+    assert (row["target"], row["method"], float(row["mouth"]) > 0) == ("happy", "cam", True)
+    table = client.post("/v1/predict?format=csv", files={"file": ("=1+1.jpg", photo)})
+    _, cells = csv_rows(table.text.splitlines(keepends=True))
+    assert cells[0] == "=1+1.jpg"
+    assert "happy" in cells
+
+
+def test_the_detector_and_the_prior_can_be_chosen(client: TestClient, photo: bytes) -> None:
+    listed = client.get("/v1/models").json()
+    assert {"haar", "none"} <= {one["name"] for one in listed["detectors"]}
+    assert listed["priors"][0] == {"name": "even", "title": "each expression alike"}
+    path = "/v1/predict?detector=haar&prior=fer2013"
+    (face,) = client.post(path, content=photo, headers=JPEG).json()["faces"]
+    own = mien.load(detector="haar", prior="fer2013").predict(photo)[0]
+    assert face["detector"] == "haar"
+    assert face["emotions"] == pytest.approx(own.emotions, abs=1e-4)
+    found = ask(client, photo, method="cam", detector="none", prior="fer2013").json()
+    assert found["explanations"][0]["prediction"]["box"] == [0, 0, 512, 512]
+    assert found["explanations"][0]["prior"]["disgust"] == pytest.approx(0.015, abs=1e-3)
+    for wrong in ("detector=har", "prior=happy=1"):
+        sent = client.post(f"/v1/predict?{wrong}", content=photo, headers=JPEG)
+        assert code(sent) == (422, "unknown_name")
 
 
 @pytest.mark.parametrize(
@@ -157,10 +188,13 @@ def test_a_wrong_question_is_422(
     )
 
 
-def test_predict_has_no_parameters(client: TestClient, photo: bytes) -> None:
+def test_predict_has_no_other_parameters(client: TestClient, photo: bytes) -> None:
     sent = client.post("/v1/predict?face=0", content=photo, headers={"Content-Type": "image/jpeg"})
     assert code(sent) == (422, "unknown_name")
-    assert "unknown parameter 'face'; known: none" in sent.json()["error"]["message"]
+    assert (
+        "unknown parameter 'face'; known: format, detector, prior"
+        in sent.json()["error"]["message"]
+    )
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
@@ -292,7 +326,7 @@ def test_names_of_this_machine_are_answered(client: TestClient, host: str) -> No
     assert client.get("/healthz", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/models", "/static/style.css", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/models", "/examples/sad.jpg", "/metrics"])
 def test_head_is_answered_as_get_is_without_the_body(client: TestClient, path: str) -> None:
     head, get = client.head(path), client.get(path)
     assert (head.status_code, head.content) == (200, b"")
@@ -423,11 +457,16 @@ def test_a_video_is_a_job_whose_upload_is_deleted(client: TestClient, film: Path
         "state": "done",
         "progress": 1.0,
         "frames": 24,
+        "of": 24,
         "error": None,
     }
     result = client.get(f"/v1/video/{key}/result").json()
     assert result["looked_at"] == 12
     assert len(result["faces"]) == 2
+    moments = {(m["face_id"], m["emotion"]) for m in result["moments"]}
+    assert {number for number, _ in moments} == {0, 1}
+    assert (0, "happy") in moments or (1, "happy") in moments
+    assert all(m["picture"].startswith("data:image/png") for m in result["moments"])
     curve = result["curves"][0]
     assert len(curve["times"]) == len(curve["values"]) == 12
     assert all(abs(sum(row) - 1) < 0.01 for row in curve["values"])
@@ -466,6 +505,9 @@ def test_a_video_is_not_worked_on_other_than_asked(client: TestClient, film: Pat
         ({"rate": "2"}, "unknown_name"),
         ({"fps": "2", "every": "2"}, "invalid"),
         ({"fps": "0"}, "invalid"),
+        ({"overlay": "rise"}, "unknown_name"),  # too slow for a video
+        ({"overlay": "gradcam"}, "invalid"),  # not of this model
+        ({"detector": "har"}, "unknown_name"),
     ):
         sent = client.post("/v1/video", params=wrong, content=film.read_bytes(), headers=VIDEO)
         assert code(sent) == (422, expected)

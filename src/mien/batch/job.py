@@ -6,15 +6,17 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mien.batch import folder
 from mien.batch.cluster import check_address, need_ray, running
 from mien.batch.lock import locked
+from mien.batch.prior import estimate_prior
 from mien.batch.settings import JobSettings
 from mien.batch.storage import Place, place
 from mien.batch.work import Counts, Worker
+from mien.priors import ESTIMATE
 from mien.results.predictions import require_parquet
 from mien.types import InputError
 
@@ -25,20 +27,21 @@ BLOCKS = 2000  # at most so many pieces of work are known to Ray at a time
 class Summary:
     """What a job came to so far; ``seconds`` and ``rate`` are those of this run."""
 
-    output: str
-    units: int
-    done: int
+    output: str  # the folder of the rows
+    units: int  # pieces that the work was cut into
+    done: int  # of these, finished
     inputs: int  # images and videos, of the units that are done
     images: int  # images and frames that were analysed
-    faces: int
+    faces: int  # rows with an answer
     empty: int  # images without a face
     errors: dict[str, int] = field(default_factory=dict)  # by kind, the most frequent first
     seconds: float = 0.0
     rate: float = 0.0  # images per second
     cpu: float = 0.0  # processor time of all runs' units, in seconds
     earlier: int = 0  # units that an earlier run did
-    workers: int = 0
-    stopped: bool = False
+    workers: int = 0  # processes that scored
+    stopped: bool = False  # whether it was ended before all was done
+    prior: dict[str, float] | None = None  # estimated from all faces, where it was asked for
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
@@ -198,6 +201,8 @@ def _closed(out: Place, total: _Total, settings: JobSettings, inputs: int) -> Su
             "changed; give another --output, or delete the folder to begin anew"
         )
     if whole:
+        if settings.prior == ESTIMATE:
+            summary = replace(summary, prior=estimate_prior(out, summary.units))
         folder.tidy(out)
     if summary.earlier == summary.units and folder.read_summary(out).get("done") == summary.units:
         return summary  # nothing was left to do: the times of the run that did it stand

@@ -18,17 +18,18 @@ FAST = {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}  # instructions for produc
 class JobSettings:
     """What decides the rows; a job goes on only with the same settings."""
 
-    source: tuple[str, ...]
-    model: str = "mien"
-    head: str | None = None
-    contempt: bool = False
-    prior: str | None = None
-    flip: bool = False
-    detector: str = "auto"
+    source: tuple[str, ...]  # folders, globs, lists, tables, videos, as they were given
+    model: str = "mien"  # a built-in name, an ONNX file or a run's folder
+    head: str | None = None  # the label set; None is the model's own
+    contempt: bool = False  # whether contempt is an eighth expression
+    prior: str | None = None  # as of mien.load
+    flip: bool = False  # the mean over each crop and its mirror image
+    detector: str = "auto"  # a detector's name, or auto
     column: str | None = None  # of a Parquet source
     fps: float = 1.0  # analysed frames per second of videos
     unit: int = 256  # images of one work unit, and of one Parquet file at most
     full: bool = False  # never decode large JPEGs at a smaller size
+    measures: bool = False  # whether rows hold the face's geometry
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -45,13 +46,24 @@ class JobSettings:
 
     @classmethod
     def from_json(cls, text: str) -> JobSettings:
-        """Read settings back."""
+        """Read settings back.
+
+        Parameters
+        ----------
+        text
+            What ``to_json`` gave.
+        """
         raw = json.loads(text)
         known: dict[str, Any] = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
         return cls(**{**known, "source": tuple(known["source"])})
 
     def difference(self, other: JobSettings) -> str:
         """The fields that differ, for people.
+
+        Parameters
+        ----------
+        other
+            The settings of an earlier start of the same job.
 
         >>> JobSettings(("a",)).difference(JobSettings(("a",), fps=2.0))
         'fps: 1.0 there, 2.0 here'

@@ -18,7 +18,8 @@ from mien.batch.plan import Unit, read_unit
 from mien.batch.settings import JobSettings
 from mien.batch.storage import Place, RemoteFile, place
 from mien.batch.tables import image_column
-from mien.results.predictions import Predictions, arrow_table
+from mien.priors import ESTIMATE
+from mien.results.predictions import Predictions
 from mien.types import InputError, MienError, Prediction
 from mien.vision.read import Source
 
@@ -55,6 +56,13 @@ def part_of(out: Place, unit: int) -> Place:
 def kind_of(error: str, name: str = "") -> str:
     """An error without what is particular to its input, for counting.
 
+    Parameters
+    ----------
+    error
+        The text of an error row.
+    name
+        The input that it names.
+
     >>> kind_of("expected an image of at least 8 x 8 pixels, got 3 x 4")
     'expected an image of at least 8 x 8 pixels'
     """
@@ -78,10 +86,12 @@ class Worker:
             settings.model,
             head=settings.head,
             contempt=settings.contempt,
-            prior=settings.prior,
+            # that of all faces is known when all are answered: mien.batch.prior
+            prior=None if settings.prior == ESTIMATE else settings.prior,
             flip=settings.flip,
             detector=settings.detector,
             threads=1,
+            measures=settings.measures,
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -109,11 +119,9 @@ class Worker:
             images += len({row.frame for row in answers})
         spent = (time.perf_counter() - started, time.process_time() - busy)
         counts = _counted(number, unit.count, images, rows, spent)
-        part.write(
-            _parquet(
-                Predictions(tuple(rows), self.recognizer.labels, self.recognizer.prior), counts
-            )
-        )
+        known = self.recognizer
+        table = Predictions(tuple(rows), known.labels, known.prior, known.measured)
+        part.write(_parquet(table, counts))
         attempts.finish()
         return counts
 
@@ -208,7 +216,7 @@ def _counted(
 def _parquet(predictions: Predictions, counts: Counts) -> bytes:
     import pyarrow.parquet as pq
 
-    table = arrow_table(predictions)
+    table = predictions.to_arrow()
     about = {**(table.schema.metadata or {}), COUNTS: json.dumps(asdict(counts))}
     table = table.replace_schema_metadata(about)
     buffer = io.BytesIO()

@@ -31,7 +31,7 @@ def atlas(
     split: SplitName = "test",
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", "-m", help="regions (the default), dncshap, cam, ...; or all."),
+        typer.Option("--method", "-m", help="regions (the default), or all, or some of {methods}."),
     ] = None,
     detector: CropDetector = "none",
     head: HeadName = None,

@@ -13,12 +13,14 @@ from mien.commands.terminal import (
     Detector,
     Flip,
     HeadName,
+    Measures,
     PriorShares,
     fail,
     out,
     plain,
     progress,
     say,
+    told_prior,
 )
 from mien.types import InputError
 
@@ -65,6 +67,7 @@ def batch(
     fps: PerSecond = 1.0,
     unit: Unit = 256,
     full: Full = False,
+    measures: Measures = False,
 ) -> None:
     """Score any number of images on one machine or a Ray cluster, into Parquet.
 
@@ -89,6 +92,7 @@ def batch(
         fps=fps,
         unit=unit,
         full=full,
+        measures=measures,
     )
     with progress(None, "units") as bar:
 
@@ -97,6 +101,8 @@ def batch(
 
         summary = score(settings, output, address=address, workers=workers, progress=show)
     out.print(_table(summary))
+    if summary.prior is not None:
+        say(told_prior(summary.prior))
     say(f"rows: {summary.output}")
     if summary.stopped:
         fail(f"stopped after {summary.done} of {summary.units} units; run it again to go on")

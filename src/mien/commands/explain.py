@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from mien.commands.terminal import (
+    Bar,
     Contempt,
     Detector,
     Flip,
@@ -17,13 +21,27 @@ from mien.commands.terminal import (
     ModelName,
     PriorShares,
     Seed,
+    fail,
+    note,
     out,
+    plain,
+    progress,
     say,
+    tell,
 )
 from mien.types import InputError
 
 if TYPE_CHECKING:
+    from mien.results.evidence import Query
     from mien.results.explanation import Explanation, Explanations
+
+
+class PictureKind(StrEnum):
+    """How ``mien explain`` writes its sheets."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
 
 
 Methods = Annotated[
@@ -32,8 +50,8 @@ Methods = Annotated[
         "--method",
         "-m",
         help=(
-            "regions (the default), dncshap, cam, gradcam, ...; several side by side; or all. "
-            "A method's options may follow it: dncshap:levels=4,contexts=owen."
+            "regions (the default); several side by side; or all that the model allows, of "
+            "{methods}. A method's options may follow it: dncshap:levels=4,contexts=owen."
         ),
     ),
 ]
@@ -41,19 +59,41 @@ Target = Annotated[str | None, typer.Option(help="The expression to explain; def
 Against = Annotated[str | None, typer.Option(help="Explain the target's lead over this one.")]
 OneFace = Annotated[int | None, typer.Option(help="Only this face, counted from 0, left to right.")]
 Baseline = Annotated[
-    str | None, typer.Option(help="What hides a part: mean (the default), black, blur or face.")
+    str | None,
+    typer.Option(help="What hides a part: mean (the default), or another of {baselines}."),
 ]
 MethodOptions = Annotated[
     list[str] | None,
     typer.Option(help="What the one method takes, as key=value; may be given again."),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="PNG to write; default: PHOTO.mien.png.")
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Picture to write (.png, .svg, .pdf), or a folder for all: sheets/. Default: "
+        "PHOTO.mien.png beside each photo.",
+    ),
 ]
+TableFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table to write, a row per face, a column per region: .csv, .parquet, .json. "
+        "Default: table.csv in the folder of several photos' sheets."
+    ),
+]
+Kind = Annotated[
+    PictureKind | None,
+    typer.Option("--format", "-f", help="Of sheets in folders: png (the default), svg or pdf."),
+]
+Scale = Annotated[
+    float, typer.Option(help="Of a PNG: times as many pixels, 96 to the inch at 1; 3 for print.")
+]
+Photos = Annotated[list[str], typer.Argument(help="Images, folders or quoted globs.")]
 
 
 def explain(
-    path: Annotated[str, typer.Argument(help="An image.")],
+    paths: Photos,
     method: Methods = None,
     target: Target = None,
     against: Against = None,
@@ -61,6 +101,9 @@ def explain(
     baseline: Baseline = None,
     option: MethodOptions = None,
     output: Output = None,
+    table: TableFile = None,
+    format: Kind = None,  # noqa: A002 - the option's name
+    scale: Scale = 1.0,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
@@ -71,28 +114,102 @@ def explain(
 ) -> None:
     """Say what each face expresses and which parts of it made the answer so.
 
-    Writes PHOTO.mien.png and PHOTO.mien.json beside the photo, or where --output says. With
-    several methods, or all that the model allows, the picture shows them side by side.
+    Writes PHOTO.mien.png and PHOTO.mien.json beside each photo, or where --output says. With
+    several methods, or all that the model allows, the picture shows them side by side. Of many
+    photos, one that shows no face or cannot be read is a line; all others are done, and the exit
+    code is 1.
     """
+    from mien.commands.sheet_places import sheet_places, table_place
+    from mien.emotions import label
     from mien.recognizer import load
+    from mien.vision.find import find_images
 
-    asked, photo = _methods(method or ["regions"], option or []), _photo(path)
-    picture = _place(photo, output)
+    asked, photos = _methods(method or ["regions"], option or []), find_images(paths)
+    many = len(photos) > 1
+    pictures = sheet_places(photos, output, format.value if format else None)
+    table = table_place(table, output, many=many)
+    if not 0 < scale <= 20:
+        raise InputError(f"scale: expected above 0 and up to 20, got {scale:g}")
+    question: dict[str, Any] = {
+        "target": target,
+        "against": against,
+        "baseline": baseline,
+        "seed": seed,
+    }
     recognizer = load(
         model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
     )
-    found = recognizer.explain(
-        photo,
-        face=face,
-        method=asked,
-        target=target,
-        against=against,
-        baseline=baseline,
-        seed=seed,
-    )
-    _tell(found)
-    for what, written in zip(("picture", "record"), found.save(picture), strict=True):
-        say(f"{what}: {written}")
+
+    if many:  # once, and not for each of them
+        for name in (target, against):
+            label(name or "happy", recognizer.model.labels)
+
+    def one(photo: Path) -> Explanations:
+        ask = partial(recognizer.explain, photo, face=face, method=asked, **question)
+        if many:
+            return ask(on_error="collect")
+        with progress(None, "explanations") as bar:
+            return ask(on_query=partial(_next, bar))
+
+    rows, errors, stopped = _work(pictures, one, scale)
+    if table is not None:
+        from mien.results.evidence_rows import save_evidence
+
+        say(f"table: {save_evidence(rows, table)}")
+    if many:
+        _sum_up(rows, errors, pictures)
+    if stopped:
+        fail(f"stopped after {len(rows)} rows; what was done is written")
+        raise typer.Exit(130)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _next(bar: Bar, query: Query, done: int, total: int) -> None:
+    """Say what is explained now; of several, how many there are, before the first begins."""
+    if total > 1 and not done:
+        note(f"{total} explanations, one after the other; the first is by {query.method}")
+    if total > 1:
+        bar.show(done, total, query.method)
+
+
+def _work(
+    pictures: Mapping[Path, Path], one: Callable[[Path], Explanations], scale: float
+) -> tuple[list[dict[str, Any]], int, bool]:
+    """Explain photo by photo; rows for the table, the number of errors, whether it was stopped."""
+    from mien.results.evidence_rows import error_row, evidence_row
+
+    rows: list[dict[str, Any]] = []
+    errors = 0
+    many = len(pictures) > 1
+    with progress(len(pictures), "photos") as advance:
+        try:
+            for photo, picture in pictures.items():
+                found = one(photo)
+                _tell(found, f"{photo}  " if many else "", brief=many)
+                written = found.save(picture, scale=scale) if found.rows else ()
+                for what, path in zip(("picture", "record"), written, strict=False):
+                    if not many:
+                        say(f"{what}: {path}")
+                for row in found.errors:
+                    fail(str(row.error))
+                errors += len(found.errors)
+                rows += [*map(evidence_row, found.rows), *map(error_row, found.errors)]
+                advance()
+        except KeyboardInterrupt:
+            if not many:
+                raise
+            return rows, errors, True
+    return rows, errors, False
+
+
+def _sum_up(rows: Sequence[dict[str, Any]], errors: int, pictures: Mapping[Path, Path]) -> None:
+    faces = {(row["input"], row["face_id"]) for row in rows if row["error"] is None}
+    photos = len({name for name, _ in faces})
+    folders = {picture.parent for picture in pictures.values()}
+    where = f"in {folders.pop()}" if len(folders) == 1 else "beside the photos"
+    failed = f", {errors} not explained" if errors else ""
+    note(f"{len(faces)} faces in {photos} photos{failed}; sheets and records {where}")
 
 
 def _methods(methods: list[str], options: list[str]) -> list[str]:
@@ -105,42 +222,21 @@ def _methods(methods: list[str], options: list[str]) -> list[str]:
     return [f"{name}:{','.join([own, *options] if own else options)}"]
 
 
-def _photo(path: str) -> Path:
-    photo = Path(path)
-    if photo.is_dir():
-        raise InputError(f"{path}: expected the path of an image, got a folder; explain one image")
-    if not photo.is_file():
-        raise InputError(f"{path}: expected the path of an image, found no such file")
-    return photo
-
-
-def _place(photo: Path, output: Path | None) -> Path:
-    """Where the picture goes, checked before the work: never over the photo itself."""
-    from mien.files import check_writable
-    from mien.results.explanation import record_path
-
-    picture = output or photo.with_suffix(".mien.png")
-    for place in (picture, record_path(picture)):
-        if place.exists() and place.samefile(photo):
-            raise InputError(f"{place}: is the photo itself; give another --output")
-        check_writable(place)
-    return picture
-
-
-def _tell(found: Explanations) -> None:
-    """Say each explanation: a line for each of several methods, all of it for one."""
+def _tell(found: Explanations, before: str = "", *, brief: bool = False) -> None:
+    """Say each explanation: a line for each of several methods or photos, all of it for one."""
     several = len({result.method for result in found}) > 1
     for result in found:
         way = f"  {result.method}" if several else ""
-        face = f"[bold]face {result.prediction.face_id}{way}[/bold]"
-        out.print(f"{face}  {escape(result.sentence)}", soft_wrap=True)
+        face = f"{escape(plain(before))}[bold]face {result.prediction.face_id}{way}[/bold]"
+        tell(f"{face}  {escape(result.sentence)}")
         if result.warning:
-            out.print(f"[yellow]warning:[/yellow] {escape(result.warning)}", soft_wrap=True)
-        if not several:
+            tell(f"[yellow]warning:[/yellow] {escape(result.warning)}")
+        if not several and not brief:
             out.print(_regions(result))
-            out.print(escape(result.paragraph), soft_wrap=True, highlight=False)
-    for text in dict.fromkeys(result.footnote for result in found):
-        out.print(escape(text), style="dim")
+            tell(escape(result.paragraph))
+    if not brief:
+        for text in dict.fromkeys(result.footnote for result in found):
+            tell(f"[dim]{escape(text)}[/dim]")
 
 
 def _regions(result: Explanation) -> Table:

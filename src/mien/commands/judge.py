@@ -16,10 +16,12 @@ from mien.commands.terminal import (
     PriorShares,
     Seed,
     SplitName,
+    note,
     progress,
     say,
     show,
 )
+from mien.wording import counted
 
 
 def judge(
@@ -32,7 +34,11 @@ def judge(
     split: SplitName = "test",
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", "-m", help="Only these, such as -m cam -m dncshap:levels=4."),
+        typer.Option(
+            "--method",
+            "-m",
+            help="Only these of {methods}; options behind, as in dncshap:levels=4.",
+        ),
     ] = None,
     shaken: Annotated[
         int, typer.Option(help="Faces on which sensitivity and randomisation are measured.")
@@ -62,9 +68,13 @@ def judge(
     check_folder(output)
     expected = None if action_units is None else read_expected(action_units)
     recognizer = load(model, detector=detector, head=head, prior=prior)
-    rows_for(recognizer.model, methods)  # a wrong name fails before the work
+    rows = rows_for(recognizer.model, methods)  # a wrong name fails before the work
     faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
     output.mkdir(parents=True, exist_ok=True)
+    note(
+        f"{counted(len(faces), 'face')} explained by {counted(len(rows), 'method')}: "
+        f"{', '.join(rows)}; on {min(shaken, len(faces))} of them twice more"
+    )
     with progress(len(faces), "faces") as advance:
         verdict = work.judge(
             recognizer,

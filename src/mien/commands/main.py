@@ -18,6 +18,7 @@ from mien.commands import (
     atlas,
     batch,
     compare,
+    compare_groups,
     data,
     evaluate,
     explain,
@@ -31,6 +32,7 @@ from mien.commands import (
     video,
     webcam,
 )
+from mien.commands.registered import NamingCommand
 from mien.commands.terminal import err, fail, warn
 from mien.types import MienError
 
@@ -43,6 +45,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
         webcam.webcam,
         batch.batch,
     ),
+    "Compare": (compare_groups.compare_groups,),
     "Explain a model": (judge.judge, atlas.atlas),
     "Data": (data,),
     "Train": (train.train, recipes.recipes, evaluate.evaluate, compare.compare, export.export),
@@ -74,7 +77,7 @@ class InOrder(TyperGroup):
 
 def _name(entry: object) -> str:
     """The word by which a function, or a module with a group of commands, is called."""
-    return str(getattr(entry, "__name__", "")).rpartition(".")[2]
+    return str(getattr(entry, "__name__", "")).rpartition(".")[2].replace("_", "-")
 
 
 app = typer.Typer(
@@ -114,6 +117,7 @@ def common(
 def _flow(group: typer.Typer) -> None:
     """Let the terminal break the lines of help: typer keeps those of the source."""
     for command in group.registered_commands:
+        command.cls = NamingCommand
         text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", "") or "")
         command.help = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
     for inner in group.registered_groups:
@@ -132,6 +136,17 @@ def _heed_no_more() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _explain_usage(error: Any) -> None:
+    """What Click has against the command line, in one line; without a command, the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "mien"
+    fail(f"{said[:1].lower()}{said[1:]}; see {where} --help")
+
+
 def main() -> None:
     """Run the command; errors that Mien can explain are one line and no traceback."""
     warnings.showwarning = lambda message, *_, **__: warn(str(message))
@@ -140,7 +155,9 @@ def main() -> None:
         app()
         return
     try:
-        app()
+        code = app(standalone_mode=False, prog_name="mien")
+        sys.stdout.flush()  # a full disk is told here, and not while Python ends
+        sys.exit(code if isinstance(code, int) else 0)
     except MienError as error:
         fail(str(error))
         sys.exit(2)
@@ -156,6 +173,9 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output has left: nothing more to say
         sys.exit(0)
     except Exception as error:
+        if hasattr(error, "format_message"):
+            _explain_usage(error)
+            sys.exit(2)
         if isinstance(error, OSError) and error.errno in FULL:
             where = f"{error.filename}: " if error.filename else ""
             fail(f"{where}cannot be written ({error.strerror}); make room, and run it again")

@@ -16,15 +16,20 @@ from mien.commands.terminal import (
     Detector,
     Flip,
     HeadName,
+    Measures,
     ModelName,
     PriorShares,
+    err,
     fail,
     note,
     out,
     plain,
     progress,
+    told_prior,
+    warn,
 )
 from mien.types import InputError, Prediction
+from mien.wording import brief, counted
 
 if TYPE_CHECKING:
     from mien.results.predictions import Predictions
@@ -71,6 +76,7 @@ def predict(
     contempt: Contempt = False,
     prior: PriorShares = None,
     flip: Flip = False,
+    measures: Measures = False,
 ) -> None:
     """Find every face and say what it expresses: one row per face.
 
@@ -87,32 +93,45 @@ def predict(
     found = find_images(_listed(paths))
     stated = None if prior == ESTIMATE else prior
     recognizer = load(
-        model, head=head, contempt=contempt, prior=stated, flip=flip, detector=detector
+        model,
+        head=head,
+        contempt=contempt,
+        prior=stated,
+        flip=flip,
+        detector=detector,
+        measures=measures,
     )
     rows: list[Prediction] = []
     stopped = False
     with progress(len(found), "images") as advance:
         try:
-            # small batches, so that an interrupt loses little
+            # a bar moves with each image, and an interrupt loses little
+            batch = 1 if err.is_terminal else 8
             named = ((str(path), path) for path in found)
-            for part in recognizer.predict_many(named, batch=8):
+            for part in recognizer.predict_many(named, batch=batch):
                 rows += part
                 advance()
         except KeyboardInterrupt:
             stopped = True  # what is done is written all the same
-    results = Predictions(tuple(rows), recognizer.labels, recognizer.prior)
+    results = Predictions(tuple(rows), recognizer.labels, recognizer.prior, recognizer.measured)
     if prior == ESTIMATE and results.faces:
         results = results.under(ESTIMATE)
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in (results.prior or {}).items())
-        note(f"estimated prior: {shares}")
-    _write(results, kind, output)
-    if output is not None:
-        done = f"{_count(len(results.faces), 'face')} in {_count(len(found), 'image')}"
+        note(told_prior(results.prior or {}))
+    if stopped and output is not None:
+        # a file of the name that was asked for is whole, and an older one stays
+        output = output.with_name(f"{output.stem}.partial{output.suffix}")
+    if rows or not stopped:
+        _write(results, kind, output)
+    if output is not None and not stopped:
+        done = f"{counted(len(results.faces), 'face')} in {counted(len(found), 'image')}"
         note(f"{done}, found by {recognizer.detector.name}: {output}")
     for row in results.errors:
         fail(str(row.error))
+    for text in results.cautions:
+        warn(text)
     if stopped:
-        fail(f"stopped after {len(rows)} rows; they are written")
+        where = f"; what was done is in {output}" if rows and output is not None else ""
+        fail(f"stopped after {counted(len({row.input for row in rows}), 'image')}{where}")
         raise typer.Exit(130)
     if results.errors:
         raise typer.Exit(1)
@@ -145,13 +164,7 @@ def _write(results: Predictions, kind: str | None, output: Path | None) -> None:
         sys.stdout.write(results.text(kind or "csv"))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _table(results: Predictions) -> Table:
-    from mien.results.predictions import brief
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("input", "face", "box", "expression", "score", "next"):
         right, fold = name in ("face", "score"), name in ("input", "next")
@@ -163,8 +176,8 @@ def _table(results: Predictions) -> Table:
             continue
         ranked = sorted(row.emotions.items(), key=lambda item: -item[1])
         box = ",".join(f"{v:.0f}" for v in row.box or ())
-        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3])
+        others = ", ".join(f"{name} {brief(p)}" for name, p in ranked[1:3] if p >= 0.01)
         name = escape(plain(row.input))
-        score = "" if row.score is None else f"{row.score:.2f}"
+        score = "" if row.score is None else brief(row.score)
         table.add_row(name, str(row.face_id), box, row.dominant_emotion, score, others)
     return table

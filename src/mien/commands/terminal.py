@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -22,19 +22,19 @@ from rich.progress import (
 from rich.table import Table
 
 from mien.types import checked_seed
+from mien.wording import brief, duration
 
 out, err = Console(), Console(stderr=True)
 EVERY = 60.0  # seconds between lines about the progress where there is no terminal
+FIRST = 5.0  # seconds until the first of them
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
-Detector = Annotated[
-    str, typer.Option(help="auto, blazeface, blazeface-near, yunet, haar, or none for face crops.")
-]
+Detector = Annotated[str, typer.Option(help="auto, or {detectors}; none is for face crops.")]
 ModelName = Annotated[
-    str, typer.Option(help="mien, mien-int8, the path of an ONNX file, or the folder of a run.")
+    str, typer.Option(help="{models}, the path of an ONNX file, or the folder of a run.")
 ]
 HeadName = Annotated[
-    str | None, typer.Option(help="both (the default), ferplus (crowd votes) or fer2013.")
+    str | None, typer.Option(help="The labels to answer with; of the built-in model {heads}.")
 ]
 Contempt = Annotated[
     bool, typer.Option("--contempt", help="Answer with contempt as an eighth expression.")
@@ -44,13 +44,30 @@ PriorShares = Annotated[
     typer.Option(
         "--prior",
         help="How often each expression is expected: even, ferplus or fer2013 (as in that training "
-        "data), or shares as happy=.4,sad=.1,...; default: the head's own, of both even.",
+        "data), shares as happy=.4,sad=.1,..., or, for many faces, estimate: that which they have. "
+        "Default: the head's own, of both even.",
     ),
 ]
 Flip = Annotated[
     bool, typer.Option("--flip", help="Look at each face and its mirror image; twice the time.")
 ]
+Measures = Annotated[
+    bool,
+    typer.Option(
+        "--measures",
+        help="Also the face's geometry, in degrees and eye distances; no action units: {measures}.",
+    ),
+]
 Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
+
+
+def told_prior(prior: Mapping[str, float]) -> str:
+    """A prior that was estimated, in a line.
+
+    >>> told_prior({"happy": 0.75, "sad": 0.25})
+    'estimated prior: happy 0.75, sad 0.25'
+    """
+    return "estimated prior: " + ", ".join(f"{name} {brief(v)}" for name, v in prior.items())
 
 
 def plain(text: str) -> str:
@@ -75,6 +92,11 @@ CropDetector = Annotated[str, typer.Option(help="none where the images are crops
 def say(text: str) -> None:
     """One line on stdout, as it stands: names of files may hold brackets."""
     out.print(escape(plain(text)), soft_wrap=True, highlight=False)
+
+
+def tell(markup: str) -> None:
+    """A text with markup on stdout: a terminal breaks it between words, a file gets one line."""
+    out.print(markup, soft_wrap=not out.is_terminal, highlight=False)
 
 
 def note(text: str) -> None:
@@ -106,13 +128,17 @@ def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 class Bar:
     """A progress bar: called, it advances by one; :meth:`show` says how far the work is.
 
-    Where there is no terminal, a line every minute says so.
+    Where there is no terminal, a line soon after the start and then every minute says so, and
+    how long the rest takes.
     """
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: TaskID, lines: bool = True) -> None:
         self._progress = progress
         self._task = task
-        self._next = time.monotonic() + EVERY
+        self._lines = lines and not err.is_terminal
+        self._earlier: int | None = None  # pieces that were done before this bar began
+        self._started = time.monotonic()
+        self._next = self._started + FIRST
 
     def __call__(self, total: int | None = None) -> None:
         """One piece more is done, of ``total`` where that is known by now."""
@@ -121,21 +147,27 @@ class Bar:
 
     def show(self, done: int, total: int | None = None, behind: str = "") -> None:
         """So many pieces are done; ``behind`` stands behind the bar."""
+        if self._earlier is None:
+            self._earlier = max(done - 1, 0)
         self._progress.update(self._task, completed=done, total=total, behind=behind)
         self._line()
 
     def _line(self) -> None:
         now = time.monotonic()
-        if err.is_terminal or now < self._next:
+        if not self._lines or now < self._next:
             return
         self._next = now + EVERY
         task = self._progress.tasks[self._task]
+        if task.total is not None and task.completed >= task.total:
+            return
         of = "" if task.total is None else f" of {task.total:,.0f}"
-        left = task.time_remaining or 0
-        ahead = f", about {left / 60:.0f} min left" if left > EVERY else ""
-        note(
-            f"{task.description}: {task.completed:,.0f}{of}{ahead} {task.fields['behind']}".rstrip()
-        )
+        ahead = ""
+        done = task.completed - (self._earlier or 0)
+        if task.total and done > 0:
+            left = (now - self._started) / done * (task.total - task.completed)
+            ahead = f", about {duration(left)} left"
+        behind = f" ({task.fields['behind']})" if task.fields["behind"] else ""
+        note(f"{task.description}: {task.completed:,.0f}{of}{ahead}{behind}")
 
 
 @contextmanager
@@ -148,6 +180,7 @@ def progress(total: int | None, what: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[behind]}"),
     )
-    shown = err.is_terminal and (total is None or total >= LONG)
+    long = total is None or total >= LONG
+    shown = err.is_terminal and long
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        yield Bar(bar, bar.add_task(what, total=total, behind=""))
+        yield Bar(bar, bar.add_task(what, total=total, behind=""), lines=long)

@@ -123,6 +123,7 @@ def train(
     where = _where(device, devices, num_nodes, strategy, tensorboard)
     if not (grid or smoke or out.is_terminal):
         where = replace(where, on_epoch=partial(_epoch, chosen.training.epochs))
+    note(_plan(chosen, where, smoke=smoke, grid=grid))
     how: dict[str, Any] = {"weights": weights, "examples": examples}
     if grid:
         how |= {"sampler": sampler, "trials": trials}
@@ -137,6 +138,18 @@ def train(
     except KeyboardInterrupt:
         fail(f"stopped; run the same command to go on in {output}")
         raise typer.Exit(130) from None
+
+
+def _plan(recipe: Recipe, where: Where, *, smoke: bool, grid: bool) -> str:
+    """What is about to be done, before the first second of it."""
+    if smoke:
+        return f"{recipe.about.title}: a smoke run of two steps on drawn faces"
+    what = f"a grid of {recipe.points:,} trainings" if grid else "a training"
+    cost = f"; the recipe says: {recipe.about.cost}" if recipe.about.cost else ""
+    return (
+        f"{recipe.about.title}: {what} of {recipe.training.epochs} epochs at most, on "
+        f"{where.accelerator}{cost}. After the first epoch it says how long the others take"
+    )
 
 
 def _chosen(path: Path, data: Path | None, *, smoke: bool, grid: bool) -> Recipe:

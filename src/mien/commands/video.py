@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,22 +14,32 @@ from mien.commands.terminal import (
     Detector,
     Flip,
     HeadName,
+    Measures,
     ModelName,
     PriorShares,
     fail,
+    note,
     out,
     progress,
     say,
+    told_prior,
+    warn,
 )
+from mien.priors import ESTIMATE
 from mien.types import InputError
 
 if TYPE_CHECKING:
+    from mien.recognizer import Recognizer
     from mien.video.analysis import Analysis, Progress
     from mien.video.frames import VideoOptions
 
 Smoothing = Annotated[str, typer.Option(help="Seconds of the exponential mean, or off.")]
 Overlay = Annotated[
-    str, typer.Option(help="Evidence to draw: cam, regions (key frames only) or none.")
+    str,
+    typer.Option(
+        help="Evidence to draw: none, cam, regions (key frames only), or of a network in torch "
+        "gradcam, gradcam++, layercam, attention, rollout, gradrollout, activations."
+    ),
 ]
 TimelineFile = Annotated[
     Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")
@@ -74,6 +85,7 @@ def video(
     contempt: Contempt = False,
     prior: PriorShares = None,
     flip: Flip = False,
+    measures: Measures = False,
 ) -> None:
     """Follow every face of a clip and say what it expresses, when.
 
@@ -81,18 +93,32 @@ def video(
     """
     from mien.recognizer import load
     from mien.video.analysis import analyse, make_folder
-    from mien.video.frames import VideoOptions
+    from mien.video.frames import FrameResult, VideoOptions
     from mien.video.stopping import stop_on_signals
+    from mien.vision.measures import beyond, cautions
 
     options = VideoOptions(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
     if overlay != "none" and output is None:
         raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
     if summary is not None:
         make_folder(summary)
-    recognizer = load(
-        model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
-    )
+    if measures and timeline is None:
+        raise InputError("--measures are columns of the table; give it a --timeline")
+    how: dict[str, Any] = {
+        "head": head,
+        "contempt": contempt,
+        "flip": flip,
+        "detector": detector,
+        "measures": measures,
+    }
+    shares = _estimated(clip, load(model, **how)) if prior == ESTIMATE else prior
+    recognizer = load(model, prior=shares, **how)
     files: dict[str, Any] = {"output": output, "timeline": timeline}
+    turned: Counter[str] = Counter()
+
+    def look(result: FrameResult) -> None:
+        turned.update(n for face in result.faces for n in beyond(face.prediction.measures))
+
     with progress(None, "frames") as bar:
 
         def show(seen: Progress) -> None:
@@ -101,18 +127,40 @@ def video(
 
         with stop_on_signals() as stop:
             result = analyse(
-                clip, recognizer=recognizer, options=options, progress=show, cancel=stop, **files
+                clip,
+                recognizer=recognizer,
+                options=options,
+                on_frame=look,
+                progress=show,
+                cancel=stop,
+                **files,
             )
     if result.stopped and not result.frames:
         fail("stopped before the first frame; nothing is written")
         raise typer.Exit(130)
     _tell(result, options, {"annotated": output, "table": timeline}, summary)
+    for text in cautions(turned):
+        warn(f"of all frames' faces, {text}")
     if result.stopped:
         fail(f"stopped after {result.frames} frames; what was done is written")
         raise typer.Exit(130)
     if result.problem:
         fail(f"{result.problem}; the frames before that are done")
         raise typer.Exit(1)
+
+
+def _estimated(clip: Path, recognizer: Recognizer) -> dict[str, float] | None:
+    """The prior of a clip's faces; the clip is read once for it, and once more to be analysed."""
+    from mien.video.clip import probe
+    from mien.video.prior import PER_SECOND, clip_prior
+
+    seconds = probe(clip).duration
+    looks = None if seconds is None else int(seconds * PER_SECOND)
+    with progress(looks, "frames for the prior") as advance:
+        found = clip_prior(clip, recognizer, on_frame=advance)
+    if found is not None:
+        note(told_prior(found))
+    return found
 
 
 def _tell(

@@ -30,7 +30,7 @@ class Augmenter:
     """
 
     def __init__(self, how: Augmentation | str, seed: int | None = None) -> None:
-        self.how = preset(how) if isinstance(how, str) else how
+        self.how = preset(how) if isinstance(how, str) else how  # what may happen to an image
         self._rng = None if seed is None else np.random.default_rng(seed)
 
     def _generator(self, images: FloatArray | Tensor) -> np.random.Generator:
@@ -57,6 +57,13 @@ class Augmenter:
 
         Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899. Where both are
         on, each takes half of the batches.
+
+        Parameters
+        ----------
+        images
+            ``[N, C, H, W]``.
+        targets
+            ``[N, K]``, one row of shares for each image.
         """
         _check_batch(images)
         how = self.how

@@ -43,6 +43,8 @@ def sample(
 
     Parameters
     ----------
+    seed
+        Of the rows that are drawn.
     labels
         Class of each image ``[N]``.
     splits
@@ -88,6 +90,15 @@ def class_weights(counts: IntArray, kind: str = "balanced", beta: float = 0.999)
     ``balanced``: total / (K x count), as scikit-learn does. ``effective``: inverse to the
     effective number (1 - beta^count) / (1 - beta), with sum K (Cui et al. 2019,
     arXiv:1901.05555). ``none``: ones. A class without images has weight 0 and counts for nothing.
+
+    Parameters
+    ----------
+    counts
+        Images of each class ``[K]``.
+    kind
+        ``none``, ``balanced`` or ``effective``.
+    beta
+        Of ``effective``: nearer to 1, nearer to ``balanced``.
 
     >>> import numpy as np
     >>> class_weights(np.array([30, 10])).round(3).tolist()

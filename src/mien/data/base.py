@@ -32,7 +32,7 @@ class Row:
     image: Path | bytes | ImageArray | None = field(default=None, repr=False)
     label: str | None = None
     split: str | None = None
-    subject: str | None = None
+    subject: str | None = None  # who is shown, where known
     extra: Mapping[str, Any] = field(default_factory=dict)
     skip: str | None = None
     error: str | None = None
@@ -42,11 +42,11 @@ class Row:
 class Reading:
     """An opened source: its rows, how many there will be, and the counts published for its form."""
 
-    rows: Iterator[Row]
-    total: int | None = None
-    counts: Counts = field(default_factory=dict)
-    form: str = ""
-    notes: tuple[str, ...] = ()
+    rows: Iterator[Row]  # the images, as they are read
+    total: int | None = None  # how many there will be, where known
+    counts: Counts = field(default_factory=dict)  # published numbers for this form of the set
+    form: str = ""  # which of its forms was read, in a word
+    notes: tuple[str, ...] = ()  # what was left out, and why
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,22 @@ class DataCard:
     :mod:`mien.data.split` with their options: what the papers used, and what can be believed.
     """
 
-    name: str
-    title: str
-    summary: str
-    size: str
-    labels: tuple[str, ...]
-    licence: str
-    source: str
-    layout: str
-    citation: str
-    flaws: tuple[str, ...] = ()
-    used_by: tuple[str, ...] = ()
+    name: str  # by which mien data prepare calls it
+    title: str  # as its owners write it
+    summary: str  # what it shows, in a sentence
+    size: str  # how many images, in words
+    labels: tuple[str, ...]  # the expressions in it
+    licence: str  # the terms of its owners
+    source: str  # where to ask for it
+    layout: str  # the files that are read
+    citation: str  # the paper, with its DOI
+    flaws: tuple[str, ...] = ()  # what to know before a score on it is believed
+    used_by: tuple[str, ...] = ()  # papers whose experiments are recipes
     splits: tuple[str, ...] = ()
     paper: Mapping[str, str] = field(default_factory=dict)
     honest: Mapping[str, str] = field(default_factory=dict)
-    counts: Counts = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)  # published numbers of images by (split, label)
+    #: columns of its own, beside those of every set
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,7 +85,7 @@ class Example:
     one of the image files, which a check may damage; None where the layout has none.
     """
 
-    source: Path
+    source: Path  # what is given to mien data prepare
     counts: Counts
     subjects: frozenset[str | None] = frozenset({None})
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -117,7 +118,13 @@ DATASETS: Final = Registry[DataSet]("data set", package="mien.data.sets", group=
 
 
 def dataset(card: DataCard, *examples: WriteExample) -> Callable[[Read], Read]:
-    """Decorator that registers a reader, with examples of its layouts, under its card's name."""
+    """Decorator that registers a reader, with examples of its layouts, under its card's name.
+
+    Parameters
+    ----------
+    card
+        What is known of the set; its name is the registry's key.
+    """
 
     def add(read: Read) -> Read:
         DATASETS.add(card.name, DataSet(card, read, examples))

@@ -106,6 +106,7 @@ def empty_folder_is_refused(name: str, folder: Path) -> None:
     raise AssertionError(f"the data set {name!r}: an empty folder was read without an error")
 
 
+#: What every data set goes through: each is called with its name and an empty folder.
 CHECKS: Final[tuple[Callable[[str, Path], None], ...]] = (
     card_is_complete,
     example_is_read_whole,

@@ -26,6 +26,13 @@ def save_image(path: Path, pixels: ImageArray | None = None) -> Path:
     """Write an image file, and its folders, in the format of its suffix; returns the path.
 
     Without pixels it is noise that depends on the file's name alone.
+
+    Parameters
+    ----------
+    path
+        The file; its suffix is the format.
+    pixels
+        What is in it; None is a small picture made from the file's name.
     """
     from PIL import Image
 

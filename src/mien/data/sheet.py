@@ -61,7 +61,7 @@ def contact_sheet(
         tiles = [pictures[row] for row in rows]
         title = wrapped(name, max(len(tiles) * (size + GAP), 80), 14)
         lines.append(stack([title, side_by_side(tiles, GAP)], 2))
-    return frame(stack(lines, 10), 10)
+    return frame(stack(lines, 10), 10).raster()
 
 
 def _tiles(source: ImageTable, wanted: set[int], size: int) -> dict[int, ImageArray]:

@@ -116,7 +116,13 @@ def find_folder(source: Path, names: Iterable[str], what: str) -> Path:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Image files below a folder, sorted; hidden files and macOS's copies (._) are left out."""
+    """Image files below a folder, sorted; hidden files and macOS's copies (._) are left out.
+
+    Parameters
+    ----------
+    folder
+        Searched to the bottom.
+    """
     return sorted(
         p
         for p in folder.rglob("*")

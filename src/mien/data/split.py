@@ -23,13 +23,13 @@ __all__ = ["SCHEMES", "Columns", "Split", "fingerprint", "load", "make", "mine",
 class Split:
     """A split: the column it is written to, its values row by row, and its fingerprint."""
 
-    scheme: str
-    seed: int
-    options: Mapping[str, str]
-    column: str
-    values: Values
-    fingerprint: str
-    excluded: int
+    scheme: str  # a name of SCHEMES
+    seed: int  # of schemes that draw
+    options: Mapping[str, str]  # what the scheme was given
+    column: str  # split or fold
+    values: Values  # row by row: train, val, test, excluded; or the number of a fold
+    fingerprint: str  # a hash of which image is on which side
+    excluded: int  # rows that are on no side
 
     def to_dict(self) -> dict[str, Any]:
         """What is written into the file about it."""
@@ -106,6 +106,10 @@ def make(
 
     Parameters
     ----------
+    path
+        A file that ``mien data`` wrote.
+    seed
+        Of schemes that draw.
     scheme
         A name of :data:`SCHEMES`, or ``paper`` or ``honest``, which the set's card explains.
     options
@@ -131,7 +135,15 @@ def make(
 
 
 def fingerprint(path: str | Path, values: Sequence[Any]) -> str:
-    """A hash of which image (source, name, pixels) is on which side; the order does not matter."""
+    """A hash of which image (source, name, pixels) is on which side; the order does not matter.
+
+    Parameters
+    ----------
+    path
+        A file that ``mien data`` wrote.
+    values
+        The side of each row.
+    """
     source = mine(path)
     hashed = Fingerprint()
     start = 0

@@ -55,6 +55,17 @@ def face(
     ``number`` distinguishes pictures of one person. Raises UnknownNameError for a label that is
     not drawn, InputError for a size outside 24..512.
 
+    Parameters
+    ----------
+    label
+        The expression.
+    subject
+        The number of a drawn person.
+    seed
+        Of pose, light, glasses and clutter.
+    size
+        Pixels a side.
+
     >>> smile = face("happy", size=48)
     >>> smile.image.shape, smile.evidence, bool(smile.mask.any())
     ((48, 48, 3), ('mouth',), True)
@@ -123,6 +134,21 @@ def write(
 
     Of every twenty people fourteen are train, three val and three test, so that nobody is on two
     sides.
+
+    Parameters
+    ----------
+    output
+        The Parquet file.
+    images
+        How many, in equal shares of the expressions.
+    people
+        How many different persons.
+    size
+        Pixels a side.
+    seed
+        Of everything that is drawn.
+    advance
+        Called after each image.
     """
     counts: dict[Cell, int] = {}
     hashed = Fingerprint()

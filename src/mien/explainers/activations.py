@@ -6,6 +6,7 @@ import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import LayerName, OneBranch
 from mien.results.mosaic import Maps
 
 SHOWN = 64  # feature maps in the picture
@@ -14,6 +15,8 @@ SHOWN = 64  # feature maps in the picture
 @method(
     "activations",
     rank=150,
+    title="Activations of one layer",
+    overlay="frame",
     needs=needs_layers,
     baseline=False,
     about_target=False,
@@ -23,7 +26,7 @@ SHOWN = 64  # feature maps in the picture
         "expression."
     ),
 )
-def activations(case: Case, *, layer: str = "", branch: int = 0) -> Evidence:
+def activations(case: Case, *, layer: LayerName = "", branch: OneBranch = 0) -> Evidence:
     """The mean absolute activation of a layer, and its strongest feature maps as pictures.
 
     ``layer`` names another layer than the model's own, ``branch`` takes that of another branch.

@@ -15,6 +15,7 @@ import numpy as np
 
 from mien.explainers.grids import needs_attention, opened, spread
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import BranchNumber, Head, LayerNumber
 from mien.results.mosaic import Maps
 from mien.types import FloatArray, InputError, IntArray, ModelError
 
@@ -143,12 +144,16 @@ def relevance_matrix(found: list[Weights], branches: list[Branch]) -> FloatArray
 @method(
     "attention",
     rank=120,
+    title="Attention of one layer",
+    overlay="frame",
     needs=needs_attention,
     baseline=False,
     about_target=False,
     footnote=LOOKED,
 )
-def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) -> Evidence:
+def attention(
+    case: Case, *, layer: LayerNumber = -1, head: Head = -1, branch: BranchNumber = -1
+) -> Evidence:
     """Attention of the tokens that the answer is read from to each patch, in one layer.
 
     ``layer`` counts the attention layers from 0, or from the end with -1, the last; ``head`` -1 is
@@ -193,12 +198,14 @@ def attention(case: Case, *, layer: int = -1, head: int = -1, branch: int = -1) 
 @method(
     "rollout",
     rank=130,
+    title="Attention rollout",
+    overlay="frame",
     needs=needs_attention,
     baseline=False,
     about_target=False,
     footnote=LOOKED,
 )
-def rollout(case: Case, *, branch: int = -1) -> Evidence:
+def rollout(case: Case, *, branch: BranchNumber = -1) -> Evidence:
     """Attention rollout (Abnar and Zuidema 2020): attention followed back through all layers.
 
     Of two branches both are followed at once; the map adds them up, or shows one ``branch``.
@@ -213,6 +220,8 @@ def rollout(case: Case, *, branch: int = -1) -> Evidence:
 @method(
     "gradrollout",
     rank=140,
+    title="Attention rollout with gradients",
+    overlay="frame",
     needs=needs_attention,
     baseline=False,
     footnote=(
@@ -220,7 +229,7 @@ def rollout(case: Case, *, branch: int = -1) -> Evidence:
         "that speak against: compare places, not sizes."
     ),
 )
-def gradrollout(case: Case, *, branch: int = -1) -> Evidence:
+def gradrollout(case: Case, *, branch: BranchNumber = -1) -> Evidence:
     """Attention times gradient through all layers (Chefer et al. 2021), for the target.
 
     What a token starts with, itself, is left out: where the answer is read from the patches it

@@ -17,6 +17,8 @@ def needs_map(model: BaseModel) -> str:
 @method(
     "cam",
     rank=70,
+    title="Class activation map",
+    overlay="frame",
     needs=needs_map,
     baseline=False,
     footnote=(

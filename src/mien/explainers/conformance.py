@@ -34,18 +34,30 @@ from mien.vision.regions import REGIONS
 class Sitting:
     """A model, and one face with its answer in front of it."""
 
-    model: BaseModel
-    crop: Crop
-    prediction: Prediction
+    model: BaseModel  # who is asked
+    crop: Crop  # the face
+    prediction: Prediction  # the answer that is explained
     _kept: dict[str, Explanation] = field(default_factory=dict, init=False, repr=False)
 
     def ask(self, name: str, **fields: Any) -> Explanation:
-        """The method's explanation, at its cheapest; ``fields`` are those of a query."""
+        """The method's explanation, at its cheapest; ``fields`` are those of a query.
+
+        Parameters
+        ----------
+        name
+            A registered method.
+        """
         query = Query(name, options=dict(METHODS.get(name).tiny))
         return explain(self.model, self.crop, self.prediction, replace(query, **fields))
 
     def usual(self, name: str) -> Explanation:
-        """What the method says where nothing else is asked, computed once."""
+        """What the method says where nothing else is asked, computed once.
+
+        Parameters
+        ----------
+        name
+            A registered method.
+        """
         if name not in self._kept:
             self._kept[name] = self.ask(name)
         return self._kept[name]
@@ -165,6 +177,7 @@ def record_can_be_loaded(name: str, sitting: Sitting) -> None:
     _expect(e.picture().ndim == 3 and bool(e.paragraph), name, "it has no picture or no words")
 
 
+#: What every method goes through: each is called with its name and a sitting.
 CHECKS: Final[tuple[Callable[[str, Sitting], None], ...]] = (
     states_itself,
     evidence_is_whole,

@@ -38,6 +38,8 @@ def explain(
 
     Parameters
     ----------
+    model
+        Whose answer is explained.
     crop
         The face as the model sees it, with its landmarks.
     prediction
@@ -128,6 +130,11 @@ def supported(model: BaseModel, against: str | None = None) -> list[str]:
     Methods that give every expression the same map are left out of a question of one ``against``
     another.
 
+    Parameters
+    ----------
+    model
+        Who is to be explained.
+
     >>> from mien.models.onnx import Model
     >>> from mien.models.weights import locate
     >>> supported(Model(locate("mien")))[0]
@@ -147,6 +154,8 @@ def queries(
 
     Parameters
     ----------
+    model
+        Who is to be explained.
     methods
         One method or several, which may carry options (``dncshap:levels=4,contexts=owen``); or
         ``all`` that can answer for this model.

@@ -9,11 +9,12 @@ import numpy as np
 from mien.explainers.grids import needs_torch, opened
 from mien.explainers.masks import baseline_pixels
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import Steps
 from mien.types import InputError
 
 
-@method("ig", rank=110, needs=needs_torch, tolerance=0.05)
-def ig(case: Case, *, steps: int = 64) -> Evidence:
+@method("ig", rank=110, title="Integrated gradients", needs=needs_torch, tolerance=0.05)
+def ig(case: Case, *, steps: Steps = 64) -> Evidence:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), in logits.
 
     The gradients of the score along the straight line from the baseline to the crop, times the

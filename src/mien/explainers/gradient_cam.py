@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import BranchNumber, LayerName
 from mien.types import FloatArray
 
 #: What the numbers of methods that hide nothing are.
@@ -23,8 +24,16 @@ GRADIENTS: Final = (
 )
 
 
-@method("gradcam", rank=80, needs=needs_layers, baseline=False, footnote=GRADIENTS)
-def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
+@method(
+    "gradcam",
+    rank=80,
+    title="Grad-CAM",
+    overlay="frame",
+    needs=needs_layers,
+    baseline=False,
+    footnote=GRADIENTS,
+)
+def gradcam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), in logits.
 
     Each feature map is weighted by its gradient's mean over all places. Where the network ends in
@@ -34,8 +43,16 @@ def gradcam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     return _evidence(case, layer, branch, gradcam_map)
 
 
-@method("gradcam++", rank=90, needs=needs_layers, baseline=False, footnote=GRADIENTS)
-def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
+@method(
+    "gradcam++",
+    rank=90,
+    title="Grad-CAM++",
+    overlay="frame",
+    needs=needs_layers,
+    baseline=False,
+    footnote=GRADIENTS,
+)
+def gradcam_plus(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): places weighted by gradients.
 
     Its weights suppose that the score is the exponential of the logit, so the map has no unit.
@@ -44,8 +61,16 @@ def gradcam_plus(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
     return _evidence(case, layer, branch, gradcam_plus_map, unit="no unit")
 
 
-@method("layercam", rank=100, needs=needs_layers, baseline=False, footnote=GRADIENTS)
-def layercam(case: Case, *, layer: str = "", branch: int = -1) -> Evidence:
+@method(
+    "layercam",
+    rank=100,
+    title="Layer-CAM",
+    overlay="frame",
+    needs=needs_layers,
+    baseline=False,
+    footnote=GRADIENTS,
+)
+def layercam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943): weighted place by place.
 
     Each activation is multiplied by its own gradient where that is positive, which keeps early

@@ -13,7 +13,7 @@ from mien.models.weights import HERE
 from mien.registry import choose
 from mien.types import BoolArray, FloatArray, IntArray
 
-BASELINES: Final = ("mean", "black", "blur", "face")
+BASELINES: Final = ("mean", "black", "blur", "face")  # what may stand where a part is hidden
 MEAN_CONTRAST = 0.6  # of the baseline ``face``: a mean has less contrast than any one face
 CHUNK = 256  # masked crops in memory at once
 

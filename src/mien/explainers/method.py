@@ -12,12 +12,22 @@ import numpy as np
 from mien import options
 from mien.models.base import BaseModel
 from mien.options import Option
-from mien.registry import Registry
+from mien.registry import Registry, choose
 from mien.results.evidence import Evidence, Query
 from mien.results.words import HIDING, NOT_HIDING
 from mien.types import FloatArray, InputError, IntArray
 
-__all__ = ["METHODS", "Case", "Evidence", "Method", "Query", "method", "names", "read_query"]
+__all__ = [
+    "METHODS",
+    "Case",
+    "Evidence",
+    "Method",
+    "Query",
+    "method",
+    "names",
+    "overlays",
+    "read_query",
+]
 
 
 def go_on() -> None:
@@ -33,16 +43,22 @@ class Case:
     itself.
     """
 
-    model: BaseModel
+    model: BaseModel  # whose score is explained
     pixels: FloatArray = field(repr=False)  # [C, h, w] in 0..255
     regions: IntArray = field(repr=False)  # [h, w], index into mien.vision.regions.REGIONS
     direction: FloatArray  # [K]: 1 for the target, -1 for the class it is set against
-    baseline: str = "mean"
+    baseline: str = "mean"  # what stands where a part is hidden
     seed: int = 0  # of methods that draw at random
     stop: Callable[[], None] = field(default=go_on, repr=False)
 
     def score(self, pixels: FloatArray) -> FloatArray:
-        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits."""
+        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits.
+
+        Parameters
+        ----------
+        pixels
+            ``[N, C, h, w]`` in 0..255.
+        """
         self.stop()
         return np.asarray(self.model.logits(pixels).astype(np.float64) @ self.direction[:, None])
 
@@ -85,13 +101,19 @@ class Method:
         The largest value of an option that a public service should allow.
     tolerance
         How far the parts of an efficient method may miss their total, relative to it.
+    title
+        What it is called where people choose it, in a few plain words; "" is its name.
+    overlay
+        Whether it can be drawn over the faces of a video: ``frame`` where it takes one pass and is
+        worked out for every frame, ``key`` where it takes more and is worked out for some, "" for
+        neither.
     reference
         Whether the overlap of other methods with it is measured when methods are compared.
     footnote
         What its numbers are, for people who have not read the documentation; "" says so in general.
     """
 
-    name: str
+    name: str  # its key in the registry
     run: Function
     rank: float = 1000.0
     needs: Needs = nothing
@@ -103,10 +125,15 @@ class Method:
     tiny: Mapping[str, Any] = field(default_factory=dict)
     most: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = 1e-4
+    title: str = ""
+    overlay: str = ""
     reference: bool = False
     footnote: str = ""
 
     def __post_init__(self) -> None:
+        choose("overlay", self.overlay, ("", "frame", "key"))
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
         if not self.footnote:
             object.__setattr__(self, "footnote", HIDING if self.baseline else NOT_HIDING)
 
@@ -117,11 +144,20 @@ class Method:
 
     @property
     def summary(self) -> str:
-        """The first paragraph of what it says of itself."""
-        return (inspect.getdoc(self.run) or "").split("\n\n")[0].replace("\n", " ")
+        """The first paragraph of what it says of itself, without markup."""
+        text = (inspect.getdoc(self.run) or "").split("\n\n")[0].replace("\n", " ")
+        return text.replace("``", "")
 
     def check(self, model: BaseModel, query: Query) -> None:
-        """Raise where a query cannot be answered: InputError, or UnknownNameError for an option."""
+        """Raise where a query cannot be answered: InputError, or UnknownNameError for an option.
+
+        Parameters
+        ----------
+        model
+            Who is to be explained.
+        query
+            What is asked.
+        """
         if reason := self.needs(model):
             raise InputError(
                 f"the method {self.name!r} cannot explain {model.card.name}: {reason}; "
@@ -139,10 +175,17 @@ class Method:
         self.checked(query.options)
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Options as values of their kinds; raises as :func:`mien.options.check`."""
+        """Options as values of their kinds; raises as :func:`mien.options.check`.
+
+        Parameters
+        ----------
+        given
+            Options by their names.
+        """
         return options.check(f"the method {self.name!r}", self.options, given)
 
 
+#: The registry of methods.
 METHODS: Final = Registry[Method]("method", package="mien.explainers", group="mien.explainers")
 
 
@@ -169,11 +212,25 @@ def method(name: str, **traits: Any) -> Callable[[Function], Function]:
 def names(model: BaseModel | None = None) -> list[str]:
     """Names of all methods as tables list them, or of those that can explain a model.
 
+    Parameters
+    ----------
+    model
+        Leave out what cannot explain it; None leaves out nothing.
+
     >>> names()[0]
     'regions'
     """
     found = in_order(METHODS.names())
     return found if model is None else [n for n in found if not METHODS.get(n).needs(model)]
+
+
+def overlays(model: BaseModel | None = None) -> list[str]:
+    """Methods that can be drawn over the faces of a video, of all or of those for a model.
+
+    >>> overlays()[:2]
+    ['regions', 'cam']
+    """
+    return [name for name in names(model) if METHODS.get(name).overlay]
 
 
 def in_order(texts: Iterable[str]) -> list[str]:

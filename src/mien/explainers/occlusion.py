@@ -8,11 +8,12 @@ import numpy as np
 
 from mien.explainers.masks import CHUNK, baseline_pixels, evaluate_masks
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import Cells, Samples, Shown, Stride, Window
 from mien.types import BoolArray, FloatArray, InputError
 
 
-@method("occlusion", rank=50, tiny={"window": 12, "stride": 6})
-def occlusion(case: Case, *, window: int = 0, stride: int = 0) -> Evidence:
+@method("occlusion", rank=50, title="Occlusion: a sliding window", tiny={"window": 12, "stride": 6})
+def occlusion(case: Case, *, window: Window = 0, stride: Stride = 0) -> Evidence:
     """How far the score falls where a square window is hidden (Zeiler and Fergus 2014).
 
     Section 4.2 of arXiv:1311.2901. Each pixel holds the mean fall over the windows that cover
@@ -56,8 +57,8 @@ def _windows(size: int, window: int, stride: int) -> BoolArray:
     return found
 
 
-@method("rise", rank=60, budget={"samples": 256}, tiny={"samples": 300})
-def rise(case: Case, *, samples: int = 1000, grid: int = 8, shown: float = 0.5) -> Evidence:
+@method("rise", rank=60, title="RISE: random masks", budget={"samples": 256}, tiny={"samples": 300})
+def rise(case: Case, *, samples: Samples = 1000, grid: Cells = 8, shown: Shown = 0.5) -> Evidence:
     """Mean score with a pixel shown less that with it hidden, over random masks (RISE).
 
     Petsiuk, Das and Saenko 2018 (arXiv:1806.07421): coarse random masks of ``grid`` x ``grid``

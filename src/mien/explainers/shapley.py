@@ -7,11 +7,12 @@ import numpy as np
 from mien.explainers.designs import dncshap_design, exact_design, interactions
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import Contexts, Levels, Snap
 from mien.explainers.segments import tree_players
 from mien.vision.regions import REGIONS
 
 
-@method("regions", rank=0)
+@method("regions", rank=0, title="Shapley values of the regions", overlay="key")
 def regions(case: Case) -> Evidence:
     """Exact Shapley values over the facial regions, with their pairwise interactions.
 
@@ -40,15 +41,20 @@ def regions(case: Case) -> Evidence:
 @method(
     "dncshap",
     rank=10,
+    title="DnCShap: halves of halves",
     variants={"printed": {"contexts": "printed"}},
     tiny={"levels": 4},
     most={"levels": 8},
 )
-def dncshap(case: Case, *, levels: int = 6, contexts: str = "both", snap: bool = False) -> Evidence:
-    """DnCShap over ``2^levels`` rectangles; ``contexts`` both, absent, present, owen or printed.
+def dncshap(
+    case: Case, *, levels: Levels = 6, contexts: Contexts = "both", snap: Snap = False
+) -> Evidence:
+    """DnCShap (Malik, Kumar and Raman 2021), repaired: the crop is halved again and again.
 
-    With more levels the parts become as small as pixels: the paper's pixel-wise maps. ``snap``
-    puts their borders on those of a vision transformer's patches.
+    Each part's value is shared by its halves, of which there are ``2^levels`` in the end, by what
+    they add beside others: ``contexts`` both, absent, present, owen or printed. With more levels
+    the parts become as small as pixels: the paper's pixel-wise maps. ``snap`` puts their borders
+    on those of a vision transformer's patches.
 
     Forward passes for n leaves: ``both`` 4n - 4, ``absent``, ``present`` and ``printed`` 2n,
     ``owen`` 2(n^2 - 1)/3 + 2.

@@ -17,6 +17,7 @@ import numpy as np
 from mien import extras
 from mien.explainers.masks import baseline_pixels, evaluate_coalitions, paint
 from mien.explainers.method import Case, Evidence, method
+from mien.explainers.parameters import Evaluations, Levels, Parts, Samples, Segment, Snap
 from mien.explainers.segments import segments, tree_players
 from mien.models.base import BaseModel
 from mien.types import BoolArray, FloatArray, InputError, IntArray
@@ -62,11 +63,14 @@ def needs_package(package: str) -> Callable[[BaseModel], str]:
 @method(
     "lime",
     rank=40,
+    title="LIME: squares",
     needs=needs_package("captum"),
     budget={"samples": 256},
     tiny={"samples": 90, "parts": 4},
 )
-def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8) -> Evidence:
+def lime(
+    case: Case, *, samples: Samples = 500, segment: Segment = "grid", parts: Parts = 8
+) -> Evidence:
     """LIME (Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938): a local linear surrogate.
 
     Ridge regression of the score on which segments are shown, samples weighted by their cosine
@@ -91,12 +95,13 @@ def lime(case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 
 @method(
     "kernelshap",
     rank=30,
+    title="KernelSHAP: squares",
     needs=needs_package("captum"),
     budget={"samples": 256},
     tiny={"samples": 90, "parts": 4},
 )
 def kernelshap(
-    case: Case, *, samples: int = 500, segment: str = "grid", parts: int = 8
+    case: Case, *, samples: Samples = 500, segment: Segment = "grid", parts: Parts = 8
 ) -> Evidence:
     """KernelSHAP (Lundberg and Lee 2017, arXiv:1705.07874): Shapley values by regression.
 
@@ -151,6 +156,7 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
 @method(
     "shap",
     rank=20,
+    title="SHAP: halves of halves",
     needs=needs_package("shap"),
     budget={"evaluations": 256},
     tiny={"levels": 4, "evaluations": 172},
@@ -158,7 +164,7 @@ def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
     reference=True,
 )
 def partition(
-    case: Case, *, levels: int = 6, evaluations: int = 500, snap: bool = False
+    case: Case, *, levels: Levels = 6, evaluations: Evaluations = 500, snap: Snap = False
 ) -> Evidence:
     """SHAP's partition explainer: Owen values of the same tree that ``dncshap`` halves.
 

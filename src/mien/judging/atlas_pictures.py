@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -45,19 +46,16 @@ def picture(found: Atlas) -> ImageArray:
             _row([_mean_tile(found, face, means.get(name)) for name in found.counts]),
         ]
     parts.append(draw.legend(2 * TILE, 1.0, "of each map's largest value"))
-    return draw.frame(draw.stack(parts, 12), 24)
+    return draw.frame(draw.stack(parts, 12), 24).raster()
 
 
-def _row(tiles: list[ImageArray]) -> ImageArray:
+def _row(tiles: list[draw.Drawing]) -> draw.Drawing:
     """Tiles side by side, each as wide as a map, whatever stands in it."""
-    wide = [
-        np.pad(tile, ((0, 0), (0, TILE - tile.shape[1]), (0, 0)), constant_values=255)
-        for tile in tiles
-    ]
+    wide = [replace(tile, width=TILE) for tile in tiles]
     return draw.side_by_side(wide, GAP)
 
 
-def _mean_tile(found: Atlas, face: ImageArray, mean: MeanMap | None) -> ImageArray:
+def _mean_tile(found: Atlas, face: ImageArray, mean: MeanMap | None) -> draw.Drawing:
     if mean is None:
         return draw.wrapped("none answered correctly", TILE, 12, draw.PALE)
     limit = float(np.abs(mean.values).max())
@@ -89,10 +87,10 @@ def contact_sheet(found: Atlas, expression: str) -> ImageArray:
                 draw.wrapped(note, width, 12, draw.PALE),
                 draw.side_by_side([overlaid(e[i], TILE) for e in part], GAP),
             ]
-    return draw.frame(draw.stack(blocks, 8), 24)
+    return draw.frame(draw.stack(blocks, 8), 24).raster()
 
 
-def _face(e: Explanation, expression: str) -> ImageArray:
+def _face(e: Explanation, expression: str) -> draw.Drawing:
     """A face over its answer, which is coloured where it is wrong."""
     colour = draw.INK if e.target == expression else draw.FOR
     return draw.stack([draw.enlarge(e.crop, TILE), draw.wrapped(e.target, TILE, 12, colour)], 4)

@@ -277,4 +277,4 @@ def figure(verdict: Verdict) -> ImageArray:
         panels.append(draw.stack([title, bars, note], 6))
     half = [draw.side_by_side(panels[i : i + 3], 28) for i in range(0, len(panels), 3)]
     head = draw.wrapped(headline(verdict), 956, 18)
-    return draw.frame(draw.stack([head, *half], 18), 22)
+    return draw.frame(draw.stack([head, *half], 18), 22).raster()

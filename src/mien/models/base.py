@@ -44,7 +44,9 @@ class BaseModel(ABC):
 
     def __init__(self, card: Card, head: str | None = None) -> None:
         self.card = card
+        #: The name of the label set that answers.
         self.head_name = choose("head", head or card.default_head, card.heads)
+        #: That label set.
         self.head = card.heads[self.head_name]
         #: Whether an answer is the mean of those for the crop and for its mirror image.
         self.flip = False
@@ -133,11 +135,26 @@ class BaseModel(ABC):
         return dict(zip(self.labels, self.head.prior, strict=True)) if self.head.prior else {}
 
     def pixels(self, crop: ImageArray) -> FloatArray:
-        """A crop ``[H, W, 3] uint8`` as the ``[C, size, size]`` float pixels the network sees."""
+        """A crop ``[H, W, 3] uint8`` as the ``[C, size, size]`` float pixels the network sees.
+
+        Parameters
+        ----------
+        crop
+            ``[H, W, 3] uint8``.
+        """
         return self.card.preprocess.pixels(crop)
 
     def run(self, pixels: FloatArray, *, cam: bool = False, landmarks: bool = False) -> Output:
         """Outputs for pixels ``[N, C, size, size]`` in 0..255, in batches of 256.
+
+        Parameters
+        ----------
+        pixels
+            ``[N, C, h, w]`` in 0..255.
+        cam
+            Whether class activation maps are wanted, too.
+        landmarks
+            Whether landmarks are wanted, too.
 
         Raises InputError for pixels of another shape or a class activation map that the model does
         not have, ModelError for answers of another shape, or that are not finite.
@@ -208,7 +225,13 @@ class BaseModel(ABC):
         return outputs
 
     def logits(self, pixels: FloatArray) -> FloatArray:
-        """Logits ``[N, K]`` of the chosen head for pixels ``[N, C, size, size]`` in 0..255."""
+        """Logits ``[N, K]`` of the chosen head for pixels ``[N, C, size, size]`` in 0..255.
+
+        Parameters
+        ----------
+        pixels
+            ``[N, C, h, w]`` in 0..255.
+        """
         return self.run(pixels).logits
 
     @property

@@ -39,10 +39,10 @@ class Head:
     numbers that are not finite or out of range, biases or shares that are not one per label.
     """
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # expressions, in the order of the outputs
     logits: str  # name of the output [N, K]
     cam: str | None = None  # name of the output [N, K, h, w] whose mean plus bias is the logits
-    bias: tuple[float, ...] = ()
+    bias: tuple[float, ...] = ()  # of the last layer, one per label: what the map of cam leaves out
     temperature: float = 1.0  # divides the logits before the softmax; fitted on validation data
     prior: tuple[float, ...] = ()  # shares of the labels in training; empty where not recorded
 
@@ -81,21 +81,21 @@ class Card:
     in it.
     """
 
-    name: str
-    summary: str
-    preprocess: Preprocess
+    name: str  # what the model is called
+    summary: str  # what it is, in a sentence
+    preprocess: Preprocess  # what the network wants to see
     heads: dict[str, Head]  # label sets
-    default_head: str
+    default_head: str  # the one that answers where none is named
     template: tuple[tuple[float, float], ...]  # mean landmarks of the training crops, 0..1
     landmarks: str | None = None  # name of the output [N, 24, 2], x and y in 0..1 across the crop
-    licence: str = ""
-    data: str = ""
-    protocol: str = ""
-    intended_use: str = ""
-    metrics: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    recipe_hash: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
+    licence: str = ""  # of the weights
+    data: str = ""  # what it learned from
+    protocol: str = ""  # on which images what was chosen and tested
+    intended_use: str = ""  # for what it is meant, and for what not
+    metrics: dict[str, Any] = field(default_factory=dict)  # scores, by split and name
+    recipe: dict[str, Any] = field(default_factory=dict)  # how it was trained
+    recipe_hash: str = ""  # SHA-256 of the recipe, shortened
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages that trained it
 
     def __post_init__(self) -> None:
         check_name("name", self.name)

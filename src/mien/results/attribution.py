@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from mien.results.evidence import Evidence, Query
 from mien.results.mosaic import Maps
 from mien.types import FloatArray, ImageArray, IntArray, Prediction
-from mien.vision.regions import REGIONS, areas, sum_by_region
+from mien.vision.regions import REGIONS, areas, region_outlines, sum_by_region
 
 NOISE: Final = 1e-4  # logits; what all parts of a map hold together below this is rounding
 FLAT: Final = 1.0  # grey levels; a crop that varies less shows nothing
@@ -25,16 +26,16 @@ class Attribution:
     """
 
     query: Query  # resolved: its target and its baseline are filled in
-    evidence: Evidence
+    evidence: Evidence  # what the method found
     about_target: bool  # False where every expression would get the same map
     footnote: str  # what the numbers are, for people who have not read the documentation
-    prediction: Prediction
+    prediction: Prediction  # the answer that is explained
     crop: ImageArray = field(repr=False)  # [H, W, 3], what the model saw, larger for display
     labels: IntArray = field(repr=False)  # [h, w], index into ``regions`` for each pixel
     landmarks: FloatArray = field(repr=False)  # [24, 2] in pixels of the h x w grid
-    seconds: float
+    seconds: float  # that the method took
     model: str  # name and SHA-256 of the model file
-    versions: dict[str, str]
+    versions: dict[str, str]  # of the packages that computed it
     prior: dict[str, float] | None = None  # shares that the answer expects, where known
     flip: bool = False  # whether the answer is the mean over the crop and its mirror image
     regions: dict[str, float] = field(init=False)  # summed over each facial region
@@ -43,6 +44,11 @@ class Attribution:
     def __post_init__(self) -> None:
         object.__setattr__(self, "regions", sum_by_region(self.evidence.values, self.labels))
         object.__setattr__(self, "areas", areas(self.labels))
+
+    @cached_property
+    def outlines(self) -> dict[str, tuple[FloatArray, ...]]:
+        """The smooth outlines of the regions, closed lines ``[n, 2]`` in 0..1 across the crop."""
+        return region_outlines(self.landmarks, len(self.labels))
 
     @property
     def method(self) -> str:

@@ -1,53 +1,66 @@
-"""Pictures: arrays in, arrays out. Display scaling happens here and nowhere else."""
+"""What Mien's pictures are made of: colours, maps over faces, outlines, legends, bars."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from collections.abc import Collection, Mapping
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from mien.results.drawing import (
+    INK,
+    PAPER,
+    Bar,
+    Colour,
+    Drawing,
+    Mark,
+    Part,
+    Text,
+    drawing_of,
+    font,
+    frame,
+    painted_by,
+    side_by_side,
+    stack,
+    wrapped,
+)
 from mien.types import FloatArray, ImageArray, IntArray
 
-Colour = tuple[int, int, int]
+__all__ = [
+    "AGAINST", "FOR", "INK", "LOOK", "PALE", "PAPER", "RULE", "Colour", "Drawing", "Part", "bars",
+    "data_url", "drawing_of", "enlarge", "font", "frame", "legend", "outlined", "overlay",
+    "painted_by", "png", "side_by_side", "stack", "wrapped",
+]  # fmt: skip
 
-INK: Colour = (30, 34, 40)
 PALE: Colour = (112, 118, 128)
 RULE: Colour = (214, 218, 224)
-PAPER: Colour = (255, 255, 255)
 FOR: Colour = (213, 94, 0)  # vermilion and blue of Okabe and Ito: safe for colour-blind readers
 AGAINST: Colour = (0, 114, 178)
 LOOK: Colour = (0, 158, 115)  # bluish green of the same palette: neither for nor against
 
 
-def png(picture: ImageArray) -> bytes:
-    """A picture ``[H, W, 3] uint8`` as a PNG file.
+def png(picture: ImageArray, dpi: float | None = None) -> bytes:
+    """A picture ``[H, W, 3] uint8`` as a PNG file that may say how many pixels make an inch.
 
     >>> png(np.zeros((2, 2, 3), np.uint8))[1:4]
     b'PNG'
     """
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
+    more = {} if dpi is None else {"dpi": (dpi, dpi)}
+    Image.fromarray(picture).save(buffer, format="PNG", **more)
     return buffer.getvalue()
 
 
-def data_url(picture: ImageArray | bytes) -> str:
-    """A picture, or the PNG file that it is, as an address that holds it, for HTML.
+def data_url(picture: ImageArray | bytes, kind: str = "image/png") -> str:
+    """A picture, or the file that it is, as an address that holds it, for HTML.
 
     >>> data_url(b"")
     'data:image/png;base64,'
     """
     content = picture if isinstance(picture, bytes) else png(picture)
-    return "data:image/png;base64," + base64.b64encode(content).decode()
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own scalable font in one size, in pixels."""
-    return ImageFont.load_default(size)
+    return f"data:{kind};base64," + base64.b64encode(content).decode()
 
 
 def overlay(
@@ -111,17 +124,17 @@ def legend(
     *,
     signed: bool = True,
     ends: tuple[str, str] = ("against", "for"),
-) -> ImageArray:
+) -> Drawing:
     """A colour bar with its unit, 46 pixels high: ``-limit`` to ``limit``, 0 to it if unsigned.
 
     ``ends`` are what blue and vermilion speak for.
     """
-    ramp = np.linspace(-limit if signed else 0, limit, width)[None].repeat(12, axis=0)
-    paper = np.full((12, width, 3), 235, np.uint8)
-    bar = overlay(paper, ramp, limit, opacity=0.85, signed=signed)
-    picture = Image.new("RGB", (width, 46), PAPER)
-    picture.paste(Image.fromarray(bar), (0, 0))
-    pen = ImageDraw.Draw(picture)
+
+    def ramp(across: int, down: int) -> ImageArray:
+        values = np.linspace(-limit if signed else 0, limit, across)[None].repeat(down, axis=0)
+        paper = np.full((down, across, 3), 235, np.uint8)
+        return overlay(paper, values, limit, opacity=0.85, signed=signed)
+
     marks = [(0, "la", "0"), (width, "ra", f"{limit:.3g}")]
     if signed:
         marks = [
@@ -129,10 +142,9 @@ def legend(
             (width // 2, "ma", "0"),
             (width, "ra", f"{limit:+.2f} {ends[1]}"),
         ]
-    for x, anchor, text in marks:
-        pen.text((x, 15), text, fill=INK, font=font(12), anchor=anchor)
-    pen.text((width // 2, 31), unit, fill=PALE, font=font(11), anchor="ma")
-    return np.array(picture)
+    texts = [Text(x, 15, text, 12, INK, anchor) for x, anchor, text in marks]
+    texts.append(Text(width // 2, 31, unit, 11, PALE, "ma"))
+    return Drawing(width, 46, (*painted_by(ramp, width, 12).marks, *texts))
 
 
 def bars(
@@ -145,7 +157,7 @@ def bars(
     strong: Collection[str] | None = None,
     row: int = 27,
     names: int = 88,
-) -> ImageArray:
+) -> Drawing:
     """Horizontal bars with names and numbers, one per entry, in the order given.
 
     Signed bars grow from a common zero line; ``numbers`` is how their numbers are written. With
@@ -160,8 +172,7 @@ def bars(
     high = max([0.0, *values.values()]) if signed else 1.0
     span = max(high - low, 1e-12)
     zero = left + (right - left) * (0 - low) / span
-    picture = Image.new("RGB", (width, row * max(len(values), 1)), PAPER)
-    pen = ImageDraw.Draw(picture)
+    marks: list[Mark] = []
     for i, (name, value) in enumerate(values.items()):
         top = i * row + 5
         end = zero + (right - left) * value / span
@@ -169,51 +180,10 @@ def bars(
         colour = default if colours is None else colours.get(name, default)
         first = abs(value) >= 0.999 * largest if signed else value == max(values.values())
         ink = INK if (first if strong is None else name in strong) else PALE
-        pen.text((left - 8, top + 7), name, fill=ink, font=font(13), anchor="rm")
+        marks.append(Text(left - 8, top + 7, name, 13, ink, "rm"))
         x0, x1 = sorted((zero, end))
-        pen.rectangle((x0, top, max(x1, x0 + 1), top + row - 12), fill=colour)
+        marks.append(Bar(x0, top, max(x1, x0 + 1), top + row - 11, colour))
         text = f"{value:{numbers}}" if texts is None else texts[name]
-        pen.text((width - 2, top + 7), text, fill=INK, font=font(13), anchor="rm")
-    pen.line((zero, 0, zero, picture.height), fill=RULE)
-    return np.array(picture)
-
-
-def wrapped(text: str, width: int, size: int, colour: Colour = INK) -> ImageArray:
-    """Text broken into lines of at most ``width`` pixels."""
-    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if pen.textlength(longer, font=font(size)) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    step = round(size * 1.35)
-    picture = Image.new("RGB", (width, step * len(lines)), PAPER)
-    pen = ImageDraw.Draw(picture)
-    for i, line in enumerate(lines):
-        pen.text((0, i * step), line, fill=colour, font=font(size))
-    return np.array(picture)
-
-
-def stack(parts: Sequence[ImageArray], gap: int = 0) -> ImageArray:
-    """Pictures below one another on white, left-aligned, ``gap`` pixels apart."""
-    width = max(part.shape[1] for part in parts)
-    rows: list[ImageArray] = []
-    for i, part in enumerate(parts):
-        if i and gap:
-            rows.append(np.full((gap, width, 3), 255, np.uint8))
-        pad = width - part.shape[1]
-        rows.append(np.pad(part, ((0, 0), (0, pad), (0, 0)), constant_values=255))
-    return np.concatenate(rows)
-
-
-def side_by_side(parts: Sequence[ImageArray], gap: int) -> ImageArray:
-    """Pictures beside one another on white, top-aligned, ``gap`` pixels apart."""
-    turned = [part.transpose(1, 0, 2) for part in parts]
-    return np.ascontiguousarray(stack(turned, gap).transpose(1, 0, 2))
-
-
-def frame(picture: ImageArray, margin: int) -> ImageArray:
-    """The picture with a white margin."""
-    return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+        marks.append(Text(width - 2, top + 7, text, 13, INK, "rm"))
+    high = row * max(len(values), 1)
+    return Drawing(width, high, (*marks, Bar(zero, 0, zero + 1, high, RULE)))

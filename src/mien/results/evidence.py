@@ -64,7 +64,7 @@ class Evidence:
     seed: int | None = None  # where the method drew at random
     options: dict[str, Any] = field(default_factory=dict)  # as they took effect, and what was found
     what: str = "evidence"  # a noun for the values: attention, relevance, activation
-    unit: str = "logits"
+    unit: str = "logits"  # of the values
     signed: bool = True  # whether values below 0 are possible, and mean the opposite
     regional: bool = False  # whether a player is a whole facial region, painted in one colour
     maps: Maps | None = field(default=None, repr=False)  # layers, heads, features, to look at

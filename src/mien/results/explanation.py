@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,20 @@ import numpy as np
 
 from mien.files import check_writable, write_whole
 from mien.results.attribution import Attribution
-from mien.results.draw import data_url, png
+from mien.results.draw import data_url
+from mien.results.drawing import Drawing
 from mien.results.evidence import Evidence, Query
+from mien.results.evidence_rows import COLUMNS, TEXTS, error_row, evidence_row
+from mien.results.explanation_figure import figure as explanation_figure
+from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
+from mien.results.overview import Overview
 from mien.results.predictions import Results, read_prediction
 from mien.results.sheets import sheets
+from mien.results.vector import picture_file, picture_kind
 from mien.results.words import describe, paragraph
 from mien.types import FloatArray, ImageArray, InputError, Prediction
 from mien.vision.regions import REGIONS, region_labels
+from mien.wording import counted
 
 SIDE = 192  # pixels of the crop that a loaded explanation is drawn on where it has no face
 
@@ -88,6 +95,11 @@ class Explanation(Attribution):
         A record holds no pixels of the face: without ``crop`` ``[H, W, 3] uint8`` the pictures
         are drawn on grey; layers, heads and features behind the map are not kept. Raises
         InputError for a record that lacks something.
+
+        Parameters
+        ----------
+        record
+            What :meth:`to_dict` gave.
         """
         try:
             values = np.asarray(record["values"], dtype=np.float64)
@@ -112,16 +124,31 @@ class Explanation(Attribution):
                 f"expected the record of an explanation, got one that lacks or breaks {error}"
             ) from error
 
-    def picture(self) -> ImageArray:
-        """The sheet that :meth:`save` writes: crop, overlay, region bars, probabilities."""
+    def plot(self) -> Any:
+        """A matplotlib figure to restyle: the face, the evidence over it, the regions' values.
+
+        MissingExtraError without matplotlib.
+        """
+        return explanation_figure(self)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.prediction.input}: {self.method}: {self.sentence}>"
+
+    def drawing(self) -> Drawing:
+        """The sheet, to be drawn at any size: crop, overlay, region bars, probabilities."""
         return sheets((self,))
 
-    def save(self, path: str | Path) -> tuple[Path, Path]:
-        """Write ``path`` as PNG and the record beside it as JSON; returns both paths."""
-        return Explanations((self,)).save(path)
+    def picture(self, scale: float = 1.0) -> ImageArray:
+        """The sheet that :meth:`save` writes, as pixels ``[H, W, 3] uint8``."""
+        return self.drawing().raster(scale)
+
+    def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
+        """Write the picture and its record; as :meth:`Explanations.save`."""
+        return Explanations((self,)).save(path, scale=scale)
 
     def _repr_html_(self) -> str:
-        return f'<img alt="{escape(self.sentence)}" src="{data_url(self.picture())}">'
+        name = f"{self.prediction.input}: {self.sentence}"
+        return f'<p>{escape(name)}</p><img alt="{escape(name)}" src="{data_url(self.picture())}">'
 
 
 def _brief(values: FloatArray) -> FloatArray:
@@ -160,39 +187,67 @@ def _grey() -> ImageArray:
     return np.repeat(np.repeat(rows[:, None], SIDE, axis=1)[:, :, None], 3, axis=2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanations(Results[Explanation]):
     """Explanations of the faces of one or more images.
 
-    ``errors`` are rows of the images that could not be explained, where those were collected.
+    ``errors`` are rows of the images that could not be explained, where those were collected;
+    ``overviews`` are photos that show several faces, by their names.
     """
 
     errors: tuple[Prediction, ...] = ()
+    overviews: Mapping[str, Overview] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready records."""
         return [row.to_dict() for row in self.rows]
 
-    def picture(self) -> ImageArray:
+    def table(self) -> list[dict[str, Any]]:
+        """Flat rows: one per face and method, a column per facial region, then the errors."""
+        return [*map(evidence_row, self.rows), *map(error_row, self.errors)]
+
+    def to_pandas(self) -> Any:
+        """:meth:`table` as a pandas data frame; MissingExtraError without pandas."""
+        return data_frame(self.table(), COLUMNS, ("face_id",))
+
+    def to_arrow(self) -> Any:
+        """:meth:`table` as an Arrow table; MissingExtraError without pyarrow."""
+        kinds = {n: TEXT if n in TEXTS else WHOLE if n == "face_id" else "" for n in COLUMNS}
+        return arrow_table(self.table(), kinds)
+
+    def __repr__(self) -> str:
+        faces = {(row.prediction.input, row.prediction.face_id) for row in self.rows}
+        methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
+        failed = f", {counted(len(self.errors), 'error')}" if self.errors else ""
+        by = f" by {methods}" if methods else ""
+        return f"<Explanations: {counted(len(faces), 'face')}{by}{failed}>"
+
+    def drawing(self) -> Drawing:
         """A sheet for each face, below one another; InputError where there is none.
 
-        A face that several methods explain has one sheet, with all of them side by side.
+        A face that several methods explain has one sheet, with all of them side by side. Above
+        the faces of a group photo stands the photo, with their numbers.
         """
         if not self.rows:
             raise InputError("expected at least one explanation to draw, got none")
-        return sheets(self.rows)
+        return sheets(self.rows, self.overviews)
 
-    def save(self, path: str | Path) -> tuple[Path, Path]:
-        """Write ``path`` as PNG with all sheets, and the records beside it; returns both paths.
+    def picture(self, scale: float = 1.0) -> ImageArray:
+        """The sheets as pixels ``[H, W, 3] uint8``, ``scale`` times as large."""
+        return self.drawing().raster(scale)
 
-        The records of ``why.png`` and of ``why.mien.png`` are in ``why.mien.json``. Each file
-        appears whole or not at all. Raises InputError for another suffix, or where a file cannot
-        be written.
+    def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
+        """Write all sheets as ``path`` and the records beside it; returns both paths.
+
+        ``path`` ends in .png, .svg or .pdf; a PNG has ``scale`` times the pixels, and says that
+        so many more of them make an inch. The records of ``why.png`` and of ``why.mien.png`` are
+        in ``why.mien.json``. Each file appears whole or not at all. Raises InputError for another
+        suffix, or where a file cannot be written.
         """
         path, record = Path(path), record_path(path)
         for place in (path, record):
             check_writable(place)
-        write_whole(path, png(self.picture()))
+        write_whole(path, picture_file(self.drawing(), picture_kind(path), scale))
         write_whole(record, json.dumps(self.to_dict(), indent=1) + "\n")
         return path, record
 
@@ -202,6 +257,11 @@ class Explanations(Results[Explanation]):
 
         ``crops`` ``[H, W, 3] uint8``, one for each record, are drawn on; a record holds no pixels
         of the face. Raises InputError for a file that holds no records.
+
+        Parameters
+        ----------
+        path
+            The JSON file beside a picture.
         """
         path = Path(path)
         try:
@@ -216,16 +276,16 @@ class Explanations(Results[Explanation]):
         return cls(tuple(found))
 
     def _repr_html_(self) -> str:
-        return "".join(row._repr_html_() for row in self.rows)
+        failed = "".join(f"<p>{escape(str(row.error))}</p>" for row in self.errors)
+        return "".join(row._repr_html_() for row in self.rows) + failed
 
 
 def record_path(picture: str | Path) -> Path:
-    """Where the records beside a picture go; InputError for a name that is no PNG's.
+    """Where the records beside a picture go; InputError for a name that is no picture's.
 
     >>> record_path("photo.mien.png").name
     'photo.mien.json'
     """
     path = Path(picture)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: expected a name ending in .png; rename the output")
+    picture_kind(path)
     return path.with_name(path.stem.removesuffix(".mien") + ".mien.json")

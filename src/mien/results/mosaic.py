@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from mien.results import draw
+from mien.results.drawing import Drawing, Mark, Text, resized
 from mien.types import FloatArray, ImageArray
 
 GAP = 6  # pixels between tiles
@@ -34,33 +34,39 @@ class Maps:
         return -(-len(self.values) // self.columns)
 
 
-def mosaic(maps: Maps, crop: ImageArray, width: int) -> ImageArray:
+def mosaic(maps: Maps, crop: ImageArray, width: float) -> Drawing:
     """The maps as numbered tiles over the crop, ``width`` pixels wide, under their title.
 
     >>> import numpy as np
     >>> maps = Maps((np.eye(2), -np.eye(2)), ("a", "b"), "two maps", columns=2, signed=True)
-    >>> mosaic(maps, np.zeros((8, 8, 3), np.uint8), 300).shape[1]
+    >>> mosaic(maps, np.zeros((8, 8, 3), np.uint8), 300).width
     300
     """
     margin = 64 if maps.row_names else 0
-    side = min((width - margin - GAP * (maps.columns - 1)) // maps.columns, 120)
-    face = draw.enlarge(crop, side)
+    side = min((int(width) - margin - GAP * (maps.columns - 1)) // maps.columns, 120)
     step, high = side + GAP, side + 16 + GAP
     head = 18 if maps.column_names else 0
-    picture = Image.new("RGB", (width, head + maps.rows * high), draw.PAPER)
-    pen = ImageDraw.Draw(picture)
-    for column, text in enumerate(maps.column_names):
-        pen.text((margin + column * step, 0), text, fill=draw.INK, font=draw.font(12))
+    marks: list[Mark] = [
+        Text(margin + column * step, 0, text, 12) for column, text in enumerate(maps.column_names)
+    ]
     for i, (values, name) in enumerate(zip(maps.values, maps.names, strict=True)):
         row, column = divmod(i, maps.columns)
         x, y = margin + column * step, head + row * high
+        marks += _tile(crop, values, side, signed=maps.signed).moved(x, y)
         limit = float(np.abs(values).max())
-        tile = draw.overlay(face, values, limit, signed=maps.signed)
-        picture.paste(Image.fromarray(tile), (x, y))
         text = f"{limit:.2g}" if maps.column_names or not name else f"{name}: {limit:.2g}"
-        pen.text((x, y + side + 1), text, fill=draw.PALE, font=draw.font(10))
+        marks.append(Text(x, y + side + 1, text, 10, draw.PALE))
     for row, text in enumerate(maps.row_names):
-        pen.text(
-            (0, head + row * high + side // 2), text, fill=draw.INK, font=draw.font(12), anchor="lm"
-        )
-    return draw.stack([draw.wrapped(maps.title, width, 13, draw.PALE), np.array(picture)], 8)
+        marks.append(Text(0, head + row * high + side // 2, text, 12, anchor="lm"))
+    tiles = Drawing(width, head + maps.rows * high, tuple(marks))
+    return draw.stack([draw.wrapped(maps.title, width, 13, draw.PALE), tiles], 8)
+
+
+def _tile(crop: ImageArray, values: FloatArray, side: int, *, signed: bool) -> Drawing:
+    """One map over the crop, at its own scale."""
+    limit = float(np.abs(values).max())
+
+    def paint(width: int, height: int) -> ImageArray:
+        return draw.overlay(resized(crop, width, height), values, limit, signed=signed)
+
+    return draw.painted_by(paint, side, side)

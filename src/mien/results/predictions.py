@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
@@ -15,10 +15,15 @@ import numpy as np
 from mien import extras
 from mien.emotions import SEVEN
 from mien.files import whole_file
+from mien.notebook import html_rows
 from mien.priors import ESTIMATE, EVEN, Prior, estimated, read_prior, shifted
 from mien.registry import choose
+from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
 from mien.results.tables import csv_rows, csv_text
 from mien.types import Face, FloatArray, InputError, Prediction
+from mien.vision.measures import MEASURES, beyond, cautions
+from mien.wording import brief as brief
+from mien.wording import counted
 
 T = TypeVar("T")
 
@@ -28,6 +33,8 @@ SUFFIX_FORMAT = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": 
                  ".parquet": "parquet"}  # fmt: skip
 
 
+TEXTS: Final = ("input", "dominant_emotion", "detector", "error")
+WHOLES: Final = ("frame", "face_id")
 BOX: Final = ("box_x", "box_y", "box_w", "box_h")
 PRIOR: Final = b"mien_prior"  # in a Parquet file's metadata
 #: The columns of a table beside the box and the expressions.
@@ -37,20 +44,11 @@ PLAIN: Final = (
 )  # fmt: skip
 
 
-def brief(p: float) -> str:
-    """A probability in two digits that never claims certainty.
-
-    >>> brief(0.873), brief(0.9991), brief(0.0004)
-    ('0.87', '>0.99', '<0.01')
-    """
-    return ">0.99" if p >= 0.995 else "<0.01" if p < 0.005 else f"{p:.2f}"
-
-
 @dataclass(frozen=True)
 class Results(Sequence[T], Generic[T]):
     """A frozen sequence of results of one kind."""
 
-    rows: tuple[T, ...]
+    rows: tuple[T, ...]  # The results, in order.
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,11 +66,11 @@ class Results(Sequence[T], Generic[T]):
         return iter(self.rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions(Results[Prediction]):
     """Rows of predictions: one per face, and one for each image without a face or in error.
 
-    ``labels`` are the columns of the table, whatever the rows hold.
+    ``labels`` and ``measured`` are columns of the table, whatever the rows hold.
 
     >>> rows = Predictions((Prediction("a.jpg"), Prediction("b.jpg", error="not an image")))
     >>> [len(rows), len(rows.faces), len(rows.errors)]
@@ -81,6 +79,7 @@ class Predictions(Results[Prediction]):
 
     labels: tuple[str, ...] = SEVEN
     prior: Mapping[str, float] | None = None  # shares that the answers expect, where known
+    measured: tuple[str, ...] = ()  # names of the geometry that rows hold, as columns
 
     @property
     def faces(self) -> tuple[Prediction, ...]:
@@ -91,6 +90,11 @@ class Predictions(Results[Prediction]):
     def errors(self) -> tuple[Prediction, ...]:
         """The rows of inputs that could not be read."""
         return tuple(row for row in self.rows if row.error is not None)
+
+    @property
+    def cautions(self) -> list[str]:
+        """Which faces are turned further than their answers are good for, where it was measured."""
+        return cautions(Counter(name for row in self.rows for name in beyond(row.measures)))
 
     def under(self, prior: Prior, of: Prior | None = None) -> Predictions:
         """The same faces answered under another prior: new probabilities, expressions and scores.
@@ -120,7 +124,7 @@ class Predictions(Results[Prediction]):
             _answered(row, self.labels, next(answers)) if row.emotions else row for row in self.rows
         )
         shares = dict(zip(self.labels, map(float, goal), strict=True))
-        return Predictions(rows, self.labels, shares)
+        return replace(self, rows=rows, prior=shares)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready rows."""
@@ -128,15 +132,35 @@ class Predictions(Results[Prediction]):
 
     def table(self) -> list[dict[str, Any]]:
         """Flat rows for CSV and Parquet: the box in four columns, one column per expression."""
-        return [_flat(row, self.labels) for row in self.rows]
+        return [_flat(row, self.labels, self.measured) for row in self.rows]
+
+    def to_pandas(self) -> Any:
+        """:meth:`table` as a pandas data frame; MissingExtraError without pandas."""
+        return data_frame(self.table(), self.columns, WHOLES)
+
+    def to_arrow(self) -> Any:
+        """:meth:`table` as an Arrow table; MissingExtraError without pyarrow.
+
+        Columns and their kinds are the same whatever the rows hold; the prior of the answers is
+        in the table's metadata.
+        """
+        about = None if self.prior is None else {PRIOR: json.dumps(dict(self.prior))}
+        kinds = {n: TEXT if n in TEXTS else WHOLE if n in WHOLES else "" for n in self.columns}
+        return arrow_table(self.table(), kinds, about)
 
     @property
     def columns(self) -> list[str]:
         """Names of the table's columns."""
-        return list(_flat(Prediction(""), self.labels))
+        return list(_flat(Prediction(""), self.labels, self.measured))
 
     def text(self, kind: str) -> str:
-        """The rows as ``csv``, ``jsonl`` or ``json``."""
+        """The rows as ``csv``, ``jsonl`` or ``json``.
+
+        Parameters
+        ----------
+        kind
+            ``csv``, ``jsonl`` or ``json``.
+        """
         kind = choose("format", kind, FORMATS)
         if kind == "csv":
             rows = self.table()
@@ -153,12 +177,17 @@ class Predictions(Results[Prediction]):
 
         The file appears whole or not at all. Raises InputError for an unknown suffix or a folder
         that cannot be written, MissingExtraError for Parquet without pyarrow.
+
+        Parameters
+        ----------
+        path
+            The file; its folder is there.
         """
         path = Path(path)
         kind = file_format(path) if kind is None else choose("format", kind, FORMATS)
         with whole_file(path) as part:
             if kind == "parquet":
-                require_parquet().write_table(arrow_table(self), part)
+                require_parquet().write_table(self.to_arrow(), part)
             else:
                 # names of files need not be UTF-8: they are written as they are
                 part.write_text(self.text(kind), encoding="utf-8", errors="surrogateescape")
@@ -171,6 +200,11 @@ class Predictions(Results[Prediction]):
         A folder stands for all its Parquet files, such as those of a finished batch, in order.
         Numbers are as they were written; landmarks are not kept. Raises InputError for a file
         that holds no such rows, MissingExtraError for Parquet without pyarrow.
+
+        Parameters
+        ----------
+        path
+            A file, or a folder with Parquet files.
         """
         path = Path(path)
         if path.is_dir():
@@ -181,12 +215,25 @@ class Predictions(Results[Prediction]):
             rows = tuple(read_prediction(record) for record in records)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
             raise InputError(f"{path}: expected rows of predictions ({error})") from error
-        labels = list(records[0]["emotions"]) if records and kind in ("csv", "parquet") else []
-        labels = labels or [n for row in rows for n in row.emotions]
-        return cls(rows, tuple(dict.fromkeys(labels)) or SEVEN, _prior(path, kind))
+        flat = bool(records) and kind in ("csv", "parquet")
+        labels = list(records[0]["emotions"]) if flat else [n for row in rows for n in row.emotions]
+        measured = (
+            list(records[0]["measures"]) if flat else [n for row in rows for n in row.measures]
+        )
+        return cls(
+            rows,
+            tuple(dict.fromkeys(labels)) or SEVEN,
+            _prior(path, kind),
+            tuple(dict.fromkeys(measured)),
+        )
+
+    def __repr__(self) -> str:
+        counts = [counted(len(self.faces), "face"), counted(len(self.errors), "error")]
+        said = ", ".join(counts if self.errors else counts[:1])
+        return f"<Predictions: {counted(len(self), 'row')}, {said}>"
 
     def _repr_html_(self) -> str:
-        return _html_table(self.table())
+        return html_rows(self.table())
 
 
 def _joined(folder: Path) -> Predictions:
@@ -224,6 +271,7 @@ def read_prediction(record: Mapping[str, Any]) -> Prediction:
     'not an image'
     """
     box = record["box"]
+    measures = record.get("measures") or {}
     x, y, width, height = (float(v) for v in box) if box else (0.0,) * 4
     detector = record["detector"]
     place = (x, y, width, height) if box else None
@@ -240,6 +288,7 @@ def read_prediction(record: Mapping[str, Any]) -> Prediction:
         timestamp=_number(record["timestamp"]),
         error=record["error"] or None,
         face=Face(place, confidence, str(detector)) if detector and place else None,
+        measures={str(k): float(v) for k, v in measures.items() if v not in (None, "")},
     )
 
 
@@ -261,19 +310,25 @@ def _records(path: Path, kind: str) -> list[dict[str, Any]]:
     if kind == "parquet":
         rows = require_parquet().read_table(path).to_pylist()
     else:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             header, *cells = csv_rows(file) or [[]]
             rows = [dict(zip(header, row, strict=True)) for row in cells]
     return [_nested(row) for row in rows]
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
-    """A flat row of a table as a record: the box in one field, expressions in another."""
+    """A flat row of a table as a record: the box in one field, expressions in another.
+
+    Columns of one's own, which stand behind those of Mien, are left out.
+    """
     box = [row[name] for name in BOX]
+    names = list(row)
+    inner = names[names.index("score") + 1 : names.index("detector")]
     return {
         **{name: row[name] for name in PLAIN},
         "box": None if box[0] in (None, "") else box,
-        "emotions": {k: v for k, v in row.items() if k not in PLAIN and k not in BOX},
+        "measures": {k: row[k] for k in inner if k in MEASURES},
+        "emotions": {k: row[k] for k in inner if k not in MEASURES},
     }
 
 
@@ -287,8 +342,9 @@ def file_format(path: Path) -> str:
     return SUFFIX_FORMAT[path.suffix.lower()]
 
 
-def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+def _flat(row: Prediction, labels: Sequence[str], measured: Sequence[str]) -> dict[str, Any]:
     flat = row.to_dict()
+    flat.pop("measures", None)
     box = flat.pop("box") or [None] * 4
     emotions = flat.pop("emotions")
     at = list(flat).index("face_confidence")
@@ -299,6 +355,7 @@ def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         + numbers
         + items[at:-2]
         + [(name, emotions.get(name)) for name in labels]
+        + [(name, row.measures.get(name)) for name in measured]
         + items[-2:]
     )
 
@@ -306,37 +363,3 @@ def _flat(row: Prediction, labels: Sequence[str]) -> dict[str, Any]:
 def require_parquet() -> Any:
     """The module pyarrow.parquet; MissingExtraError where pyarrow is not installed."""
     return extras.need("pyarrow.parquet", "parquet", "Parquet")
-
-
-def arrow_table(predictions: Predictions) -> Any:
-    """The rows as an Arrow table, with the same columns and kinds whatever the rows hold."""
-    pa = extras.need("pyarrow", "parquet", "Parquet")
-    texts, whole = {"input", "dominant_emotion", "detector", "error"}, {"frame", "face_id"}
-    kinds = {
-        n: pa.string() if n in texts else pa.int64() if n in whole else pa.float64()
-        for n in predictions.columns
-    }
-    rows = [
-        {
-            k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v
-            for k, v in row.items()
-        }
-        for row in predictions.table()
-    ]
-    prior = predictions.prior
-    about = None if prior is None else {PRIOR: json.dumps(dict(prior))}
-    return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()), metadata=about))
-
-
-def _html_table(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return "<p>no rows</p>"
-    names = [n for n in rows[0] if any(row[n] is not None for row in rows)]
-
-    def cell(value: Any) -> str:
-        text = f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
-        return f"<td>{escape(text)}</td>"
-
-    header = "".join(f"<th>{escape(n)}</th>" for n in names)
-    body = "".join("<tr>" + "".join(cell(row[n]) for n in names) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from mien.emotions import COLOURS
 from mien.results import draw
 from mien.results.attribution import Attribution
+from mien.results.drawing import Drawing, Lines, resized
 from mien.results.mosaic import mosaic
+from mien.results.overview import Overview, overview_drawing
 from mien.results.predictions import brief
 from mien.results.words import density, describe, paragraph
 from mien.types import FloatArray, ImageArray
+from mien.vision.regions import region_map
 
 PANEL = 264  # pixels, the side of a panel of the sheet
+OUTLINE = 0.6  # opacity of the regions' outlines
+NONE: Mapping[str, Overview] = MappingProxyType({})
 
 
 def painted(explanation: Attribution) -> tuple[FloatArray, float, str]:
@@ -31,19 +39,33 @@ def painted(explanation: Attribution) -> tuple[FloatArray, float, str]:
     return shown, max(float(np.abs(shown).max()), 1e-9), unit
 
 
-def sheets(explanations: Sequence[Attribution]) -> ImageArray:
-    """A sheet for each face, below one another: of its one method, or of all of them."""
+def sheets(
+    explanations: Sequence[Attribution], overviews: Mapping[str, Overview] = NONE
+) -> Drawing:
+    """A sheet for each face, below one another: of its one method, or of all of them.
+
+    Above those of a photo in ``overviews``, by its name, stands the photo with its faces numbered.
+    """
     faces: dict[tuple[str, int | None], list[Attribution]] = {}
     for e in explanations:
         faces.setdefault((e.prediction.input, e.prediction.face_id), []).append(e)
-    return draw.stack([sheet(f[0]) if len(f) == 1 else comparison(f) for f in faces.values()])
+    parts: list[Drawing] = []
+    begun: set[str] = set()
+    for (name, _), found in faces.items():
+        drawn = sheet(found[0]) if len(found) == 1 else comparison(found)
+        if name in overviews and name not in begun:
+            begun.add(name)
+            above = overview_drawing(overviews[name], drawn.width - 2 * MARGIN)
+            parts.append(draw.frame(above, MARGIN))
+        parts.append(drawn)
+    return draw.stack(parts)
 
 
-def sheet(explanation: Attribution) -> ImageArray:
+def sheet(explanation: Attribution) -> Drawing:
     """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
     e = explanation
     p = e.prediction
-    crop = draw.enlarge(e.crop, PANEL)
+    crop = draw.painted_by(partial(resized, e.crop), PANEL, PANEL)
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
     passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
     hidden = "nothing hidden" if e.base is None else f"hidden parts: {e.baseline}"
@@ -63,22 +85,31 @@ def sheet(explanation: Attribution) -> ImageArray:
         ("probability of each expression", _chances(e, PANEL)),
     ]
     row = _row(panels)
-    width = row.shape[1]
-    notes = [_note(evidence, width), _note(e.footnote, width)]
+    width = row.width
+    notes = [_note(text, width) for text in (evidence, e.footnote, provenance(e))]
     parts = [draw.wrapped(describe(e), width, 19), row]
     if e.maps is not None:
         parts.append(mosaic(e.maps, e.crop, width))
     parts += [draw.wrapped(paragraph(e), width, 13), draw.stack(notes, 4)]
     if e.warning:
         parts.insert(1, draw.wrapped(f"Warning: {e.warning}", width, 14, draw.FOR))
-    return draw.frame(draw.stack(parts, 14), 24)
+    return draw.frame(draw.stack(parts, 14), MARGIN)
+
+
+def provenance(e: Attribution) -> str:
+    """The file's name, the model and the version of Mien that a sheet comes of, in a line."""
+    name, _, weights = e.model.partition(" sha256:")
+    model = f"{name} (sha256 {weights[:12]})" if weights else name
+    flip = ", crop and mirror image" if e.flip else ""
+    file = Path(e.prediction.input).name
+    return f"{file}: model {model}{flip}, Mien {e.versions.get('mien', 'of unknown version')}"
 
 
 COLUMNS = 5  # maps in a row of a comparison
 TILE = 200  # pixels, the side of each
 
 
-def comparison(explanations: Sequence[Attribution]) -> ImageArray:
+def comparison(explanations: Sequence[Attribution]) -> Drawing:
     """One face by several methods: their maps side by side, each at its own scale.
 
     Under each map stand the regions that it puts first. Two maps differ in colour because their
@@ -87,7 +118,7 @@ def comparison(explanations: Sequence[Attribution]) -> ImageArray:
     first = explanations[0]
     p = first.prediction
     width = COLUMNS * TILE + (COLUMNS - 1) * GAP
-    crop = draw.outlined(draw.enlarge(first.crop, TILE), first.labels)
+    crop = draw.painted_by(partial(resized, first.crop), TILE, TILE).over(outlines(first, TILE))
     face = f"face {p.face_id}, in its regions"
     tiles = [draw.stack([_title("aligned face"), crop, _note(face, TILE)], 6)]
     tiles += [
@@ -107,13 +138,15 @@ def comparison(explanations: Sequence[Attribution]) -> ImageArray:
         ],
         GAP,
     )
-    return draw.frame(draw.stack([draw.wrapped(answer, width, 19), *rows, key], 18), 24)
+    parts = [draw.wrapped(answer, width, 19), *rows, key, _note(provenance(first), width)]
+    return draw.frame(draw.stack(parts, 18), MARGIN)
 
 
 GAP = 16  # pixels between the maps of a comparison
+MARGIN = 24  # pixels around a sheet
 
 
-def _title(text: str) -> ImageArray:
+def _title(text: str) -> Drawing:
     return draw.wrapped(text, TILE, 14)
 
 
@@ -129,14 +162,31 @@ def _brief(e: Attribution) -> str:
     return f"{text or 'nothing'}; {passes}, {e.seconds:.2f} s"
 
 
-def overlaid(e: Attribution, side: int) -> ImageArray:
+def overlaid(e: Attribution, side: int) -> Drawing:
     """The map over the face, with the outlines of the regions."""
     shown, limit, _ = painted(e)
-    picture = draw.overlay(draw.enlarge(e.crop, side), shown, limit, signed=e.signed)
-    return draw.outlined(picture, e.labels)
+
+    def paint(width: int, height: int) -> ImageArray:
+        over = shown
+        if e.evidence.regional and not e.empty:  # a region's colour ends where the region does
+            over = np.array(list(e.regions.values()))[
+                region_map(e.landmarks, len(e.labels), max(width, height))
+            ]
+        crop = resized(e.crop, width, height)
+        return draw.overlay(crop, over, limit, signed=e.signed)
+
+    return draw.painted_by(paint, side, side).over(outlines(e, side))
 
 
-def _legend(e: Attribution) -> ImageArray:
+def outlines(e: Attribution, side: int) -> Drawing:
+    """The outlines of the regions, smooth at any size."""
+    # the background ends where the face does, or with the crop
+    shown = (lines for name, lines in e.outlines.items() if name != "background")
+    parts = tuple(line * side for lines in shown for line in lines)
+    return Drawing(side, side, (Lines(parts, draw.INK, 1, OUTLINE),))
+
+
+def _legend(e: Attribution) -> Drawing:
     _, limit, unit = painted(e)
     return draw.legend(PANEL, limit, unit, signed=e.signed, ends=_ends(e))
 
@@ -146,12 +196,12 @@ def _ends(e: Attribution) -> tuple[str, str]:
     return ("against", "for") if e.against is None else (e.against, e.target)
 
 
-def _chances(e: Attribution, width: int) -> ImageArray:
+def _chances(e: Attribution, width: int) -> Drawing:
     texts = {name: brief(v) for name, v in e.prediction.emotions.items()}
     return draw.bars(e.prediction.emotions, width, colours=COLOURS, texts=texts)
 
 
-def _row(panels: Sequence[tuple[str, ImageArray]]) -> ImageArray:
+def _row(panels: Sequence[tuple[str, Drawing]]) -> Drawing:
     return draw.side_by_side(
         [
             draw.stack([draw.wrapped(title, PANEL, 13, draw.PALE), panel], 8)
@@ -170,5 +220,5 @@ def _subject(e: Attribution) -> str:
     return e.target if e.against is None else f"{e.target} against {e.against}"
 
 
-def _note(text: str, width: int = PANEL) -> ImageArray:
+def _note(text: str, width: float = PANEL) -> Drawing:
     return draw.wrapped(text, width, 12, draw.PALE)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from mien.results.attribution import Attribution
-from mien.results.predictions import brief
+from mien.wording import brief
 
 PLURAL = {"brows", "eyes", "cheeks"}
 
@@ -15,15 +16,6 @@ NOT_HIDING: Final = (
     "The numbers say how much each place speaks for the answer by the method's own rule; nothing "
     "is hidden. It is what the model used, not a cause, and not what the person feels."
 )
-
-
-def chance(p: float) -> str:
-    """A probability in words and two digits that never claims certainty.
-
-    >>> chance(0.873), chance(0.9991), chance(0.0004)
-    ('0.87', 'over 0.99', 'under 0.01')
-    """
-    return brief(p).replace(">", "over ").replace("<", "under ")
 
 
 #: What the numbers of most methods are, for people who have not read the documentation.
@@ -52,7 +44,7 @@ def density(explanation: Attribution) -> dict[str, float]:
 def _shares_of_a_whole(e: Attribution) -> str:
     """The sentence for values that are shares of a whole, none of them negative."""
     p = e.prediction
-    subject = f"{e.target}, {chance(p.emotions[e.target])}"
+    subject = f"{e.target}, {brief(p.emotions[e.target])}"
     if e.against is not None:
         subject = f"{e.target} rather than {e.against}"
     whole = sum(e.regions.values())
@@ -62,51 +54,62 @@ def _shares_of_a_whole(e: Attribution) -> str:
     first, second, *_ = sorted(dense, key=lambda name: -dense[name])
     size, verb = ("their", "have") if first in PLURAL else ("its", "has")
     text = (
-        f"{subject}: for {size} size the {first} {verb} most {e.what} "
-        f"({e.regions[first] / whole:.0%} on "
-        f"{e.areas[first]:.0%} of the crop, {dense[first]:.1f} times {size} share), then the "
-        f"{second} ({dense[second]:.1f} times)"
+        f"{subject}: for {size} size the {first} {verb} most {e.what}, then the {second} "
+        f"({first} {e.regions[first] / whole:.0%} on {e.areas[first]:.0%} of the crop, "
+        f"{dense[first]:.1f} times {size} share; {second} {dense[second]:.1f} times)"
     )
     return text + ("" if e.about_target else "; the same for any expression")
 
 
 def describe(explanation: Attribution) -> str:
-    """One sentence: the class, its probability, and the regions that made or unmade it."""
+    """One sentence: the class, its probability, the regions that made or unmade it, in words.
+
+    The numbers stand behind, in brackets: the values of the regions that were named.
+    """
     e = explanation
     if not e.signed:
         return _shares_of_a_whole(e)
-    p = e.prediction
-    subject = f"{e.target}, {chance(p.emotions[e.target])}"
-    if e.against is not None:
-        pair = f"{chance(p.emotions[e.target])} to {chance(p.emotions[e.against])}"
-        subject = f"{e.target} rather than {e.against}, {pair}"
-    elif e.target != p.dominant_emotion and p.score is not None:
-        subject += f" (the answer is {p.dominant_emotion}, {chance(p.score)})"
     # what does not add up to a total has no shares of it
     whole = e.total if e.efficient else sum(e.regions.values())
-    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
     parts = sorted(e.regions.items(), key=lambda item: item[1], reverse=whole >= 0)
-    leading = [(n, v) for n, v in parts if v * whole > 0]
-    opposing = [(n, v) for n, v in reversed(parts) if v * whole < 0]
+    leading = [name for name, v in parts if v * whole > 0]
+    opposing = [name for name, v in reversed(parts) if v * whole < 0]
     if not leading or e.empty:
-        return f"{subject}: no region carries evidence"
-    name, value = leading[0]
-    of = ""
-    if e.efficient:  # a part may be larger than what is left of all of them
-        inside = abs(value) <= abs(e.total)
-        of = f" of {e.total:{digits}}" if inside else f", all parts {e.total:{digits}}"
+        return f"{_subject(e)}: no region carries evidence"
+    first = leading[0]
     if whole < 0:
-        verb = "speak" if name in PLURAL else "speaks"
-        text = f"{subject}: the {name} {verb} most against it ({value:{digits}}{of})"
+        text = f"the {first} {'speak' if first in PLURAL else 'speaks'} most against it"
     else:
-        most = "mostly" if value >= 0.5 * whole else "first"
-        text = f"{subject}: {most} the {name} ({value:{digits}}{of})"
-    contrary = "against it" if whole >= 0 else "for it"
-    if len(leading) > 1 and abs(leading[1][1]) >= 0.1 * abs(whole):
-        text += f", then the {leading[1][0]} ({leading[1][1]:{digits}})"
-    if opposing and abs(opposing[0][1]) >= 0.1 * abs(whole):
-        text += f"; {contrary}: the {opposing[0][0]} ({opposing[0][1]:{digits}})"
+        most = "mostly" if e.regions[first] >= 0.5 * whole else "above all"
+        text = f"{most} the {first}"
+    then = [n for n in leading[1:2] if abs(e.regions[n]) >= 0.1 * abs(whole)]
+    contrary = [n for n in opposing[:1] if abs(e.regions[n]) >= 0.1 * abs(whole)]
+    text += "".join(f", then the {name}" for name in then)
+    against = "against it" if whole >= 0 else "for it"
+    text += "".join(f"; {against} the {name}" for name in contrary)
+    return f"{_subject(e)}: {text} ({_numbers(e, [first, *then, *contrary], whole)})"
+
+
+def _subject(e: Attribution) -> str:
+    """What is explained, with its probability."""
+    p = e.prediction
+    if e.against is not None:
+        pair = f"{brief(p.emotions[e.target])} to {brief(p.emotions[e.against])}"
+        return f"{e.target} rather than {e.against}, {pair}"
+    text = f"{e.target}, {brief(p.emotions[e.target])}"
+    if e.target != p.dominant_emotion and p.score is not None:
+        text += f" (the answer is {p.dominant_emotion}, {brief(p.score)})"
     return text
+
+
+def _numbers(e: Attribution, names: Sequence[str], whole: float) -> str:
+    """The values of some regions, of all together where these add up."""
+    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
+    text = ", ".join(f"{name} {e.regions[name]:{digits}}" for name in names)
+    if e.efficient:  # a part may be larger than what is left of all of them
+        inside = abs(e.regions[names[0]]) <= abs(whole)
+        text += f" of {whole:{digits}}" if inside else f", all parts {whole:{digits}}"
+    return f"{text} {e.unit}"
 
 
 def paragraph(explanation: Attribution) -> str:
@@ -128,7 +131,9 @@ def paragraph(explanation: Attribution) -> str:
 
 def _answer(e: Attribution) -> str:
     (first, p), (second, q), *_ = sorted(e.prediction.emotions.items(), key=lambda i: -i[1])
-    text = f"The model reads {first} ({chance(p)}), next {second} ({chance(q)})."
+    # what is hardly there is not worth a clause
+    following = f", next {second} ({brief(q)})" if q >= 0.01 else ""
+    text = f"The model reads {first} ({brief(p)}){following}."
     if e.against is not None:
         text += f" Asked here: why {e.target} rather than {e.against}."
     elif e.target != first:

@@ -26,6 +26,11 @@ def find_recipe(name: str | Path) -> Path:
 
     A path that does not exist is returned as it is; reading it says so.
 
+    Parameters
+    ----------
+    name
+        A name that ``mien recipes`` lists, or a file.
+
     >>> find_recipe("gimefive/fer2013-15").name
     'fer2013-15.toml'
     """

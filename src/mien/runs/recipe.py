@@ -31,10 +31,10 @@ METRICS: Final = ("accuracy", "macro_f1")
 class About:
     """Which published number an experiment repeats."""
 
-    title: str
+    title: str  # what the experiment is, in a line
     paper: str  # citation: authors, year, where
     table: str = ""  # table and cell, such as "Table 2, FER2013, 15 layers"
-    metric: str = "accuracy"
+    metric: str = "accuracy"  # accuracy or macro_f1: what the printed number is
     expected: float | None = None  # the printed number, in 0..1; None where the paper gives none
     protocol: str = ""  # the paper's own, in words
     cost: str = ""  # what it takes, in words
@@ -54,7 +54,7 @@ class Data:
     sets: tuple[str, ...]  # names of mien.data; the Parquet must hold these
     labels: tuple[str, ...] = SEVEN  # the classes, in the order of the outputs
     protocol: str = "paper"  # the split of the paper, the honest one, or the owners' (official)
-    split_seed: int = 0
+    split_seed: int = 0  # of splits that are drawn
     folds: int = 0  # of the paper, where its cross-validation is not the set's usual split
     scheme: str = ""  # likewise: a name of mien.data.split, where it is another one
     augmentation: str = "none"  # a preset of mien.data.augmentation
@@ -82,38 +82,38 @@ class Network:
     """Which model, from which weights."""
 
     name: str  # a name of mien.models
-    pretrained: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    pretrained: bool = False  # whether it starts from published weights
+    options: dict[str, Any] = field(default_factory=dict)  # what the network's builder takes
 
 
 @dataclass(frozen=True)
 class Training:
     """How the network is fitted; every random step follows from ``seed``."""
 
-    epochs: int = 30
-    batch_size: int = 32
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-4
+    epochs: int = 30  # passes over the training images
+    batch_size: int = 32  # images a step
+    optimizer: str = "adamw"  # sgd, adam or adamw
+    learning_rate: float = 1e-4  # the largest of the schedule
     momentum: float = 0.9  # sgd only
     nesterov: bool = False  # sgd only
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # 0: none
     strategy: str = "full"  # head: the backbone is frozen; partial: only the last blocks learn
     blocks: int = 0  # how many, for partial
-    loss: str = "cross-entropy"
+    loss: str = "cross-entropy"  # a registered loss
     class_weights: str = "none"  # balanced, or by the effective number (Cui et al. 2019)
-    focal_gamma: float = 2.0
-    focal_alpha: float = 1.0
-    label_smoothing: float = 0.0
+    focal_gamma: float = 2.0  # of the focal loss
+    focal_alpha: float = 1.0  # of the focal loss
+    label_smoothing: float = 0.0  # 0: none
     mixup: float = 0.0  # alpha of the Beta distribution; 0: off
-    schedule: str = "constant"
+    schedule: str = "constant"  # constant, step, cosine, linear or plateau
     schedule_factor: float = 0.1  # of step and plateau
     schedule_epochs: int = 5  # of step: every so many; of plateau: patience
     warmup_epochs: float = 0.0  # linear, from learning_rate / warmup_multiplier
-    warmup_multiplier: float = 10.0
+    warmup_multiplier: float = 10.0  # see warmup_epochs
     patience: int = 0  # early stopping on the validation loss; 0: off
     ema: float = 0.0  # decay of the weights' moving average; 0: off
     clip: float = 0.0  # largest gradient norm; 0: off
-    precision: str = "32"
+    precision: str = "32"  # 32, bf16 or 16 bits
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -149,10 +149,10 @@ class Training:
 class Recipe:
     """One experiment; defaults live here, a file states what the paper changes."""
 
-    about: About
-    data: Data
-    model: Network
-    training: Training = field(default_factory=Training)
+    about: About  # which experiment it is; changes nothing
+    data: Data  # what the network sees
+    model: Network  # which network
+    training: Training = field(default_factory=Training)  # how it is fitted
     #: what ``mien train --grid`` varies: "section.field" or "model.options.name" -> values
     grid: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -260,6 +260,11 @@ def _changed(section: str, part: T, values: Mapping[str, Any]) -> T:
 
 def read_recipe(path: str | Path) -> Recipe:
     """Read a recipe from TOML.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
 
     Raises InputError for a file that is absent or no TOML, for a missing field and for a value
     out of its range, UnknownNameError for a field or a name that does not exist; each names the

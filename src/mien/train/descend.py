@@ -61,13 +61,13 @@ def accelerator(device: str) -> str:
 class Where:
     """On what a run trains and what it shows; it does not change what is trained."""
 
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    progress: bool = False
+    accelerator: str = "auto"  # as Lightning names it: auto, cpu, gpu, ...
+    devices: int = 1  # how many, or which
+    num_nodes: int = 1  # machines
+    strategy: str = "auto"  # as Lightning names it: auto, ddp, ...
+    progress: bool = False  # whether bars are drawn
     steps: int | None = None  # stop each epoch after so many batches (a smoke test)
-    tensorboard: bool = False
+    tensorboard: bool = False  # whether curves are written for TensorBoard, too
     #: called after each epoch with its row of history.csv
     on_epoch: Callable[[Mapping[str, Any]], None] | None = None
 

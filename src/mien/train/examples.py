@@ -69,4 +69,4 @@ def _picture(e: Explanation) -> ImageArray:
     shown = np.array(list(e.regions.values()))[e.labels]
     crop = draw.enlarge(e.crop, SIDE)
     limit = max(float(np.abs(shown).max()), 1e-9)
-    return draw.side_by_side([crop, draw.overlay(crop, shown, limit)], 6)
+    return draw.side_by_side([crop, draw.overlay(crop, shown, limit)], 6).raster()

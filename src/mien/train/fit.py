@@ -36,15 +36,15 @@ class Run:
     those that the ``first`` training's network makes of its own test images.
     """
 
-    folder: Path
-    recipe: Recipe
-    rows: Rows
-    folds: tuple[Fold, ...]
+    folder: Path  # where it is
+    recipe: Recipe  # what was trained
+    rows: Rows  # the images that were selected
+    folds: tuple[Fold, ...]  # which of them were on which side
     probability: FloatArray = field(repr=False)
     first: Trained = field(repr=False)
     features: FloatArray = field(repr=False)
-    report: Report
-    facts: dict[str, Any]
+    report: Report  # how well the test images were answered
+    facts: dict[str, Any]  # seed, versions, times, fingerprints
 
     @property
     def tested(self) -> IntArray:
@@ -67,6 +67,10 @@ def fit(
 
     Parameters
     ----------
+    recipe
+        What to train.
+    where
+        Devices, and how much is said meanwhile.
     data
         A file that ``mien data prepare`` wrote.
     folder

@@ -19,6 +19,11 @@ def write(run: Run, *, examples: bool = False) -> Path:
 
     With ``examples`` the report explains a right and a wrong answer of each class, and holds those
     images. Of several processes of one training the first one writes.
+
+    Parameters
+    ----------
+    run
+        What :func:`mien.train.fit.fit` gave.
     """
     page = run.folder / "report.html"
     if rank():

@@ -23,6 +23,11 @@ def shrink(recipe: Recipe) -> Recipe:
     Loss, optimiser, schedule, strategy, augmentation and all other options stay. Weights are
     drawn, too: pretrained ones would not fit.
 
+    Parameters
+    ----------
+    recipe
+        Any recipe without a grid.
+
     >>> from mien.runs.recipe import About, Data, Network
     >>> small = shrink(Recipe(About("t", "p"), Data(("rafdb",)), Network("gimefive-15")))
     >>> small.model.options["channels"], small.training.epochs, small.data.sets

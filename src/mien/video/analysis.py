@@ -35,8 +35,8 @@ class Progress:
     frame: int  # frames done
     frames: int | None  # of so many
     timestamp: float  # in the clip
-    elapsed: float
-    remaining: float | None
+    elapsed: float  # seconds since the start
+    remaining: float | None  # seconds, estimated; None where the length is not known
     faces: int  # rows of faces so far
 
 
@@ -44,16 +44,17 @@ class Progress:
 class Analysis:
     """What a clip came to."""
 
-    clip: Clip
-    options: VideoOptions
+    clip: Clip  # what was read
+    options: VideoOptions  # how it was analysed
     model: str  # name and SHA-256
-    detector: str
-    labels: tuple[str, ...]
-    frames: int
-    looked_at: int
-    rows: int
+    detector: str  # what found the faces
+    labels: tuple[str, ...]  # the expressions, in the order of tables
+    frames: int  # frames of the clip that were read
+    looked_at: int  # of these, analysed
+    rows: int  # rows of the table
     faces: tuple[FaceSummary, ...]  # longest in sight first
-    peaks: tuple[Peak, ...]
+    peaks: tuple[Peak, ...]  # of each expression over all faces
+    moments: dict[int, tuple[Peak, ...]]  # the same of each of the faces longest in sight
     cuts: tuple[float, ...]  # seconds at which another shot begins
     seconds: float  # that the work took
     stopped: bool  # cancelled, or interrupted: all above is of what was done
@@ -83,7 +84,13 @@ class Analysis:
         }
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write summary.json, timeline.png and peaks.png; returns their paths."""
+        """Write summary.json, timeline.png and peaks.png; returns their paths.
+
+        Parameters
+        ----------
+        folder
+            Made where it is absent.
+        """
         folder = make_folder(folder)
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
         paths = [write_whole(folder / "summary.json", text)]
@@ -155,6 +162,7 @@ def analyse(
     """
     clip = _checked(source, output, timeline)
     recognizer = recognizer or load()
+    options.check(recognizer.model)
     frames = read_frames(source, most_pixels=most_pixels)
     work = _Work(clip, recognizer, options)
     results = stream(
@@ -167,7 +175,9 @@ def analyse(
     )
     with ExitStack() as stack:
         if timeline is not None:
-            table = timeline_writer(Path(timeline), recognizer.labels, recognizer.prior)
+            table = timeline_writer(
+                Path(timeline), recognizer.labels, recognizer.prior, recognizer.measured
+            )
             work.table = stack.enter_context(table)
         if output is not None:
             work.sink = stack.enter_context(video_sink(Path(output), clip))
@@ -268,6 +278,7 @@ class _Work:
             rows=self.rows,
             faces=faces,
             peaks=peaks,
+            moments={number: self._collect.moments(number) for number in shown},
             cuts=tuple(self.cuts),
             seconds=time.perf_counter() - self.started,
             stopped=self.stopped,

@@ -12,6 +12,7 @@ from mien.results import draw
 from mien.results.predictions import brief
 from mien.types import FloatArray, ImageArray, Prediction
 from mien.video.frames import Tracked
+from mien.video.layout import Layout
 from mien.vision.geometry import DISPLAY, invert, transform
 
 OPACITY = 0.55  # of the strongest evidence: the face stays in sight
@@ -27,6 +28,7 @@ class Annotator:
 
     def __init__(self) -> None:
         self._limit = 0.0
+        self._layout = Layout()
 
     def __call__(self, image: ImageArray, faces: Sequence[Tracked]) -> ImageArray:
         """A copy of the frame ``[H, W, 3]`` with its faces drawn."""
@@ -37,15 +39,34 @@ class Annotator:
             self._limit = max(self._limit * DECAY, strongest, 1e-9)
         for face in faces:
             if face.evidence is not None:
-                shade(canvas, face.crop.matrix, face.evidence, self._limit)
+                shade(canvas, face.crop.matrix, face.evidence, self._limit, signed=face.signed)
         picture = Image.fromarray(canvas)
         unit = max(min(image.shape[:2]) // 45, 9)  # pixels of the text
-        for face in faces:
-            _tag(picture, face.prediction, unit)
+        labels = [_Label(face.prediction, unit) for face in faces]
+        panels = [bars(face.prediction, max(round(0.8 * unit), 8)) for face in faces]
+        places = self._layout(
+            picture.size,
+            {row.face_id or 0: row.box for row in (f.prediction for f in faces) if row.box},
+            [label.size for label in labels],
+            [panel.size for panel in panels],
+        )
+        # all panels first: no panel hides a name
+        for panel, place in zip(panels, places, strict=True):
+            if place.panel is not None:
+                picture.paste(panel, place.panel, Image.new("L", panel.size, 205))
+        for label, place in zip(labels, places, strict=True):
+            label.draw(picture, place.label)
         return np.asarray(picture)
 
 
-def shade(canvas: ImageArray, matrix: FloatArray, values: FloatArray, limit: float) -> None:
+def shade(
+    canvas: ImageArray,
+    matrix: FloatArray,
+    values: FloatArray,
+    limit: float,
+    *,
+    signed: bool = True,
+) -> None:
     """Lay a map ``[h, w]`` over the crop that ``matrix`` cuts from the canvas, in place."""
     import cv2
 
@@ -70,37 +91,35 @@ def shade(canvas: ImageArray, matrix: FloatArray, values: FloatArray, limit: flo
         borderValue=(0.0,),
     )[..., None]
     part = canvas[low[1] : high[1], low[0] : high[0]]
-    colour = np.where(strength >= 0, draw.FOR, draw.AGAINST)
+    colour = np.where(strength >= 0, draw.FOR if signed else draw.LOOK, draw.AGAINST)
     alpha = OPACITY * np.abs(strength)
     part[:] = (part * (1 - alpha) + colour * alpha).astype(np.uint8)
 
 
-def _tag(picture: Image.Image, row: Prediction, unit: int) -> None:
-    """The box, the name above it and the bars beside it."""
-    assert row.box is not None
-    assert row.dominant_emotion is not None
-    assert row.score is not None
-    pen = ImageDraw.Draw(picture)
-    x, y, width, height = row.box
-    colour = COLOURS.get(row.dominant_emotion, draw.FOR)
-    line = max(unit // 6, 2)
-    pen.rectangle((x, y, x + max(width, 1), y + max(height, 1)), outline=colour, width=line)
-    text = f"{row.face_id}  {row.dominant_emotion} {brief(row.score)}"
-    font = draw.font(unit)
-    wide = round(pen.textlength(text, font=font)) + unit
-    tall = round(1.5 * unit)
-    left = int(np.clip(x, 0, max(picture.width - wide, 0)))
-    top = int(y - tall if y >= tall else min(y + height, picture.height - tall))
-    pen.rectangle((left, top, left + wide, top + tall), fill=colour)
-    ink = draw.INK if sum(colour) > 330 else draw.PAPER
-    pen.text((left + unit // 2, top + tall / 2), text, fill=ink, font=font, anchor="lm")
-    panel = bars(row, max(round(0.8 * unit), 8))
-    right = x + width + line
-    if right + panel.width > picture.width:
-        right = x - line - panel.width  # on the other side, where there is no room
-    if right >= 0:
-        place = (int(right), int(np.clip(y, 0, max(picture.height - panel.height, 0))))
-        picture.paste(panel, place, Image.new("L", panel.size, 205))
+class _Label:
+    """A face's box, and its number, expression and score on a plate."""
+
+    def __init__(self, row: Prediction, unit: int) -> None:
+        assert row.dominant_emotion is not None
+        assert row.score is not None
+        self.row, self.unit = row, unit
+        self.text = f"{row.face_id}  {row.dominant_emotion} {brief(row.score)}"
+        self.colour = COLOURS.get(row.dominant_emotion, draw.FOR)
+        self.size = (round(draw.font(unit).getlength(self.text)) + unit, round(1.5 * unit))
+
+    def draw(self, picture: Image.Image, place: tuple[int, int]) -> None:
+        """Draw the box, and the plate with its left upper corner at a place."""
+        assert self.row.box is not None
+        pen, unit = ImageDraw.Draw(picture), self.unit
+        x, y, width, height = self.row.box
+        box = (x, y, x + max(width, 1), y + max(height, 1))
+        pen.rectangle(box, outline=self.colour, width=max(unit // 6, 2))
+        left, top = place
+        wide, tall = self.size
+        pen.rectangle((left, top, left + wide, top + tall), fill=self.colour)
+        ink = draw.INK if sum(self.colour) > 330 else draw.PAPER
+        where = (left + unit // 2, top + tall / 2)
+        pen.text(where, self.text, fill=ink, font=draw.font(unit), anchor="lm")
 
 
 def bars(row: Prediction, unit: int) -> Image.Image:

@@ -32,15 +32,15 @@ WIDEST = 4.0  # times as wide or narrow as its pixels: beyond that, a header is 
 class Clip:
     """What a video says of itself; sizes are those of upright frames in pixels."""
 
-    path: str
-    width: int
-    height: int
+    path: str  # the file
+    width: int  # pixels, as shown
+    height: int  # pixels, as shown
     fps: float  # average; frames may come at other times
     frames: int | None  # as stated or estimated; None where the file does not say
     duration: float | None  # seconds
     rotation: int  # degrees by which frames are turned to stand upright, counter-clockwise
-    audio: bool
-    codec: str
+    audio: bool  # whether it has sound
+    codec: str  # of the pictures
 
 
 def need_av() -> None:
@@ -193,6 +193,11 @@ def _turned(frame: VideoFrame) -> tuple[int, bool]:
 
 def probe(path: str | Path) -> Clip:
     """Size, rate, length and sound of a video, from its header and first frame.
+
+    Parameters
+    ----------
+    path
+        A video file.
 
     Raises InputError for a file without a frame that can be decoded.
     """

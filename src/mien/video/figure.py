@@ -39,7 +39,7 @@ def timeline(
     ``series`` holds ``[bins, K]`` per face over 0..``end`` seconds.
     """
     shown = list(faces[:MOST])
-    parts = [_legend(labels)]
+    parts: list[draw.Part] = [_legend(labels)]
     for face in shown:
         strip = _strip(series[face.face_id], labels)
         parts.append(draw.side_by_side([_name(face), strip], 0))
@@ -49,7 +49,7 @@ def timeline(
     if not shown:
         parts.append(draw.wrapped("no face was found", WIDTH, 15))
     parts.append(_axis(end))
-    return draw.frame(draw.stack(parts, 10), 16)
+    return draw.frame(draw.stack(parts, 10), 16).raster()
 
 
 def _strip(values: FloatArray, labels: Sequence[str]) -> ImageArray:
@@ -105,7 +105,7 @@ def _axis(end: float) -> ImageArray:
 def sheet(peaks: Sequence[Peak]) -> ImageArray:
     """The aligned face at each expression's strongest moment, with its score and time."""
     if not peaks:
-        return draw.frame(draw.wrapped("no face was found", 400, 15), 16)
+        return draw.frame(draw.wrapped("no face was found", 400, 15), 16).raster()
     cells = []
     for peak in peaks:
         caption = Image.new("RGB", (192, 46), draw.PAPER)
@@ -117,4 +117,4 @@ def sheet(peaks: Sequence[Peak]) -> ImageArray:
         pen.text((0, 29), where, fill=draw.PALE, font=draw.font(12))
         cells.append(draw.stack([peak.picture, np.array(caption)]))
     rows = [draw.side_by_side(cells[i : i + 4], 14) for i in range(0, len(cells), 4)]
-    return draw.frame(draw.stack(rows, 14), 16)
+    return draw.frame(draw.stack(rows, 14), 16).raster()

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.explainers import explain
+from mien.explainers.method import METHODS, overlays, read_query
+from mien.models.base import BaseModel
 from mien.registry import choose
+from mien.results.evidence import Query
 from mien.types import Face, FloatArray, InputError, Prediction
 from mien.video.cuts import Change, CutDetector, ShotChanges
 from mien.video.reader import Frame, read_frames
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from mien.vision.crops import Crop
     from mien.vision.faces import Detector
 
-OVERLAYS = ("none", "cam", "regions")
 SEARCHERS = 2  # threads that look for faces
 HELD = 40_000_000  # pixels of frames that are analysed together, 120 MB
 
@@ -38,12 +40,14 @@ class VideoOptions:
     every: int = 1  # analyse every n-th frame
     fps: float | None = None  # or at so many frames per second of the clip
     smoothing: float = DEFAULT  # seconds, 0 for none
-    overlay: str = "none"  # evidence to draw: cam (every frame) or regions (key frames)
-    key_seconds: float = 2.0  # regions: explained anew after so many seconds, or a new answer
+    overlay: str = "none"  # evidence to draw: a method that suits videos, and its options
+    key_seconds: float = 2.0  # of methods for key frames: explained anew after so many seconds
     batch: int = 32  # most frames analysed together
 
     def __post_init__(self) -> None:
-        choose("overlay", self.overlay, OVERLAYS)
+        choose("overlay", self.overlay.partition(":")[0], ["none", *overlays()])
+        if self.query is not None:
+            METHODS.get(self.query.method).checked(self.query.options)
         if self.every < 1:
             raise InputError(f"every: expected 1 or more frames, got {self.every}")
         if self.fps is not None and not 0 < self.fps < math.inf:
@@ -57,8 +61,24 @@ class VideoOptions:
             )
         Smoother(self.smoothing)
 
+    @property
+    def query(self) -> Query | None:
+        """What is asked of each face, None where no evidence is drawn."""
+        return None if self.overlay == "none" else read_query(self.overlay)
+
+    def check(self, model: BaseModel) -> None:
+        """Raise InputError where the evidence to draw cannot be had of a model."""
+        if self.query is not None:
+            METHODS.get(self.query.method).check(model, self.query)
+
     def interval(self, rate: float) -> float:
-        """Seconds between analysed frames, in a clip of so many frames per second."""
+        """Seconds between analysed frames, in a clip of so many frames per second.
+
+        Parameters
+        ----------
+        rate
+            Frames a second of the clip.
+        """
         return max(1 / self.fps, 1 / rate) if self.fps else self.every / rate
 
 
@@ -70,8 +90,9 @@ class Tracked:
     """One face in one frame; ``prediction.face_id`` is the same in all frames of the clip."""
 
     prediction: Prediction  # smoothed
-    crop: Crop = field(repr=False)
+    crop: Crop = field(repr=False)  # the face, aligned
     evidence: FloatArray | None = field(default=None, repr=False)  # [h, w] over the crop, logits
+    signed: bool = True  # whether evidence below 0 speaks against the answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +103,10 @@ class FrameResult:
     of light that looked like one.
     """
 
-    frame: Frame
-    faces: tuple[Tracked, ...]
+    frame: Frame  # which frame it is
+    faces: tuple[Tracked, ...]  # the faces in sight, with their tracks
     analysed: bool
-    input: str
+    input: str  # the clip's name
     cut: bool = False
     resumed: bool = False
 
@@ -130,7 +151,11 @@ class Follower:
         # where looks are far apart, a face is remembered for some of them
         self.tracker = Tracker(max(2.0, 3 * options.interval(rate)))
         self.smoother = Smoother(options.smoothing)
-        self._keys: dict[int, tuple[float, str, FloatArray]] = {}
+        options.check(recognizer.model)
+        self._query = options.query
+        # the network's own map comes with its answers, for all faces in one call
+        self._own = self._query == Query("cam")
+        self._keys: dict[int, _Key] = {}
 
     def __call__(
         self,
@@ -143,8 +168,7 @@ class Follower:
         ``changes`` are how they follow on one another; default: all in one shot. ``found`` are
         the faces of each, where the detector was asked already.
         """
-        wanted = self.options.overlay == "cam"
-        crops = self.recognizer.crops_of([f.image for f in frames], cam=wanted, found=found)
+        crops = self.recognizer.crops_of([f.image for f in frames], cam=self._own, found=found)
         changes = changes or [Change.NONE] * len(frames)
         return [self._one(*one) for one in zip(frames, crops, changes, strict=True)]
 
@@ -171,26 +195,43 @@ class Follower:
                 dominant_emotion=labels[best],
                 score=float(chances[best]),
             )
-            found.append(Tracked(row, crop, self._evidence(row, crop)))
+            found.append(Tracked(row, crop, *self._evidence(row, crop)))
         found.sort(key=lambda face: face.prediction.face_id or 0)
         shots = {"cut": self.tracker.new_shot, "resumed": self.tracker.resumed}
         return FrameResult(frame, tuple(found), True, self.name, **shots)
 
-    def _evidence(self, row: Prediction, crop: Crop) -> FloatArray | None:
+    def _evidence(self, row: Prediction, crop: Crop) -> tuple[FloatArray | None, bool]:
+        """The map to draw over a face, and whether it is signed."""
         assert row.dominant_emotion is not None
+        if self._query is None:
+            return None, True
         if crop.cam is not None:
-            return np.asarray(crop.cam[self.recognizer.model.labels.index(row.dominant_emotion)])
-        if self.options.overlay != "regions":
-            return None
+            own = crop.cam[self.recognizer.model.labels.index(row.dominant_emotion)]
+            return np.asarray(own), True
         assert row.face_id is not None
         assert row.timestamp is not None
         key = self._keys.get(row.face_id)
-        old = key is None or row.timestamp - key[0] >= self.options.key_seconds
-        if key is None or old or key[1] != row.dominant_emotion:
-            values = explain(self.recognizer.model, crop, row).values
-            key = (row.timestamp, row.dominant_emotion, values)
+        every_frame = METHODS.get(self._query.method).overlay == "frame"
+        if key is None or every_frame or key.old(row, self.options.key_seconds):
+            found = explain(self.recognizer.model, crop, row, self._query)
+            key = _Key(row.timestamp, row.dominant_emotion, found.values, found.signed)
             self._keys[row.face_id] = key
-        return key[2]
+        return key.values, key.signed
+
+
+@dataclass(frozen=True, eq=False)
+class _Key:
+    """The evidence for one face, and when it was found for which answer."""
+
+    time: float
+    answer: str
+    values: FloatArray
+    signed: bool
+
+    def old(self, row: Prediction, seconds: float) -> bool:
+        """Whether it is to be found anew: after so many seconds, or for another answer."""
+        late = row.timestamp is not None and row.timestamp - self.time >= seconds
+        return late or row.dominant_emotion != self.answer
 
 
 def stream(
@@ -206,6 +247,8 @@ def stream(
 
     Parameters
     ----------
+    recognizer
+        Who answers.
     source
         A video's path, or any frames, such as those of a camera.
     options

@@ -86,7 +86,7 @@ def run(
         table = sink = None
         if timeline is not None:
             table = stack.enter_context(
-                timeline_writer(timeline, recognizer.labels, recognizer.prior)
+                timeline_writer(timeline, recognizer.labels, recognizer.prior, recognizer.measured)
             )
         if record is not None:
             clip = Clip(name, camera.width, camera.height, 25.0, None, None, 0, False, "")

@@ -29,9 +29,9 @@ class Frame:
     Its pixels are made when they are asked for, so that frames that are not analysed cost little.
     """
 
-    number: int
+    number: int  # from 0
     timestamp: float
-    make: Callable[[], ImageArray]
+    make: Callable[[], ImageArray]  # gives the pixels when they are asked for
     size: tuple[int, int]  # width and height of the image, in pixels
     make_small: Callable[[], ImageArray] | None = None  # a quicker way to the thumbnail
 
@@ -51,7 +51,17 @@ class Frame:
 
     @classmethod
     def of(cls, number: int, timestamp: float, image: ImageArray) -> Frame:
-        """A frame of pixels that are there already, such as a camera's."""
+        """A frame of pixels that are there already, such as a camera's.
+
+        Parameters
+        ----------
+        number
+            From 0.
+        timestamp
+            Seconds from the start.
+        image
+            ``[H, W, 3] uint8``, RGB.
+        """
         return cls(number, timestamp, lambda: image, (image.shape[1], image.shape[0]))
 
 

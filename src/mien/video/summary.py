@@ -13,17 +13,18 @@ from mien.video.frames import FrameResult, Tracked
 
 GAP = 1.0  # seconds; a face that is away for longer was out of sight meanwhile
 COLUMNS = 1000  # of a timeline's picture
+PICTURED = 24  # faces whose strongest moments are kept as pictures, 0.9 MB each at most
 
 
 @dataclass(frozen=True, eq=False)
 class Peak:
     """The frame in which an expression was strongest."""
 
-    emotion: str
-    score: float
-    face_id: int
-    frame: int
-    timestamp: float
+    emotion: str  # the expression
+    score: float  # its smoothed probability
+    face_id: int  # of which face
+    frame: int  # in which frame
+    timestamp: float  # in seconds
     picture: ImageArray = field(repr=False)  # [192, 192, 3], the aligned face
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,9 +46,9 @@ class FaceSummary:
     mean probabilities; ``transitions`` count changes of the dominant expression, from and to.
     """
 
-    face_id: int
+    face_id: int  # its number
     first: float  # seconds
-    last: float
+    last: float  # seconds
     seconds: float  # in sight
     frames: int  # analysed
     shares: dict[str, float]
@@ -72,7 +73,7 @@ class FaceSummary:
         }
 
 
-@dataclass
+@dataclass(eq=False)
 class _Face:
     """Sums of one face; ``bins`` hold its timeline at the resolution of the picture."""
 
@@ -86,6 +87,7 @@ class _Face:
     total: FloatArray | None = None
     transitions: dict[tuple[str, str], int] = field(default_factory=dict)
     peaks: dict[str, tuple[float, float]] = field(default_factory=dict)
+    moments: dict[str, Peak] = field(default_factory=dict)  # of the expressions that led
     bins: dict[int, FloatArray] = field(default_factory=dict)  # sums of probabilities and a count
 
 
@@ -148,9 +150,22 @@ class Collector:
         for name, p in row.emotions.items():
             if p > face.peaks.get(name, (-1.0, 0.0))[0]:
                 face.peaks[name] = (p, time)
-            # pictures only where the expression leads, or where nothing better was ever seen
-            if p > (self.peaks[name].score if name in self.peaks else -1.0) and name == answer:
-                self.peaks[name] = Peak(name, p, row.face_id, row.frame, time, found.crop.image)
+        # pictures only where the expression leads
+        p = row.emotions[answer]
+        best = [peaks[answer].score for peaks in (face.moments, self.peaks) if answer in peaks]
+        if len(best) < 2 or p > min(best):
+            peak = Peak(answer, p, row.face_id, row.frame, time, found.crop.image)
+            for peaks in (face.moments, self.peaks):
+                if answer not in peaks or p > peaks[answer].score:
+                    peaks[answer] = peak
+        self._forget_pictures()
+
+    def _forget_pictures(self) -> None:
+        """Of many faces, those that were in sight longest keep their pictures."""
+        pictured = [face for face in self._faces.values() if face.moments]
+        if len(pictured) > PICTURED:
+            away = [face for face in pictured if face not in self._present] or pictured
+            min(away, key=lambda face: face.seconds).moments.clear()
 
     def _double(self) -> None:
         self.width *= 2
@@ -184,6 +199,11 @@ class Collector:
             transitions=dict(face.transitions),
             peaks=dict(face.peaks),
         )
+
+    def moments(self, face_id: int) -> tuple[Peak, ...]:
+        """A face's strongest moment of each expression that led, in the order of the labels."""
+        found = self._faces[face_id].moments
+        return tuple(found[name] for name in self.labels if name in found)
 
     def series(self, face_id: int) -> FloatArray:
         """Mean probabilities ``[bins, K]`` of a face over the clip; NaN where it is not seen."""

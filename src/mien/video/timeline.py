@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.files import check_writable, whole_file
-from mien.results.predictions import Predictions, arrow_table, file_format, require_parquet
+from mien.results.predictions import Predictions, file_format, require_parquet
 from mien.results.tables import csv_text
 from mien.types import InputError, Prediction
 
@@ -18,7 +18,10 @@ ROWS = 4096  # gathered before they are written
 
 @contextmanager
 def timeline_writer(
-    path: Path, labels: Sequence[str], prior: Mapping[str, float] | None = None
+    path: Path,
+    labels: Sequence[str],
+    prior: Mapping[str, float] | None = None,
+    measured: Sequence[str] = (),
 ) -> Iterator[TimelineWriter]:
     """A writer whose file gets its name on a clean exit; after an error nothing is left.
 
@@ -31,7 +34,7 @@ def timeline_writer(
         require_parquet()
     check_writable(path)
     with suppress(_Empty), whole_file(path) as part:
-        writer = TimelineWriter(part, kind, labels, prior)
+        writer = TimelineWriter(part, kind, labels, prior, measured)
         try:
             yield writer
             if not writer.count:
@@ -54,8 +57,10 @@ class TimelineWriter:
         kind: str,
         labels: Sequence[str],
         prior: Mapping[str, float] | None = None,
+        measured: Sequence[str] = (),
     ) -> None:
         self.part, self.kind, self.labels = part, kind, tuple(labels)
+        self.measured = tuple(measured)
         self.prior = prior  # of the answers; Parquet's metadata holds it
         self.count = 0
         self._rows: list[Prediction] = []
@@ -72,13 +77,13 @@ class TimelineWriter:
         """Write the rows gathered so far."""
         if not self._rows:
             return
-        table = Predictions(tuple(self._rows), self.labels, self.prior)
+        table = Predictions(tuple(self._rows), self.labels, self.prior, self.measured)
         self._rows = []
         first = self._file is None
         if self.kind == "parquet":
             import pyarrow.parquet as pq
 
-            data = arrow_table(table)
+            data = table.to_arrow()
             if first:
                 self._file = pq.ParquetWriter(self.part, data.schema)
             self._file.write_table(data)

@@ -69,6 +69,7 @@ def can_be_shared_by_threads(name: str, photo: ImageArray) -> None:
     _expect(found == expected * 4, name, "threads get each other's faces")
 
 
+#: What every detector goes through: each is called with its name and an image.
 CHECKS: Final[tuple[Callable[[str, ImageArray], None], ...]] = (
     states_itself,
     finds_the_face,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,15 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.endswith(OWN)
 
 
+def is_url(path: str | Path) -> bool:
+    """Whether a path is an address such as ``https://host/a.jpg`` (a drive's letter is none).
+
+    >>> is_url("s3://bucket/a.jpg"), is_url(Path("https://host/a.jpg")), is_url("C:/a.jpg")
+    (True, True, False)
+    """
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE) is not None
+
+
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
     """Image paths for files, folders (searched to the bottom) and globs, in a stable order.
 
@@ -40,7 +50,7 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
             matches = sorted(p for p in path.rglob("*") if is_image_name(p) and not p.is_dir())
             if not matches:
                 raise InputError(f"{path}: expected a folder with images, found none in it")
-        elif not exists(path) and glob.has_magic(str(pattern)):
+        elif not is_url(pattern) and not exists(path) and glob.has_magic(str(pattern)):
             hits = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - pathlib refuses absolute patterns
             matches = [p for p in hits if not p.is_dir() and not p.name.endswith(OWN)]
             if not matches:

@@ -21,11 +21,11 @@ class Preprocess:
     (of its longer side) that is added around it where a face cannot be aligned.
     """
 
-    size: int
-    channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    margin: float = 0.0
+    size: int  # pixels a side
+    channels: int  # 1 (grey) or 3 (RGB)
+    mean: tuple[float, ...]  # taken off each channel, of values in 0..1
+    std: tuple[float, ...]  # divides each channel afterwards
+    margin: float = 0.0  # added around the aligned crop, in its sides
 
     def __post_init__(self) -> None:
         fits = len(self.mean) == self.channels == len(self.std)
@@ -38,6 +38,11 @@ class Preprocess:
 
     def pixels(self, crop: ImageArray) -> FloatArray:
         """A crop ``[H, W, 3] uint8`` as ``[channels, size, size]`` float32 in 0..255.
+
+        Parameters
+        ----------
+        crop
+            ``[H, W, 3] uint8``.
 
         >>> import numpy as np
         >>> how = Preprocess(size=48, channels=1, mean=(0.5,), std=(0.25,))
@@ -55,7 +60,13 @@ class Preprocess:
         return np.ascontiguousarray(planes, dtype=np.float32)
 
     def normalise(self, pixels: FloatArray) -> FloatArray:
-        """Pixels ``[N, C, H, W]`` in 0..255 to what the network was trained on."""
+        """Pixels ``[N, C, H, W]`` in 0..255 to what the network was trained on.
+
+        Parameters
+        ----------
+        pixels
+            ``[N, C, h, w]`` in 0..255.
+        """
         mean = np.asarray(self.mean, dtype=np.float32)[:, None, None]
         std = np.asarray(self.std, dtype=np.float32)[:, None, None]
         return np.ascontiguousarray((pixels / 255 - mean) / std, dtype=np.float32)

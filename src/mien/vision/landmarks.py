@@ -40,6 +40,7 @@ MESH_VERTEX: Final[dict[str, int]] = {
     "jaw_right": 397,
     "forehead": 10,
 }
+#: The 24 points, in the order of every array of landmarks.
 LANDMARKS: Final[tuple[str, ...]] = tuple(MESH_VERTEX)
 INDEX: Final[dict[str, int]] = {name: i for i, name in enumerate(LANDMARKS)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -11,8 +12,10 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from mien.files import exists
-from mien.types import ImageArray, InputError
+from mien.types import ImageArray, InputError, InputTypeError
 from mien.vision import formats, png
+from mien.vision.arrays import from_array, is_array
+from mien.vision.find import is_url
 from mien.vision.formats import FORMATS, HEIF, Header, header_of, opened, orientation, short
 from mien.vision.memory import TooLargeError, budget, decoding
 from mien.vision.pixels import decoded, to_rgb, upright
@@ -23,6 +26,10 @@ Source = (
 
 SMALLEST: Final = 8  # pixels; nothing smaller can hold a face
 EOI: Final = b"\xff\xd9"  # ends a JPEG
+VIDEOS: Final = frozenset({
+    ".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm",
+    ".wmv",
+})  # fmt: skip
 PIECE: Final = 1 << 20  # bytes of an open file that are read at a time
 
 
@@ -33,7 +40,9 @@ def read_image(source: Source, *, bgr: bool = False) -> ImageArray:
     ----------
     source
         A path, an image file's bytes, an open file, a PIL image, or an array: ``[H, W]`` grey,
-        ``[H, W, 3]`` RGB or ``[H, W, 4]`` RGBA, uint8.
+        ``[H, W, 3]`` RGB or ``[H, W, 4]`` RGBA, of uint8 in 0..255 or floats in 0..1. Tensors of
+        torch and others are taken, too, on any device, and channels may come first: where the
+        first of three sizes is 1, 3 or 4 and the last is not, it is ``[C, H, W]``.
     bgr
         Set it for arrays in OpenCV's channel order.
 
@@ -60,8 +69,8 @@ def read_reduced(
     everything else is read as :func:`read_image` does.
     """
     scale = 1.0
-    if isinstance(source, np.ndarray):
-        image = _from_array(source, bgr)
+    if is_array(source):
+        image = from_array(source, bgr=bgr)
     elif isinstance(source, Image.Image):
         image = _from_pil(source)
     else:
@@ -110,8 +119,24 @@ def read_bytes(source: Source) -> tuple[bytes, str]:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if isinstance(source, io.IOBase):
         return _rest_of(source, "file"), "file"
-    raise InputError(
-        "expected a path, bytes, a PIL image or a uint8 array, "
+    raise _no_image(source)
+
+
+def is_image(source: object) -> bool:
+    """Whether an object is one image, whatever it holds: a path, bytes, a file, an array."""
+    kinds = str | Path | bytes | bytearray | memoryview | io.IOBase | Image.Image
+    return isinstance(source, kinds) or is_array(source)
+
+
+def check_kind(source: object) -> None:
+    """Raise InputTypeError for an object that cannot be an image, whatever it holds."""
+    if not is_image(source):
+        raise _no_image(source)
+
+
+def _no_image(source: object) -> InputTypeError:
+    return InputTypeError(
+        "expected a path, bytes, an open file, a PIL image, an array or a tensor, "
         f"got {type(source).__name__}; convert it first"
     )
 
@@ -140,38 +165,25 @@ def _rest_of(file: IO[bytes] | io.IOBase, name: str) -> bytes:
 
 def check_file(path: Path) -> None:
     """Raise InputError where a path is no file that can be read to its end."""
+    if is_url(path):
+        address = re.sub(":/+", "://", str(path), count=1)
+        raise InputError(
+            f"{address}: is a URL, which is not read here; download it first, or see mien batch"
+        )
     if not exists(path):
         raise InputError(f"{path}: no such file; give the path of an image")
     if path.is_dir():
         raise InputError(f"{path}: expected an image, got a folder")
     if not path.is_file():
         raise InputError(f"{path}: expected an image file, got a pipe, a socket or a device")
+    if path.suffix.lower() in VIDEOS:
+        raise InputError(
+            f"{path}: expected an image, got a video; use mien video, or mien.video.analyse"
+        )
 
 
 def _too_large(name: str, most: int) -> TooLargeError:
     return TooLargeError(f"{name}: expected a file of at most {most / 1e9:.1f} GB; shrink it first")
-
-
-def _from_array(array: np.ndarray[Any, Any], bgr: bool) -> ImageArray:
-    if array.dtype != np.uint8:
-        raise InputError(
-            f"expected an array of uint8 in 0..255, got {array.dtype}; "
-            "scale it and call .astype('uint8')"
-        )
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim == 2:
-        return np.ascontiguousarray(np.repeat(array[:, :, None], 3, axis=2))
-    if array.ndim != 3 or array.shape[2] not in (3, 4):
-        raise InputError(
-            "expected an array of shape [H, W], [H, W, 3] or [H, W, 4], "
-            f"got {list(array.shape)}; give one image at a time or a list of images"
-        )
-    if bgr:
-        array = array[:, :, [2, 1, 0, *range(3, array.shape[2])]]
-    if array.shape[2] == 4:
-        return to_rgb(Image.fromarray(np.ascontiguousarray(array)), 0)
-    return np.ascontiguousarray(array)
 
 
 def _from_pil(image: Image.Image) -> ImageArray:

@@ -6,12 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from mien.types import FloatArray, IntArray
+from mien.types import FloatArray, ImageArray, IntArray
 from mien.vision.landmarks import INDEX, eye_centres
 
+#: The facial regions, in the order of their numbers in a map of labels.
 REGIONS: Final = ("brows", "eyes", "nose", "mouth", "cheeks", "forehead", "chin", "background")
 
 _FINE = 8  # the outlines are drawn this many times finer, then each pixel takes its majority
+_SMOOTH = 1056  # pixels at which outlines are taken
 
 
 def region_labels(landmarks: FloatArray, size: int) -> IntArray:
@@ -25,11 +27,83 @@ def region_labels(landmarks: FloatArray, size: int) -> IntArray:
     >>> region_labels(np.random.default_rng(0).uniform(5, 40, (24, 2)), 48).shape
     (48, 48)
     """
+    blocks = _painted(landmarks, size, size * _FINE).reshape(size, _FINE, size, _FINE)
+    shares = np.stack([(blocks == i).mean(axis=(1, 3)) for i in range(len(REGIONS))])
+    return np.asarray(shares.argmax(axis=0), dtype=np.int64)
+
+
+def region_map(landmarks: FloatArray, size: int, side: int) -> IntArray:
+    """The regions drawn at ``side`` pixels, ``[side, side]``, to look at.
+
+    ``landmarks`` are in pixels of the ``size`` x ``size`` grid, as of :func:`region_labels`,
+    whose borders these are without its steps.
+
+    >>> from mien.vision.landmarks import LANDMARKS
+    >>> import numpy as np
+    >>> region_map(np.random.default_rng(0).uniform(5, 40, (24, 2)), 48, 264).shape
+    (264, 264)
+    """
+    return np.asarray(_painted(landmarks, size, side), dtype=np.int64)
+
+
+def region_outlines(landmarks: FloatArray, size: int) -> dict[str, tuple[FloatArray, ...]]:
+    """The smooth outlines of each region that is there: closed lines ``[n, 2]``, x and y.
+
+    They are in 0..1 across the crop; a region in two parts has two, one with a hole in it has the
+    hole's, too. ``landmarks`` as of :func:`region_map`.
+
+    >>> import numpy as np
+    >>> points = np.random.default_rng(0).uniform(5, 40, (24, 2))
+    >>> "mouth" in region_outlines(points, 48)
+    True
+    """
     import cv2
 
-    fine = (np.asarray(landmarks, dtype=np.float64) + 0.5) * _FINE - 0.5
+    canvas = _painted(landmarks, size, _SMOOTH)
+    found = {}
+    for i, name in enumerate(REGIONS):
+        part = (canvas == i).astype(np.uint8)
+        lines, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        smooth = [cv2.approxPolyDP(line, 0.8, True)[:, 0] for line in lines]
+        kept = tuple((line + 0.5) / _SMOOTH for line in smooth if len(line) > 2)
+        if kept:
+            found[name] = kept
+    return found
+
+
+def region_centres(landmarks: FloatArray, size: int) -> dict[str, tuple[float, float]]:
+    """The point of each region that is there which lies deepest within it, in 0..1: x and y.
+
+    It is where a name can stand: of cheeks and eyes on one side. ``landmarks`` as of
+    :func:`region_map`.
+
+    >>> import numpy as np
+    >>> points = np.random.default_rng(0).uniform(5, 40, (24, 2))
+    >>> x, y = region_centres(points, 48)["mouth"]
+    >>> 0 < x < 1
+    True
+    """
+    import cv2
+
+    side = _SMOOTH // 4
+    canvas = _painted(landmarks, size, side)
+    found = {}
+    for i, name in enumerate(REGIONS):
+        inside = np.pad((canvas == i).astype(np.uint8), 1)  # the rim is outside, too
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[y, x] > 0:
+            found[name] = ((float(x) - 0.5) / side, (float(y) - 0.5) / side)
+    return found
+
+
+def _painted(landmarks: FloatArray, size: int, side: int) -> ImageArray:
+    """The regions' numbers at ``side`` pixels, for landmarks in pixels of ``size``."""
+    import cv2
+
+    fine = (np.asarray(landmarks, dtype=np.float64) + 0.5) * (side / size) - 0.5
     face = _Face(fine)
-    canvas = np.full((size * _FINE, size * _FINE), REGIONS.index("background"), dtype=np.uint8)
+    canvas = np.full((side, side), REGIONS.index("background"), dtype=np.uint8)
 
     def fill(region: str, outline: FloatArray) -> None:
         points = np.round(outline).astype(np.int32)
@@ -44,14 +118,11 @@ def region_labels(landmarks: FloatArray, size: int) -> IntArray:
     canvas[~inside] = REGIONS.index("background")
     fill("eyes", face.lids())
     fill("nose", face.nose())
-    for side in ("left", "right"):
-        fill("eyes", face.eye(side))
+    for which in ("left", "right"):
+        fill("eyes", face.eye(which))
     fill("brows", face.brows())
     fill("mouth", face.mouth())
-
-    blocks = canvas.reshape(size, _FINE, size, _FINE)
-    shares = np.stack([(blocks == i).mean(axis=(1, 3)) for i in range(len(REGIONS))])
-    return np.asarray(shares.argmax(axis=0), dtype=np.int64)
+    return canvas
 
 
 class _Face:

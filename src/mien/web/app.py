@@ -18,7 +18,8 @@ from starlette.staticfiles import StaticFiles
 
 from mien import __version__
 from mien.recognizer import load
-from mien.web import schemas, service, videos
+from mien.types import MissingExtraError
+from mien.web import examples, schemas, service, videos
 from mien.web.describe import NOTICE
 from mien.web.guard import WITH_TOKEN, Guard
 from mien.web.jobs import Jobs
@@ -27,6 +28,7 @@ from mien.web.service import Service
 from mien.web.settings import ServiceSettings
 
 STATIC = Path(__file__).parent / "static"
+KEEP = {"Cache-Control": "max-age=3600"}  # of what is the same each time
 CODES = {404: "not_found", 405: "wrong_method", 400: "bad_request"}
 
 
@@ -47,7 +49,7 @@ def create_app(settings: ServiceSettings = ServiceSettings()) -> FastAPI:  # noq
         detector=settings.detector,
     )
     shared = Service(recognizer, settings)
-    jobs = Jobs(recognizer, settings.limits, shared.metrics)
+    jobs = Jobs(shared.engine.choices, settings.limits, shared.metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +85,20 @@ def _add_plain_routes(app: FastAPI, shared: Service) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/examples/{name}.jpg", include_in_schema=False)
+    def example(name: str) -> Response:
+        found = examples.drawn_photo(name)
+        if found is None:
+            raise HTTPException(404, "no such example")
+        return Response(found, media_type="image/jpeg", headers=KEEP)
+
+    @app.get("/examples/clip.mp4", include_in_schema=False)
+    def clip() -> Response:
+        try:
+            return Response(examples.drawn_clip(), media_type="video/mp4", headers=KEEP)
+        except MissingExtraError as error:
+            raise Refusal(501, "not_installed", str(error)) from error
 
     @app.get("/healthz", response_model=schemas.Health, responses=_few(403, 421))
     async def healthz() -> dict[str, str]:
@@ -165,13 +181,18 @@ def _describe_openapi(app: FastAPI, shared: Service) -> None:
 
 def _name_choices(document: dict[str, Any], shared: Service) -> None:
     labels = list(shared.recognizer.labels)
+    about = shared.description
     names = {
-        "method": [m["name"] for m in shared.description["methods"]],
-        "baseline": shared.description["baselines"],
+        "method": [m["name"] for m in about["methods"]],
+        "baseline": about["baselines"],
         "target": labels,
         "against": labels,
+        "detector": [d["name"] for d in about["detectors"]],
+        "prior": [p["name"] for p in about["priors"]],
+        "overlay": ["none", *(m["name"] for m in about["methods"] if m["overlay"])],
     }
-    for parameter in document["paths"]["/v1/explain"]["post"]["parameters"]:
+    paths = [document["paths"][f"/v1/{name}"]["post"] for name in ("predict", "explain", "video")]
+    for parameter in (one for path in paths for one in path["parameters"]):
         if known := names.get(parameter["name"]):
             default = parameter["schema"].get("default")
             parameter["schema"] = {"type": "string", "enum": known}

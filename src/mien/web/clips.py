@@ -48,7 +48,7 @@ def _analyse(job: Job, recognizer: Recognizer, limits: Limits) -> None:
 
     def note(done: Progress) -> None:
         nonlocal too_long
-        job.frames = done.frame
+        job.frames, job.of = done.frame, done.frames
         job.progress = min(done.frame / done.frames, 1.0) if done.frames else 0.0
         if done.timestamp > limits.video_seconds:
             too_long = True  # its header did not say so
@@ -72,7 +72,7 @@ def _analyse(job: Job, recognizer: Recognizer, limits: Limits) -> None:
         job.state = "cancelled"
     else:
         job.result = _result(found, job)
-        job.state, job.progress = "done", 1.0
+        job.state, job.progress, job.of = "done", 1.0, found.frames
 
 
 def too_long_text(limits: Limits, seconds: float) -> str:
@@ -94,9 +94,12 @@ def _result(found: Analysis, job: Job) -> dict[str, Any]:
     result["problem"] = found.problem and without_paths(found.problem, job).removeprefix(
         "the clip: "
     )
-    for entry, peak in zip(result["peaks"], found.peaks, strict=True):
-        entry["picture"] = data_url(peak.picture)
-    shown = [face.face_id for face in found.faces[:CURVES]]
+    shown = sorted(face.face_id for face in found.faces[:CURVES])
+    result["moments"] = [
+        peak.to_dict() | {"picture": data_url(peak.picture)}
+        for key in shown
+        for peak in found.moments[key]
+    ]
     result["labels"] = list(found.labels)
     result["curves"] = [
         {

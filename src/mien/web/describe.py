@@ -11,6 +11,8 @@ from mien.explainers import BASELINES, METHODS, supported
 from mien.models.card import Card
 from mien.recognizer import Recognizer
 from mien.results.draw import AGAINST, FOR, LOOK
+from mien.web import examples
+from mien.web.choices import Choices
 from mien.web.settings import Limits
 
 #: What the page and the service say of what they are for.
@@ -32,12 +34,16 @@ def methods(recognizer: Recognizer) -> list[dict[str, Any]]:
     return [
         {
             "name": method.name,
+            "title": method.title,
             "summary": method.summary,
+            "overlay": method.overlay,
             "baseline": method.baseline,
             "about_target": method.about_target,
             "options": [
                 {
                     "name": option.name,
+                    "title": option.title,
+                    "choices": dict(option.choices),
                     "type": option.kind.__name__,
                     "default": option.default,
                     "most": method.most.get(option.name),
@@ -49,7 +55,7 @@ def methods(recognizer: Recognizer) -> list[dict[str, Any]]:
     ]
 
 
-def describe(recognizer: Recognizer, limits: Limits) -> dict[str, Any]:
+def describe(recognizer: Recognizer, limits: Limits, choices: Choices) -> dict[str, Any]:
     """The model that answers, and all that one may ask of it."""
     model = recognizer.model
     return {
@@ -68,8 +74,10 @@ def describe(recognizer: Recognizer, limits: Limits) -> dict[str, Any]:
         ],
         "methods": methods(recognizer),
         "baselines": list(BASELINES),
+        **choices.to_dict(),
         "limits": vars(limits),
         "notice": NOTICE,
+        "examples": examples.listed(),
         "colours": {"for": FOR, "against": AGAINST, "look": LOOK, "expressions": COLOURS},
         "version": __version__,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.video import VideoOptions
+from mien.web.choices import OWN, Choice
 
 
 @dataclass(eq=False)
@@ -18,10 +19,12 @@ class Job:
     folder: Path
     options: VideoOptions
     caller: str  # the address that it came from
+    choice: Choice = OWN
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "waiting"
     progress: float = 0.0
     frames: int = 0
+    of: int | None = None  # frames in all, where the clip says
     error: str | None = None
     result: dict[str, Any] | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -50,5 +53,6 @@ class Job:
             "state": self.state,
             "progress": round(self.progress, 4),
             "frames": self.frames,
+            "of": self.of,
             "error": self.error,
         }

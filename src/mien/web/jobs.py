@@ -7,9 +7,9 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from mien.recognizer import Recognizer
 from mien.types import MienError, MissingExtraError
 from mien.video import VideoOptions, probe
+from mien.web.choices import OWN, Choice, Choices
 from mien.web.clips import analyse_job, too_long_text, without_paths
 from mien.web.formats import is_video
 from mien.web.home import Home
@@ -25,14 +25,14 @@ HEAD = 1 << 20  # bytes of a file from which its kind is known
 class Jobs:
     """The videos of one server, in a folder that only its user can read."""
 
-    def __init__(self, recognizer: Recognizer, limits: Limits, metrics: Metrics) -> None:
-        self.recognizer, self.limits, self.metrics = recognizer, limits, metrics
+    def __init__(self, choices: Choices, limits: Limits, metrics: Metrics) -> None:
+        self.choices, self.limits, self.metrics = choices, limits, metrics
         self.jobs: dict[str, Job] = {}
         self._home = Home()
         self._pool = ThreadPoolExecutor(1, "mien-video")
         metrics.gauge("mien_videos_kept", "Video jobs in memory.", lambda: len(self.jobs))
 
-    def open(self, options: VideoOptions, caller: str) -> Job:
+    def open(self, options: VideoOptions, caller: str, choice: Choice = OWN) -> Job:
         """A new job, still without a clip; 429 or 503 where too many are under way."""
         self.sweep()
         busy = [job for job in self.jobs.values() if job.ended is None]
@@ -46,7 +46,7 @@ class Jobs:
                 "ask again later",
                 {"Retry-After": "10"},
             )
-        job = Job(self._home.new_folder(), options, caller)
+        job = Job(self._home.new_folder(), options, caller, choice)
         self.jobs[job.id] = job
         return job
 
@@ -63,6 +63,7 @@ class Jobs:
             raise Refusal(501, "not_installed", str(error)) from error
         except MienError as error:
             raise Refusal(422, "not_a_video", without_paths(error, job)) from error
+        job.of = clip.frames
         if clip.duration is not None and clip.duration > self.limits.video_seconds:
             raise Refusal(413, "too_long", too_long_text(self.limits, clip.duration))
         if clip.width * clip.height > self.limits.video_pixels:
@@ -122,5 +123,5 @@ class Jobs:
         self.drop(job)
 
     def _work(self, job: Job) -> None:
-        analyse_job(job, self.recognizer, self.limits)
+        analyse_job(job, self.choices.get(job.choice), self.limits)
         self.metrics.videos.labels(job.state).inc()

@@ -89,6 +89,12 @@ class ModelsAnswer(Shape):
     models: list[dict[str, Any]]
     methods: list[dict[str, Any]]
     baselines: list[str] = Field(examples=[["mean", "black", "blur", "face"]])
+    detectors: list[dict[str, str]] = Field(
+        examples=[[{"name": "haar", "title": "upright faces from the front"}]]
+    )
+    priors: list[dict[str, str]] = Field(
+        examples=[[{"name": "even", "title": "each expression alike"}]]
+    )
     limits: dict[str, float]
     notice: dict[str, str]
     version: str
@@ -101,6 +107,7 @@ class JobAnswer(Shape):
     state: Literal["waiting", "working", "done", "failed", "cancelled"]
     progress: float = Field(ge=0, le=1, examples=[0.42])
     frames: int = Field(examples=[105], description="frames done so far")
+    of: int | None = Field(examples=[250], description="frames in all, where the clip says")
     error: str | None = None
 
 

@@ -8,7 +8,8 @@ import json
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -17,6 +18,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from mien.recognizer import Recognizer
 from mien.web import schemas
 from mien.web.batching import Batcher
+from mien.web.choices import Choice
 from mien.web.describe import describe
 from mien.web.engine import Engine, Photo, Question
 from mien.web.guard import LEFT
@@ -25,8 +27,23 @@ from mien.web.memory import give_back
 from mien.web.metrics import Metrics
 from mien.web.settings import ServiceSettings
 
+#: Media types of answers that are files.
+FILES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+}
 TRIM_SECONDS = 5.0  # between two times that freed memory is given back
 router = APIRouter(prefix="/v1", responses=schemas.REFUSALS)
+
+DetectorName = Annotated[
+    str | None, Query(description="What finds faces; default: what the server was started with.")
+]
+PriorName = Annotated[
+    str | None,
+    Query(description="How often each expression is expected; default: as the server has it."),
+]
 
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -57,7 +74,7 @@ class Service:
         self.engine = Engine(recognizer, limits)
         self.metrics = Metrics()
         self.gate = Gate(limits.accepted, limits.per_caller, limits.held)
-        self.batcher: Batcher[Photo, dict[str, Any]] = Batcher(
+        self.batcher: Batcher[Photo, bytes | dict[str, Any]] = Batcher(
             self.engine.predict,
             most=limits.batch,
             wait=limits.wait,
@@ -65,7 +82,7 @@ class Service:
             seen=self.metrics.batches.observe,
         )
         self.explainers = ThreadPoolExecutor(max(1, settings.threads // 2), "mien-explain")
-        self.description = describe(recognizer, limits)
+        self.description = describe(recognizer, limits, self.engine.choices)
         self._trimming: asyncio.Task[None] | None = None
         self._answered = 0  # photos, since memory was last given back
         self.metrics.gauge(
@@ -96,8 +113,11 @@ class Service:
                 await asyncio.to_thread(give_back)
 
     @contextlib.asynccontextmanager
-    async def photo(self, request: Request) -> AsyncIterator[Photo]:
+    async def photo(
+        self, request: Request, choice: Choice, *, csv: bool = False
+    ) -> AsyncIterator[Photo]:
         """The photo in a request's body, within the limits; its place is kept until the end."""
+        self.engine.choices.get(choice)  # a wrong name is told before the body is read
         kind = media_type(request)
         limits = self.limits
         body = Body(
@@ -109,7 +129,9 @@ class Service:
         with self.gate.enter(caller_of(request)), self.gate.reserve(most) as reserved:
             data = b"".join([chunk async for chunk in limited(request, body)])
             reserved.shrink(len(data))
-            yield await _part(request, data) if kind == "multipart/form-data" else Photo(data)
+            form = kind == "multipart/form-data"
+            found = await _part(request, data) if form else Photo(data)
+            yield replace(found, choice=choice, csv=csv)
             self._answered += 1
 
 
@@ -163,16 +185,27 @@ def _json(value: Any) -> bytes:
     openapi_extra=BODY,
     dependencies=[Depends(known_only)],
     response_model=schemas.PredictAnswer,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-async def predict(request: Request) -> Response:
+async def predict(
+    request: Request,
+    format: Annotated[  # noqa: A002 - the parameter's name
+        Literal["json", "csv"], Query(description="A record, or a table of all faces.")
+    ] = "json",
+    detector: DetectorName = None,
+    prior: PriorName = None,
+) -> Response:
     """Every face in a photo, and what it expresses.
 
     Photos of many callers are answered together. The photo is never written to disk.
     """
     service = _service(request)
-    async with service.photo(request) as photo:
+    async with service.photo(request, Choice(detector, prior), csv=format == "csv") as photo:
         began = time.perf_counter()
         answer = await service.batcher(photo)
+        if isinstance(answer, bytes):
+            service.metrics.faces.inc(answer.count(b"\n") - 1)
+            return Response(answer, media_type=FILES["csv"])
         service.metrics.faces.inc(len(answer["faces"]))
         took = {"seconds": round(time.perf_counter() - began, 4)}
         return Response(_json(answer | took), media_type="application/json")
@@ -183,7 +216,14 @@ async def predict(request: Request) -> Response:
     openapi_extra=BODY,
     dependencies=[Depends(known_only)],
     response_model=schemas.ExplainAnswer,
-    responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={
+        200: {
+            "content": {
+                kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
+                for kind in FILES.values()
+            }
+        }
+    },
 )
 async def explain(
     request: Request,
@@ -209,24 +249,29 @@ async def explain(
         int, Query(ge=0, le=2**32 - 1, description="Of methods that draw at random.")
     ] = 0,
     format: Annotated[  # noqa: A002 - the parameter's name
-        Literal["json", "png"], Query(description="The record, or the picture.")
+        Literal["json", "csv", "png", "svg", "pdf"],
+        Query(description="The record, a table of faces and regions, or the picture."),
     ] = "json",
+    scale: Annotated[
+        float, Query(ge=0.5, le=4, description="Of a PNG: times as many pixels, 96 to the inch.")
+    ] = 1,
     view: Annotated[bool, Query(description="Add the crop and the map as it is painted.")] = False,
+    detector: DetectorName = None,
+    prior: PriorName = None,
 ) -> Response:
     """Why a face was answered so: which parts of it speak for the target, and which against."""
     service = _service(request)
-    async with service.photo(request) as photo:
+    async with service.photo(request, Choice(detector, prior)) as photo:
         fields = {"target": target, "against": against, "baseline": baseline, "seed": seed}
         query = service.engine.query(method, option, **fields)
-        question = Question(photo, query, face, view, format == "png")
+        question = Question(photo, query, face, view, format, scale)
         began = time.perf_counter()
         work = asyncio.get_running_loop().run_in_executor(
             service.explainers, lambda: _explained(service, question)
         )
         answer = await _while_there(request, work, question)
         service.metrics.explanations.labels(query.method).observe(time.perf_counter() - began)
-        kind = "image/png" if question.png else "application/json"
-        return Response(answer, media_type=kind)
+        return Response(answer, media_type=FILES.get(format, "application/json"))
 
 
 def _explained(service: Service, question: Question) -> bytes:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from mien.types import InputError
+from mien.types import MienError, UnknownNameError
 from mien.video import VideoOptions
 from mien.web import schemas
+from mien.web.choices import Choice
 from mien.web.job import Job
 from mien.web.jobs import Jobs
 from mien.web.limits import Body, Refusal, caller_of, known_only, limited
+from mien.web.service import DetectorName, PriorName
 
 _GONE = {"model": schemas.Problem, "description": "no such job"}
 _EARLY = {"model": schemas.Problem, "description": "not done"}
@@ -53,7 +55,7 @@ def _jobs(request: Request) -> Jobs:
 async def submit(
     request: Request,
     overlay: Annotated[
-        Literal["none", "cam", "regions"], Query(description="Evidence to draw on the faces.")
+        str, Query(description="Evidence to draw on the faces: none, or a method for videos.")
     ] = "none",
     every: Annotated[int, Query(ge=1, le=1000, description="Look at every n-th frame.")] = 1,
     fps: Annotated[
@@ -62,6 +64,8 @@ async def submit(
     smoothing: Annotated[
         float, Query(ge=0, le=10, description="Seconds over which answers are smoothed.")
     ] = 0.3,
+    detector: DetectorName = None,
+    prior: PriorName = None,
 ) -> Response:
     """Send a video; the answer is a job to ask for.
 
@@ -75,12 +79,15 @@ async def submit(
             "wrong_type",
             f"expected the file itself (video/mp4, application/octet-stream), got {kind[:60]!r}",
         )
+    jobs = _jobs(request)
     try:
         options = VideoOptions(every=every, fps=fps, smoothing=smoothing, overlay=overlay)
-    except InputError as error:
-        raise Refusal(422, "invalid", str(error)) from error
-    jobs = _jobs(request)
-    job = jobs.open(options, caller_of(request))
+        choice = Choice(detector, prior)
+        options.check(jobs.choices.get(choice).model)
+    except MienError as error:
+        code = "unknown_name" if isinstance(error, UnknownNameError) else "invalid"
+        raise Refusal(422, code, str(error)) from error
+    job = jobs.open(options, caller_of(request), choice)
     try:
         await _receive(request, job, jobs)
         await asyncio.to_thread(jobs.check, job)

@@ -73,6 +73,13 @@ def create(
 def describe(name: str, *, classes: int = 7, **options: Any) -> Spec:
     """The spec that :func:`create` would give, without the memory that the network takes.
 
+    Parameters
+    ----------
+    name
+        A registered network, or ``timm:NAME``.
+    classes
+        Number of outputs.
+
     >>> spec = describe("vit-b16")
     >>> spec.patch_grid, spec.prefix_tokens, spec.layers[0].name
     ((14, 14), 1, 'blocks.11.norm1')

@@ -168,6 +168,7 @@ def attention_is_as_stated(name: str) -> None:
         torch.testing.assert_close(kept[0].sum(dim=-1), ones)
 
 
+#: What every network goes through: each is called with its name.
 CHECKS: Final[tuple[Callable[[str], None], ...]] = (
     has_a_small_variant,
     parameters_are_counted,

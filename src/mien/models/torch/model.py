@@ -93,12 +93,25 @@ class TorchModel(BaseModel):
         return self._sha256 or state_hash(self._net)
 
     def tensor(self, values: FloatArray) -> Tensor:
-        """Numbers where the network is, in the precision of its parameters."""
+        """Numbers where the network is, in the precision of its parameters.
+
+        Parameters
+        ----------
+        values
+            ``[N, C, h, w]`` in 0..255.
+        """
         device, dtype = like(self._net)
         return torch.from_numpy(values).to(device=device, dtype=dtype)
 
     def ask(self, net: nn.Module, values: Tensor) -> Tensor:
         """Logits ``[N, K]`` of the network, while it is borrowed, for normalised pixels.
+
+        Parameters
+        ----------
+        net
+            The network, borrowed.
+        values
+            Its input ``[N, C, h, w]``, normalised.
 
         Raises ModelError for a network that fails on them, or gives something else.
         """

@@ -56,6 +56,15 @@ def own_spec(
     maps are exact, which is checked. A transformer has no such layer: name one that gives a map,
     or write a :class:`Spec` by hand, which says how its tokens read.
 
+    Parameters
+    ----------
+    net
+        Any module that gives logits.
+    preprocess
+        What it wants to see.
+    name
+        What it is to be called.
+
     Raises ModelError for a network that fails on such pictures or does not give ``classes`` logits.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),

@@ -47,6 +47,15 @@ def register(
     ``build`` takes the number of classes and keyword-only options whose types are annotated. A
     module that another distribution names in the entry point group ``mien.networks`` may register
     networks, too. ValueError where the name is taken.
+
+    Parameters
+    ----------
+    name
+        The registry's key.
+    counts
+        Parameters that it must have, by the number of classes.
+    tiny
+        Options that make it small, for tests and ``--smoke``.
     """
     MODELS.add(name, NetworkEntry(build, dict(counts or {}), dict(tiny)))
 

@@ -39,9 +39,9 @@ class Attention:
     ``fused_attn = False`` on the module where it has that attribute, else no weights appear.
     """
 
-    name: str
+    name: str  # of the module
     kind: str
-    num_heads: int
+    num_heads: int  # heads in it
     prefix: int
     grid: tuple[int, int] = (0, 0)
 
@@ -56,7 +56,7 @@ class ClassMap:
 
     features: str
     linear: str
-    grid: tuple[int, int] = (0, 0)
+    grid: tuple[int, int] = (0, 0)  # rows and columns, measured
 
 
 @dataclass(frozen=True)
@@ -95,22 +95,22 @@ class Spec:
     where options changed the network.
     """
 
-    name: str
-    classes: int
-    paper: str
-    preprocess: Preprocess
+    name: str  # as create() takes it
+    classes: int  # number of outputs
+    paper: str  # the paper and its section
+    preprocess: Preprocess  # what the network wants to see
     layers: tuple[Layer, ...]
     output_layers: tuple[str, ...]
     stages: tuple[str, ...] = ()
     classifier: tuple[str, ...] = ()
-    class_map: ClassMap | None = None
-    attention: tuple[Attention, ...] = ()
+    class_map: ClassMap | None = None  # where class activation maps are exact
+    attention: tuple[Attention, ...] = ()  # every layer of attention, first to last
     added: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     repository: str = ""
     counts: dict[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    weights: Loaded | None = None
+    weights: Loaded | None = None  # what was loaded, and what started anew
 
     @property
     def has_attention(self) -> bool:

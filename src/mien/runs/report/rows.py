@@ -18,6 +18,13 @@ def headline(recipe: Recipe, report: Report) -> str:
 
     The paper's number is called within, above or below our 95 % interval. A run that was shortened
     says so, and the number of the whole experiment does not stand beside it.
+
+    Parameters
+    ----------
+    recipe
+        What was trained.
+    report
+        How the test images were answered.
     """
     measured = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1}
     ours = measured[recipe.about.metric]

@@ -37,6 +37,11 @@ def remotes() -> dict[str, Remote]:
 def create(name: str = "auto") -> Detector:
     """A detector by name; ``auto`` is the first of :func:`ranked` that this machine can run.
 
+    Parameters
+    ----------
+    name
+        A registered detector, or ``auto``.
+
     Raises UnknownNameError for another name and MissingExtraError or ModelError, with what to
     do, for one whose files are absent.
 

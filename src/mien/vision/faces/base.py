@@ -24,11 +24,12 @@ class Detector(ABC):
     part of its box's longer side to add on each side, and ``drop`` the part to move down, so that
     the square around the box resembles a FER2013 crop. ``rank`` is the place in which ``auto``
     tries it, highest first, None where ``auto`` never takes it; ``remote`` is the file that it
-    needs and that ``mien models fetch`` brings, None where it needs none. ``threads`` says that
-    several threads may search at once; else they take turns.
+    needs and that ``mien models fetch`` brings, None where it needs none; ``title`` says what it
+    is for where people choose it, "" is its name. ``threads`` says that several threads may search
+    at once; else they take turns.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # its key in the registry
     margin: ClassVar[float] = 0.0
     drop: ClassVar[float] = 0.0
     longest: ClassVar[int | None] = None
@@ -36,6 +37,7 @@ class Detector(ABC):
     rank: ClassVar[int | None] = None
     remote: ClassVar[Remote | None] = None
     threads: ClassVar[bool] = False
+    title: ClassVar[str] = ""
 
     @classmethod
     def available(cls) -> bool:
@@ -50,14 +52,27 @@ class Detector(ABC):
 
     @abstractmethod
     def detect(self, image: ImageArray) -> list[Face]:
-        """Faces in any order."""
+        """Faces in any order.
+
+        Parameters
+        ----------
+        image
+            ``[H, W, 3] uint8``, RGB.
+        """
 
     def crop_box(self, face: Face) -> Box:
-        """The box that a crop without landmarks is cut from."""
+        """The box that a crop without landmarks is cut from.
+
+        Parameters
+        ----------
+        face
+            One that this detector found.
+        """
         x, y, width, height = face.box
         return (x, y + self.drop * max(width, height), width, height)
 
 
+#: The registry of detectors.
 DETECTORS: Final = Registry[type[Detector]](
     "detector", package="mien.vision.faces", group="mien.detectors"
 )

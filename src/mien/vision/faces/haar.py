@@ -24,6 +24,7 @@ class Haar(Detector):
     """OpenCV's ``alt2`` frontal cascade (Viola and Jones 2001, doi:10.1109/CVPR.2001.990517)."""
 
     name = "haar"
+    title = "upright faces from the front"
     margin = 0.02
     longest = LONGEST
     rank = 10

@@ -43,6 +43,14 @@ class FaceMesh:
 
     def __call__(self, crop: ImageArray, margin: float = MARGIN) -> tuple[FloatArray, float]:
         """Landmarks ``[24, 2]`` in pixels of the square ``crop``, and the presence in 0..1."""
+        vertices, presence = self.vertices(crop, margin)
+        return vertices[self._vertices, :2], presence
+
+    def vertices(self, crop: ImageArray, margin: float = MARGIN) -> tuple[FloatArray, float]:
+        """All vertices ``[468, 3]`` in pixels of the square ``crop``, and the presence in 0..1.
+
+        z is depth, smaller towards the viewer, 0 about at the head's centre.
+        """
         side = crop.shape[0]
         border = round(side * margin)
         padded = cv2.copyMakeBorder(crop, border, border, border, border, cv2.BORDER_REPLICATE)
@@ -51,7 +59,7 @@ class FaceMesh:
         blob = np.ascontiguousarray(resized.astype(np.float32).transpose(2, 0, 1)[None] / 255)
         self._net.setInput(blob)
         by_size = {out.size: out for out in self._net.forward(self._outputs)}
-        vertices = by_size[468 * 3].reshape(468, 3)[self._vertices, :2].astype(np.float64)
-        points = (vertices + 0.5) * scale - 0.5 - border
+        points = by_size[468 * 3].reshape(468, 3).astype(np.float64) * scale
+        points[:, :2] += 0.5 * scale - 0.5 - border
         presence = 1.0 / (1.0 + float(np.exp(-by_size[1].item())))
         return points, presence

@@ -16,6 +16,7 @@ class WholeImage(Detector):
     """
 
     name = "none"
+    title = "none: the photo is a face crop"
 
     def detect(self, image: ImageArray) -> list[Face]:
         """One face with the box of the image."""

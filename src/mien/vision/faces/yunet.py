@@ -67,6 +67,7 @@ class YuNet(Detector):
     """
 
     name = "yunet"
+    title = "near and far faces, fast"
     margin = 0.02
     longest: ClassVar[int | None] = LONGEST
     rank: ClassVar[int | None] = 40

@@ -72,6 +72,15 @@ def timm_spec(net: nn.Module, classes: int, *, paper: str = "", size: int = 0) -
     takes one channel gets the mean of the three means and stds. Raises ModelError for a network
     that timm has not built, or that takes neither grey nor RGB squares.
 
+    Parameters
+    ----------
+    net
+        A network of timm.
+    classes
+        Number of outputs.
+    paper
+        Where it is from, in words.
+
     >>> import timm
     >>> net = timm.create_model("resnet18", num_classes=7, in_chans=1)
     >>> timm_spec(net, 7).preprocess.channels

@@ -26,7 +26,7 @@ export function showAbout(dialog, info) {
       h("li", {}, "Its training photos are not a sample of all people: it may be worse on faces, ages, skins, lights and angles that were rare in them."),
       h("li", {}, "Its scores are calibrated on the test set above. On photos of another kind they may be too high or too low.")),
     h("h3", {}, "Its methods of explanation"),
-    h("dl", { class: "methods" }, methods.flatMap((m) => [h("dt", {}, m.name), h("dd", {}, m.summary)])),
+    h("dl", { class: "methods" }, methods.flatMap((m) => [h("dt", {}, m.title, " ", h("code", {}, m.name)), h("dd", {}, m.summary)])),
     h("h3", {}, "Limits of this server"),
     h("p", {}, `Photos up to ${limits.body / 1e6} MB and ${limits.pixels / 1e6} million pixels; videos up to ${limits.video_body / 1e6} MB and ${limits.video_seconds / 60} minutes, deleted after ${limits.video_kept / 60} minutes at most.`),
     h("h3", {}, "From a program"),

@@ -1,5 +1,7 @@
 // The service, as the page asks it. Every request goes to the server that sent this page.
 
+import { settings } from "./settings.js";
+
 let token = null;
 
 /** The token from the address (#token=...), kept for this tab only and taken off the address. */
@@ -60,20 +62,28 @@ const query = (how) => {
 
 const kind = (file) => (file.type.startsWith("image/") ? file.type : "application/octet-stream");
 
+/** A photo with its name: downloads say of which file they are. */
+const named = (path, file) => {
+  const form = new FormData();
+  form.append("file", file, file.name || "photo");
+  return ask(path, { method: "POST", body: form });
+};
+
 export const models = async () => (await ask("/v1/models")).json();
-export const predict = async (file, signal) => (await post("/v1/predict", file, kind(file), signal)).json();
+export const predict = async (file, signal) => (await post(`/v1/predict${query(settings())}`, file, kind(file), signal)).json();
+export const predictTable = async (file) => (await named(`/v1/predict${query({ ...settings(), format: "csv" })}`, file)).blob();
 export const explain = async (file, how, signal) =>
-  (await post(`/v1/explain${query({ ...how, view: true })}`, file, kind(file), signal)).json();
-export const explainPng = async (file, how) =>
-  (await post(`/v1/explain${query({ ...how, format: "png" })}`, file, kind(file))).blob();
-export const explainRecord = async (file, how) =>
-  (await post(`/v1/explain${query(how)}`, file, kind(file))).json();
+  (await post(`/v1/explain${query({ ...settings(), ...how, view: true })}`, file, kind(file), signal)).json();
+/** A picture of an explanation (png, svg or pdf), or a table (csv), as a file. */
+export const explainFile = async (file, how, format) =>
+  (await named(`/v1/explain${query({ ...settings(), ...how, format, scale: format === "png" ? 2 : "" })}`, file)).blob();
+export const explainRecord = async (file, how) => (await named(`/v1/explain${query({ ...settings(), ...how })}`, file)).json();
 
 /** Sends a video, with the share of it that is sent so far; resolves to the job. */
 export function sendVideo(file, how, onsent, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `/v1/video${query(how)}`);
+    request.open("POST", `/v1/video${query({ ...settings(), ...how })}`);
     request.setRequestHeader("Content-Type", file.type.startsWith("video/") ? file.type : "application/octet-stream");
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.upload.onprogress = (e) => onsent(e.loaded / Math.max(e.total, 1));

@@ -27,7 +27,6 @@ export function startCamera(root, about, whyPhoto) {
     h("div", {}, live, h("div", { class: "row", id: "camera-row" }, toggle, why,
       h("label", { class: "check" }, evidence, "Show the evidence live"))),
     h("div", {}, answer, map, latency)));
-  answer.append(h("h1", {}, "The camera, live."));
   evidence.addEventListener("change", () => { map.hidden = !evidence.checked; });
 
   async function start() {

@@ -22,26 +22,31 @@ export async function compareAll(root, why, choose) {
     h("p", { class: "note" }, "Each map has its own scale, so compare places, not strengths. Where methods disagree, trust none of them blindly."),
     grid);
   root.scrollIntoView({ behavior: "smooth", block: "nearest" });
-  const cells = methods.map(({ name, summary }) => {
+  const status = h("p", { class: "status", role: "status" });
+  grid.before(status);
+  const cells = methods.map(({ name, title, summary }) => {
     const cell = h("button", { class: "cell", "data-method": name, title: summary, onclick: () => choose(name) },
-      h("span", { class: "blank" }), h("strong", {}, name), h("span", { class: "pale" }, "…"));
+      h("span", { class: "blank" }), h("strong", {}, title), h("span", { class: "pale" }, "waits"));
     grid.append(cell);
     return cell;
   });
-  for (const [i, { name }] of methods.entries()) {
+  for (const [i, { name, title }] of methods.entries()) {
     if (why.file !== asked.file || why.face !== asked.face || !grid.isConnected) return;
     const cell = cells[i];
+    status.textContent = `Working out ${i + 1} of ${methods.length}: ${title}…`;
+    cell.lastElementChild.textContent = "is worked out…";
     try {
       const answer = await patiently(why, { ...how, method: name });
       if (!answer) return;
       const e = answer.explanations[0];
-      const figure = await small(e, colours, name, lead(e));
+      const figure = await small(e, colours, title, lead(e));
       figure.append(h("span", { class: "pale" }, `${e.seconds < 0.1 ? "under 0.1" : e.seconds.toFixed(1)} s, ${e.evaluations} pass${e.evaluations === 1 ? "" : "es"}`));
       cell.replaceChildren(figure);
     } catch (error) {
-      cell.replaceChildren(h("span", { class: "blank" }), h("strong", {}, name), h("span", { class: "pale" }, error.message));
+      cell.replaceChildren(h("span", { class: "blank" }), h("strong", {}, title), h("span", { class: "pale" }, error.message));
     }
   }
+  status.hidden = true;
   root.setAttribute("data-done", "true");
 }
 

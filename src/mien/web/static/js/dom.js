@@ -59,10 +59,28 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** Show or clear a message that screen readers announce. */
+/** Show or clear a message that screen readers announce; an error may bring a button of its own. */
 export function tell(node, error) {
   node.hidden = !error;
   node.textContent = error ? sentence(error.message || String(error)) : "";
+  if (error?.action) node.append(" ", h("button", { class: "link", onclick: error.action.go }, error.action.text));
+}
+
+const VIDEOS = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|wmv|flv|ts|3gp)$/i;
+const IMAGES = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic|heif|jp2|p[bgpn]m)$/i;
+
+/** What a file is by its type or its name: "video", "image", or "" where neither says. */
+export function kindOf(file) {
+  const kind = (file.type || "").split("/")[0];
+  if (kind === "video" || kind === "image") return kind;
+  const name = file.name || "";
+  return VIDEOS.test(name) ? "video" : IMAGES.test(name) ? "image" : "";
+}
+
+/** A file of the example gallery, as if it had been chosen. */
+export async function fetchFile({ url, name }) {
+  const blob = await (await fetch(url)).blob();
+  return new File([blob], name, { type: blob.type });
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

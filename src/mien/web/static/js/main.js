@@ -1,6 +1,6 @@
 // The page: tabs, theme, the drawer; each tab's module is loaded when it is first opened.
 
-import { $, takesDrops, tell } from "./dom.js";
+import { $, fetchFile, h, kindOf, takesDrops, tell } from "./dom.js";
 import { models, takeToken } from "./api.js";
 import { startPhoto } from "./photo.js";
 
@@ -10,7 +10,7 @@ takeToken();
 
 const about = models();
 about.catch((error) => tell($("#photo-alert"), error));
-const photo = startPhoto(about);
+const photo = startPhoto(about, (file) => take(file));
 
 if (!LOCAL.includes(location.hostname)) {
   $("#privacy").replaceChildren();
@@ -30,7 +30,7 @@ async function open(tab, focus = false) {
   }
   if (focus) tab.focus();
   const name = tab.getAttribute("aria-controls");
-  if (name === "video" && !known.video) known.video = (await import("./video.js")).startVideo($("#video"), about);
+  if (name === "video" && !known.video) known.video = (await import("./video.js")).startVideo($("#video"), about, (file) => take(file));
   if (name === "camera" && !known.camera)
     known.camera = (await import("./camera.js")).startCamera($("#camera"), about, (file) => { open(tabs[0], true); photo.take(file); });
   if (name !== "camera") known.camera?.stop();
@@ -49,7 +49,7 @@ tabs.forEach((tab, i) => {
 // --- files, wherever they are dropped or pasted
 
 async function take(file) {
-  const film = file.type.startsWith("video/");
+  const film = kindOf(file) === "video";
   await open(tabs[film ? 1 : 0]);
   (film ? known.video : photo).take(file);
 }
@@ -59,6 +59,14 @@ document.addEventListener("paste", (e) => {
   const pasted = [...(e.clipboardData?.files || [])].find((f) => /^(image|video)\//.test(f.type));
   if (pasted) take(pasted);
 });
+
+// --- examples
+
+about.then(({ examples }) => {
+  $("#gallery").replaceChildren(...examples.map((one, i) =>
+    h("li", {}, h("button", { id: i ? null : "example", onclick: async () => photo.take(await fetchFile(one)) },
+      h("img", { src: one.url, alt: "", loading: "lazy", width: 96, height: 96 }), h("span", {}, one.title)))));
+}, () => null);
 
 // --- colours
 

@@ -1,10 +1,12 @@
 // The photo tab: a photo comes in, its faces are outlined, one of them is looked at.
 
-import { $, chance, h, rgb, s, short, tell } from "./dom.js";
-import { predict } from "./api.js";
+import { $, chance, h, kindOf, rgb, s, save, short, tell } from "./dom.js";
+import { predict, predictTable } from "./api.js";
+import { settingPickers } from "./settings.js";
 import { Why } from "./why.js";
 
-export function startPhoto(about) {
+/** @param elsewhere takes a file that is no photo to the tab that it belongs to */
+export function startPhoto(about, elsewhere) {
   const why = new Why($("#why"), about);
   let file = null;
   let answer = null;
@@ -12,6 +14,12 @@ export function startPhoto(about) {
   let going = null;
 
   async function take(given) {
+    if (kindOf(given) === "video") {
+      const error = new Error(`${given.name} is a video: use Video`);
+      error.action = { text: "Open it there", go: () => { tell($("#photo-alert"), null); elsewhere(given); } };
+      tell($("#photo-alert"), error);
+      return;
+    }
     going?.abort();
     going = new AbortController();
     tell($("#photo-alert"), null);
@@ -21,7 +29,9 @@ export function startPhoto(about) {
     document.body.classList.add("with-photo");
     $("#seen").hidden = false;
     $("#boxes").replaceChildren();
-    $("#answer").replaceChildren(h("p", { class: "pale" }, "Looking…"));
+    $("#faces").hidden = true;
+    $("#answer").replaceChildren(h("p", { class: "pale" }, "Looking for faces…"));
+    about.then((info) => { if (!$("#settings").childElementCount) $("#settings").append(...settingPickers(info, "photo", () => { if (file) take(file); })); }, () => null);
     showPicture(file);
     try {
       const { limits } = await about;
@@ -34,11 +44,12 @@ export function startPhoto(about) {
       return;
     }
     outline();
+    table();
     if (answer.faces.length) look(largest(answer.faces));
     else {
       $("#answer").replaceChildren(
         h("h2", { class: "expression" }, "No face found"),
-        h("p", {}, "A face should be seen from the front, upright, and be at least as large as a fingernail on this page. A face crop without any margin can be read with ", h("code", {}, "mien serve --detector none"), "."),
+        h("p", {}, "A face should be seen from the front, upright, and be at least as large as a fingernail on this page. Where the photo is a face crop without any margin, choose “none” below it."),
       );
     }
   }
@@ -47,6 +58,7 @@ export function startPhoto(about) {
     file = null;
     document.body.classList.remove("with-photo");
     $("#seen").hidden = true;
+    $("#faces").hidden = true;
     why.clear();
   }
 
@@ -68,7 +80,7 @@ export function startPhoto(about) {
     const line = Math.max(width, height) / 200;
     boxes.replaceChildren(...answer.faces.map((face) => {
       const [x, y, w, t] = face.box;
-      const name = `Face ${face.face_id}: ${face.dominant_emotion}, ${chance(face.score)}`;
+      const name = `${numbered(face)}: ${face.dominant_emotion}, ${chance(face.score)}`;
       return s("g", {
         class: "face", role: "button", tabindex: 0, "aria-label": name, "data-face": face.face_id,
         onclick: () => look(face.face_id),
@@ -76,10 +88,41 @@ export function startPhoto(about) {
       },
       s("title", {}, document.createTextNode(name)),
       s("rect", { class: "halo", x, y, width: w, height: t, rx: w * 0.08, "stroke-width": line * 2 }),
-      s("rect", { class: "line", x, y, width: w, height: t, rx: w * 0.08, "stroke-width": line }));
+      s("rect", { class: "line", x, y, width: w, height: t, rx: w * 0.08, "stroke-width": line }),
+      answer.faces.length > 1 ? badge(face, [x, y, w], Math.max(width, height) / 36) : null);
     }));
     const count = answer.faces.length;
     $("#caption").textContent = `${file.name || "photo"} · ${width} × ${height} · ${count} face${count === 1 ? "" : "s"}`;
+  }
+
+  /** The number of a face in a corner of its box. */
+  function badge(face, [x, y, w], size) {
+    const left = Math.min(Math.max(x, 0), answer.image.width - size);
+    const top = Math.max(y, 0);
+    return s("g", { class: "badge", "aria-hidden": "true" },
+      s("rect", { x: left, y: top, width: Math.min(size * 1.25, Math.max(w, size)), height: size * 1.2, rx: size * 0.2 }),
+      s("text", { x: left + size * 0.62, y: top + size * 0.92, "font-size": size * 0.9, "text-anchor": "middle" }, document.createTextNode(face.face_id + 1)));
+  }
+
+  const numbered = (face) => `Face ${face.face_id + 1} of ${answer.faces.length}`;
+
+  /** All faces of a group photo, to choose from; the table that is given has every column. */
+  function table() {
+    const { faces } = answer;
+    $("#faces").hidden = faces.length < 2;
+    const next = (face) => Object.entries(face.emotions).sort((a, b) => b[1] - a[1])[1];
+    $("#faces").replaceChildren(
+      h("table", {}, h("caption", {}, `${faces.length} faces, from left to right`),
+        h("thead", {}, h("tr", {}, ["Face", "Perceived expression", "Score", "Next"].map((t) => h("th", { scope: "col" }, t)))),
+        h("tbody", {}, faces.map((face) => h("tr", { "data-face": face.face_id, onclick: () => look(face.face_id) },
+          h("td", {}, h("button", { class: "link", "aria-label": `${numbered(face)}: show it` }, face.face_id + 1)),
+          h("td", {}, face.dominant_emotion), h("td", {}, chance(face.score)),
+          h("td", {}, `${next(face)[0]} ${chance(next(face)[1])}`))))),
+      h("button", { id: "faces-csv", onclick: csv }, "All faces (CSV)"));
+  }
+
+  async function csv() {
+    try { save(await predictTable(file), `${(file.name || "photo").replace(/\.[^.]*$/, "")}.mien.csv`); } catch (error) { tell($("#photo-alert"), error); }
   }
 
   async function look(id) {
@@ -88,6 +131,8 @@ export function startPhoto(about) {
     const { colours } = await about;
     for (const box of document.querySelectorAll("#boxes .face"))
       box.setAttribute("aria-pressed", String(Number(box.dataset.face) === id));
+    for (const row of document.querySelectorAll("#faces tr[data-face]"))
+      row.setAttribute("aria-selected", String(Number(row.dataset.face) === id));
     $("#answer").replaceChildren(
       ...(answer.faces.length > 1 ? [steps()] : []),
       h("p", { class: "pale" }, "Perceived expression"),
@@ -95,14 +140,14 @@ export function startPhoto(about) {
       chances(face, colours.expressions),
       h("p", { class: "note" }, "A score of 0.8 means: of such answers on the test set, about 80 % are what most raters say."),
     );
-    why.about(file, face);
+    why.about(file, face, answer.faces.length);
   }
 
   function steps() {
     const go = (by) => { look((chosen + by + answer.faces.length) % answer.faces.length); };
     return h("div", { class: "steps" },
       h("button", { class: "quiet", "aria-label": "The face to the left", onclick: () => go(-1) }, "←"),
-      h("span", {}, `Face ${chosen}, ${answer.faces.length} in all`),
+      h("span", {}, numbered(answer.faces[chosen])),
       h("button", { class: "quiet", "aria-label": "The face to the right", onclick: () => go(1) }, "→"));
   }
 
@@ -111,10 +156,6 @@ export function startPhoto(about) {
   $("#choose").addEventListener("click", () => input.click());
   $("#another").addEventListener("click", () => input.click());
   $("#take").addEventListener("click", async () => (await import("./shutter.js")).takePhoto($("#shutter"), input, take));
-  $("#example").addEventListener("click", async () => {
-    const blob = await (await fetch("/static/example.jpg")).blob();
-    take(new File([blob], "astronaut.jpg", { type: "image/jpeg" }));
-  });
   return { take };
 }
 

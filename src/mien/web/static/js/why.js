@@ -1,7 +1,7 @@
 // Why a face was answered so: pickers, the sentence, the heat map, the regions, the contrast.
 
 import { h, picker, save, signed, tell } from "./dom.js";
-import { explain, explainPng, explainRecord } from "./api.js";
+import { explain, explainFile, explainRecord } from "./api.js";
 import { Heat } from "./heat.js";
 
 export class Why {
@@ -21,8 +21,9 @@ export class Why {
     this.file = null;
   }
 
-  /** Explain a face of a photo. */
-  async about(file, face) {
+  /** Explain a face of a photo that shows so many. */
+  async about(file, face, count) {
+    this.count = count;
     this.info = await this.ready;
     this.file = file;
     this.face = face;
@@ -42,18 +43,25 @@ export class Why {
     const labels = Object.keys(this.face.emotions);
     const canvas = h("canvas", { class: "heat", role: "img" });
     this.heat = new Heat(canvas, colours);
+    this.heat.names = this.names ?? true;
+    this.heat.outlines = this.outlines ?? true;
+    const switched = (key, text) => h("label", { class: "check" }, h("input", {
+      type: "checkbox", id: `show-${key}`, checked: this.heat[key],
+      onchange: (e) => { this[key] = this.heat[key] = e.target.checked; this.heat.paint(); },
+    }), text);
     canvas.addEventListener("pointermove", (e) => {
       const r = canvas.getBoundingClientRect();
       if (this.explanation) this.light(this.heat.regionAt((e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height));
     });
     canvas.addEventListener("pointerleave", () => this.light(null));
     this.pickers = h("div", { class: "pickers" },
-      picker("Method", "method", methods.map((m) => [m.name, m.name]), this.how.method, (v) => this.change({ method: v, option: [], baseline: "" })),
+      picker("Method", "method", methods.map((m) => [m.name, m.title]), this.how.method, (v) => this.change({ method: v, option: [], baseline: "" })),
       picker("Explain", "target", [["", `the answer: ${this.face.dominant_emotion}`], ...labels.map((l) => [l, l])], this.how.target, (v) => this.change({ target: v })),
       picker("Against", "against", [["", "nothing"], ...labels.map((l) => [l, l])], this.how.against, (v) => this.change({ against: v })),
-      h("details", { class: "more" }, h("summary", {}, "More"), h("div", { class: "pickers", id: "more" })));
+      h("details", { class: "more" }, h("summary", {}, "Options"), h("div", { class: "pickers", id: "more" })));
     this.more(baselines);
     this.summary = h("p", { class: "note" });
+    this.status = h("p", { class: "status", role: "status", hidden: true });
     this.sentence = h("p", { class: "sentence", "aria-live": "polite" });
     this.paragraph = h("p", { class: "told" });
     this.warning = h("p", { class: "warning", hidden: true });
@@ -69,17 +77,18 @@ export class Why {
     });
     this.root.replaceChildren(
       h("h2", {}, "Why"),
-      this.pickers, this.summary, this.alert,
+      this.pickers, this.summary, this.status, this.alert,
       h("div", { class: "busy", id: "evidence" },
         this.sentence, this.paragraph, this.warning,
         h("div", { class: "evidence" },
           h("figure", { class: "map" }, canvas, this.legend,
-            h("div", { class: "slider" }, h("label", { for: "opacity" }, "Opacity"), slider)),
+            h("div", { class: "slider" }, h("label", { for: "opacity" }, "Opacity"), slider),
+            h("div", { class: "row checks" }, switched("outlines", "Outlines"), switched("names", "Names"))),
           h("div", {}, h("h3", { id: "bars-title" }, "Regions"), this.bars, this.facts)),
         this.contrast,
         h("div", { class: "row" },
-          h("button", { id: "png", onclick: () => this.download("png") }, "Picture (PNG)"),
-          h("button", { id: "json", onclick: () => this.download("json") }, "Record (JSON)"),
+          ...[["png", "Picture (PNG)"], ["svg", "SVG"], ["pdf", "PDF"], ["csv", "Regions (CSV)"], ["json", "Record (JSON)"]].map(([kind, text]) =>
+            h("button", { id: kind, onclick: () => this.download(kind) }, text)),
           h("button", { id: "all", onclick: () => this.all() }, "Compare all methods"))),
       this.compare);
     this.root.hidden = false;
@@ -99,14 +108,8 @@ export class Why {
     const hides = picker("Hidden parts", "baseline", [["", "as the method has it"], ...baselines.map((b) => [b, b])], this.how.baseline, (v) => this.change({ baseline: v }, false));
     box.replaceChildren(
       ...(method.baseline ? [hides] : []),
-      ...method.options.map((o) => {
-        const type = ["int", "float"].includes(o.type) ? "number" : "text";
-        const id = `option-${o.name}`;
-        const given = o.type === "bool"
-          ? h("select", { id, onchange: (e) => set(o.name, e.target.value, o.default) }, ["false", "true"].map((v) => h("option", { selected: v === String(o.default) }, v)))
-          : h("input", { id, type, value: o.default ?? "", step: o.type === "int" ? 1 : "any", onchange: (e) => set(o.name, e.target.value, o.default) });
-        return h("div", { class: "picker" }, h("label", { for: id }, o.name), given);
-      }));
+      ...method.options.map((o) => option(o, set)));
+    box.parentElement.hidden = !box.childElementCount;
   }
 
   async change(to, rebuild = true) {
@@ -123,6 +126,7 @@ export class Why {
     const box = this.root.querySelector("#evidence");
     const method = this.info.methods.find((m) => m.name === this.how.method);
     this.summary.textContent = method.summary;
+    this.wait(method, going.signal);
     box.classList.add("waiting");
     box.setAttribute("aria-busy", "true");
     tell(this.alert, null);
@@ -139,10 +143,26 @@ export class Why {
     } finally {
       if (this.going === going) {
         this.busy = false;
+        this.status.hidden = true;
         box.classList.remove("waiting");
         box.setAttribute("aria-busy", "false");
       }
     }
+  }
+
+  /** Say what is being worked out, and for how long, until the signal or the end of it. */
+  wait(method, signal) {
+    const began = performance.now();
+    const which = this.count > 1 ? `face ${this.face.face_id + 1} of ${this.count}` : "this face";
+    clearInterval(this.clock);
+    const say = () => {
+      const passed = Math.floor((performance.now() - began) / 1000);
+      this.status.textContent = `Working out “${method.title}” for ${which}…${passed ? ` ${passed} s` : ""}`;
+      this.status.hidden = signal.aborted || !this.busy;
+      if (this.status.hidden) clearInterval(this.clock);
+    };
+    say();
+    this.clock = setInterval(say, 200);
   }
 
   async show(e) {
@@ -228,14 +248,28 @@ export class Why {
   async download(kind) {
     const base = (this.file.name || "photo").replace(/\.[^.]*$/, "");
     try {
-      if (kind === "png") save(await explainPng(this.file, this.question), `${base}.mien.png`);
-      else {
-        const record = await explainRecord(this.file, this.question);
-        record.image.name = this.file.name || record.image.name;
-        save(new Blob([JSON.stringify(record, null, 1)], { type: "application/json" }), `${base}.mien.json`);
-      }
+      const face = this.count > 1 ? `.face${this.face.face_id}` : "";
+      const blob = kind === "json"
+        ? new Blob([JSON.stringify(await explainRecord(this.file, this.question), null, 1)], { type: "application/json" })
+        : await explainFile(this.file, kind === "csv" ? { ...this.question, face: "" } : this.question, kind);
+      save(blob, kind === "csv" ? `${base}.mien.regions.csv` : `${base}${face}.mien.${kind}`);
     } catch (error) {
       tell(this.alert, error);
     }
   }
+}
+
+/** A control for one option: a list of its choices, a switch, a number, or a line of text. */
+function option(o, set) {
+  const id = `option-${o.name}`;
+  const choices = Object.entries(o.choices);
+  if (choices.length) return picker(o.title, id, choices, o.default, (v) => set(o.name, v, o.default));
+  if (o.type === "bool")
+    return h("label", { class: "check picker" }, h("input", { id, type: "checkbox", checked: o.default, onchange: (e) => set(o.name, e.target.checked, o.default) }), o.title);
+  const number = ["int", "float"].includes(o.type);
+  const given = h("input", {
+    id, type: number ? "number" : "text", value: o.default ?? "", step: o.type === "int" ? 1 : "any", max: o.most,
+    onchange: (e) => set(o.name, e.target.value, o.default),
+  });
+  return h("div", { class: "picker" }, h("label", { for: id }, o.title), given);
 }
