@@ -272,7 +272,10 @@ def stream(
     detector = recognizer.detector
     searchers = SEARCHERS if detector.threads else 0  # with none, the follower searches
     faces: tuple[Tracked, ...] = ()
-    with closing(read), closing(read_ahead(read, partial(_searched, detector), searchers)) as ahead:
+    with (
+        closing(read),
+        closing(read_ahead(read, partial(_searched, detector), searchers, ahead=2)) as ahead,
+    ):
         for group in in_groups(ahead, options.batch, lambda one: one.pixels, HELD):
             wanted = [one for one in group if one.analysed]
             results = iter(

@@ -23,6 +23,7 @@ COARSE: Final = (320, 640)  # pixels of the first look: half the image's, within
 TINY: Final = 160  # pixels; smaller images are enlarged, for a face should have 40
 SURE: Final = 0.8  # score of a face that needs no second look
 CERTAIN: Final = 0.88  # score of a level look that no other could better
+TILTED: Final = 0.2  # radians; eyes of a face that is tilted more are seen better when level
 WEAK: Final = 0.1  # score from which a place is looked at again
 KEPT: Final = 0.8  # score of a face
 WINDOW: Final = 128  # pixels of a second look
@@ -41,6 +42,7 @@ class Found:
 
     def pick(self, which: npt.NDArray[np.intp] | list[int]) -> Found:
         """Some of them, in that order."""
+        which = np.asarray(which, dtype=np.intp)
         return Found(self.scores[which], self.boxes[which], self.points[which])
 
     def back(self, matrix: FloatArray) -> Found:
@@ -83,10 +85,11 @@ class YuNet(Detector):
         if scale < 1:
             small = shrink(image, scale)
         found = self._first(small)
-        doubtful = np.flatnonzero(found.scores < SURE)
-        if len(doubtful):
-            sure = found.pick(np.flatnonzero(found.scores >= SURE))
-            found = _joined(sure, self._second(small, found.pick(doubtful)))
+        found = found.pick(_different(found))
+        sure = (found.scores >= SURE) & (np.abs(found.rolls()) < TILTED)
+        if not sure.all():
+            again = self._second(small, found.pick(np.flatnonzero(~sure)[:PLACES]))
+            found = _joined(found.pick(np.flatnonzero(sure)), again)
         found = found.pick(np.flatnonzero(found.scores >= KEPT)).back(_scaling(scale))
         return [self._face(found, i) for i in _different(found)]
 
@@ -105,16 +108,20 @@ class YuNet(Detector):
 
     def _second(self, image: ImageArray, doubtful: Found) -> Found:
         """What is a face of the places that may be one."""
-        doubtful = doubtful.pick(_different(doubtful)[:PLACES])
-        level = self._looks(image, doubtful, 0.0)
-        open_ = [i for i, look in enumerate(level) if not (look.scores >= CERTAIN).any()]
-        if open_:  # tilted further than its eyes and mouth say, or upside down
-            rest = doubtful.pick(open_)
-            level += [look for turn in TURNS for look in self._looks(image, rest, turn)]
-        return _joined(*level)
+        looks = self._looks(image, doubtful, 0.0)
+        still = [i for i, look in enumerate(looks) if not (look.scores >= CERTAIN).any()]
+        # tilted further than its eyes and mouth say, or upside down
+        rest = doubtful.pick(still)
+        looks += [look for turn in TURNS for look in self._looks(image, rest, turn)]
+        seen = _joined(*looks)
+        best = seen.pick([i for i in _different(seen) if seen.scores[i] >= KEPT])
+        # once more, now level by what the second look saw: so its eyes are where they belong
+        return _joined(best.pick([]), *self._looks(image, best, 0.0))
 
     def _looks(self, image: ImageArray, places: Found, turn: float) -> list[Found]:
         """What is seen of each place, set upright by its roll and turned by ``turn`` more."""
+        if not len(places.scores):
+            return []
         matrices = []
         for (x, y, width, height), roll in zip(places.boxes, places.rolls() + turn, strict=True):
             scale = WINDOW / (ACROSS * max(width, height))
