@@ -23,6 +23,8 @@ from mien.vision.geometry import (
     transform,
 )
 
+TILTED = 0.12  # radians
+
 
 class Answers(Protocol):
     """What a network says of N crops."""
@@ -157,7 +159,13 @@ class Finder:
         points = self._locate(images, found, rough, lacking)
         for k in lacking:
             known[k] = transform(points[k] * DISPLAY - 0.5, invert(rough[k]))
-        return [align(m, self.locator.template, DISPLAY) for m in known if m is not None]
+        aligned = [align(m, self.locator.template, DISPLAY) for m in known if m is not None]
+        # five points of a face that is tilted are rough: the locator sees it nearly level now
+        tilted = [k for k, (_, face) in enumerate(found) if _tilt(face) > TILTED]
+        for k, marks in self._locate(images, found, aligned, tilted).items():
+            level = transform(marks * DISPLAY - 0.5, invert(aligned[k]))
+            aligned[k] = align(level, self.locator.template, DISPLAY)
+        return aligned
 
     def _locate(
         self,
@@ -174,6 +182,14 @@ class Finder:
         points = self.locator.run(pixels, landmarks=True).landmarks
         assert points is not None  # that is what made it the locator
         return dict(zip(which, points, strict=True))
+
+
+def _tilt(face: Face) -> float:
+    """By how much the eyes of a face without landmarks are out of level, in radians."""
+    if face.landmarks is not None or face.anchors is None:
+        return 0.0
+    across = face.anchors[1] - face.anchors[0]
+    return float(abs(np.arctan2(across[1], across[0])))
 
 
 def enlarged(face: Face, times: float) -> Face:

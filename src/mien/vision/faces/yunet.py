@@ -21,15 +21,20 @@ STRIDES: Final = (8, 16, 32)  # pixels between cells of the three levels
 LONGEST: Final = 1280  # pixels; larger images are shrunk for the search
 COARSE: Final = (320, 640)  # pixels of the first look: half the image's, within these
 TINY: Final = 160  # pixels; smaller images are enlarged, for a face should have 40
-SURE: Final = 0.8  # score of a face that needs no second look
-CERTAIN: Final = 0.88  # score of a level look that no other could better
-TILTED: Final = 0.2  # radians; eyes of a face that is tilted more are seen better when level
+SURE: Final = 0.88  # score of a face that needs no other look: one seen awry has less
+TILTED: Final = 0.12  # radians; eyes of a face that is tilted more are seen better when level
 WEAK: Final = 0.1  # score from which a place is looked at again
 KEPT: Final = 0.8  # score of a face
 WINDOW: Final = 128  # pixels of a second look
 ACROSS: Final = 2.0  # faces across a second look
 PLACES: Final = 16  # most that are looked at again in an image
-TURNS: Final = (-0.6, 0.6, np.pi)  # radians, for places that a level look leaves in doubt
+TURNS: Final = (
+    -1.3,
+    -0.6,
+    0.6,
+    1.3,
+    np.pi,
+)  # radians, for places that a level look leaves in doubt
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +114,7 @@ class YuNet(Detector):
     def _second(self, image: ImageArray, doubtful: Found) -> Found:
         """What is a face of the places that may be one."""
         looks = self._looks(image, doubtful, 0.0)
-        still = [i for i, look in enumerate(looks) if not (look.scores >= CERTAIN).any()]
+        still = [i for i, look in enumerate(looks) if not (look.scores >= SURE).any()]
         # tilted further than its eyes and mouth say, or upside down
         rest = doubtful.pick(still)
         looks += [look for turn in TURNS for look in self._looks(image, rest, turn)]
