@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def finders() -> dict[str, Find]:
     for name in OURS:
         if faces.DETECTORS.get(name).available():
             detector = faces.create(name)
-            found[name] = lambda image, detector=detector: [face.box for face in detector(image)]
+            found[name] = partial(_boxes, detector)
     cascade = cv2.CascadeClassifier(
         str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml")
     )
@@ -78,6 +79,10 @@ def finders() -> dict[str, Find]:
         return [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
 
     return {**found, FER_HAAR: fer}
+
+
+def _boxes(detector: faces.Detector, image: ImageArray) -> list[Box]:
+    return [face.box for face in detector(image)]
 
 
 def stages(group: ImageArray, repeats: int = 7) -> dict[str, dict[str, float]]:
@@ -95,12 +100,9 @@ def stages(group: ImageArray, repeats: int = 7) -> dict[str, dict[str, float]]:
             image = read_image(file)
             found = [recognizer.detector(image)]
             calls: dict[str, Callable[[], Any]] = {
-                "read": lambda file=file: read_image(file),
-                "align and answer": lambda i=image, f=found: recognizer.crops_of([i], found=f),
-                **{
-                    f"find: {finder}": lambda find=find, image=image: find(image)
-                    for finder, find in finders().items()
-                },
+                "read": partial(read_image, file),
+                "align and answer": partial(recognizer.crops_of, [image], found=found),
+                **{f"find: {finder}": partial(find, image) for finder, find in finders().items()},
             }
             result[name] = {"faces": len(found[0]), **_milliseconds(calls, repeats)}
     return result

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mien.types import Box, ImageArray
+from mien.types import Box, FloatArray, ImageArray
 from mien.vision.read import read_image
 
 #: An npm package with six photographs of people (MIT), and the faces that we counted in each.
@@ -111,7 +111,7 @@ def crowd(
         scale = 1.01 * max(PAGE[0] / back.shape[1], PAGE[1] / back.shape[0])
         size = (int(back.shape[1] * scale), int(back.shape[0] * scale))
         page = cv2.resize(back, size, interpolation=cv2.INTER_AREA)[: PAGE[1], : PAGE[0]]
-        image = page.astype(np.float32)
+        image: FloatArray = page.astype(np.float64)
         centres = []
         for crop, (row, column) in zip(crops[start : start + len(CELLS)], CELLS, strict=False):
             room = np.array([PAGE[0] / 3, PAGE[1] / 2])
@@ -136,8 +136,8 @@ def turned(image: ImageArray, degrees: float) -> ImageArray:
 
 
 def _pasted(
-    image: ImageArray, crop: ImageArray, centre: tuple[float, float], side: float, degrees: float
-) -> ImageArray:
+    image: FloatArray, crop: ImageArray, centre: tuple[float, float], side: float, degrees: float
+) -> FloatArray:
     whole = crop.shape[0]
     shown = min(whole, max(round(1.5 * side), 1))  # so that what is shrunk does not alias
     small = cv2.resize(crop, (shown, shown), interpolation=cv2.INTER_AREA)

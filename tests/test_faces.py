@@ -148,7 +148,7 @@ def test_a_face_that_lies_or_stands_on_its_head_is_turned_or_not_answered(
     turned = np.asarray(cv2.warpAffine(portrait, matrix, (512, 512)), dtype=np.uint8)
     for crop in mien.load(detector="yunet").crops(turned):
         back = transform(crop.landmarks * 192 - 0.5, invert(crop.matrix))
-        there = transform(np.array([[207.0, 103], [245, 103]]), matrix)
+        there = transform(np.array([[207.0, 103], [245, 103]]), np.asarray(matrix, np.float64))
         assert np.abs(eye_centres(back) - there).max() < 8
 
 

@@ -62,7 +62,7 @@ class Found:
         """By how much each is turned ``[N]``, in radians: from the eyes, and from eyes to mouth."""
         across = self.points[:, 1] - self.points[:, 0] + self.points[:, 4] - self.points[:, 3]
         down = (self.points[:, 3:] - self.points[:, :2]).sum(axis=1)
-        return np.arctan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1])
+        return np.asarray(np.arctan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1]))
 
 
 @DETECTORS.register("yunet")
