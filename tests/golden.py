@@ -27,8 +27,8 @@ LESS = {
     "rise": "rise:samples=200",
     "shap": "shap:levels=3,evaluations=44",
 }
-#: What differs from run to run or from machine to machine.
-FREE = ("seconds", "versions", "model", "prior", "flip")
+#: What differs from run to run or from machine to machine, and words, which have their own tests.
+FREE = ("seconds", "versions", "model", "prior", "flip", "sentence", "paragraph")
 
 
 def portrait() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from mien import Prediction, Recognizer, __version__
-from mien.commands.main import main
+from mien.commands import terminal
+from mien.commands.main import app, main
 from mien.commands.predict import predict
 from mien.extras import install
 from mien.runs.catalogue import find_recipe
@@ -123,18 +126,17 @@ def test_predict_gives_csv_when_piped_and_a_row_for_every_input(
     assert photo.exists()
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "json"])
-def test_predict_writes_json_to_stdout(run: Run, photo: Path, kind: str) -> None:
-    done = run("predict", "--format", kind, str(photo))
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout if kind == "json" else f"[{done.stdout.strip()}]")
-    assert rows[0]["box"][2] > 50
+def test_predict_writes_any_format_to_stdout(photo: Path) -> None:
+    def said(kind: str) -> str:
+        done = CliRunner().invoke(app, ["predict", "--format", kind, str(photo)])
+        assert done.exit_code == 0, done.output
+        return done.stdout
 
-
-def test_predict_draws_a_table_on_request(run: Run, photo: Path) -> None:
-    done = run("predict", "--format", "table", str(photo))
-    assert "happy" in done.stdout
-    assert "expression" in done.stdout
+    for rows in (json.loads(said("json")), json.loads(f"[{said('jsonl').strip()}]")):
+        assert rows[0]["box"][2] > 50
+    table = said("table")
+    assert "happy" in table
+    assert "expression" in table
 
 
 def test_predict_reads_a_list_from_stdin_and_globs(run: Run, photo: Path) -> None:
@@ -172,7 +174,7 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         (("explain", "{photo}", "-m", "cam", "--baseline", "blur"), "takes no baseline"),
         (("explain", "{photo}", "--method", "gradcm"), "unknown method 'gradcm'"),
         (("explain", "{photo}", "--target", "bored"), "unknown expression 'bored'"),
-        (("explain", "{photo}", "--option", "levels=3"), "takes no options"),
+        (("explain", "{photo}", "--option", "levels=3"), "known: quantity"),
         (("explain", "{photo}", "--seed", "-1"), "expected a seed of 0 to"),
         (("explain", "{photo}", "--face", "7"), "expected a face in 0..0, got 7"),
         (("explain", "{photo}", "-o", "no/such/folder/a.png"), "no such folder"),
@@ -341,3 +343,18 @@ def test_a_stopped_predict_leaves_an_older_file_and_says_where_its_rows_are(
     assert f"stopped after {after} images" in said
     if after:
         assert len((tmp_path / "rows.partial.csv").read_text().splitlines()) == 1 + after
+
+
+def test_long_work_says_how_far_it_is_and_how_long_it_takes_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "FIRST", 0.0)
+    with terminal.progress(20, "faces") as bar:
+        time.sleep(0.01)
+        bar.show(12, 20, "fast")  # eleven were done by an earlier run
+        bar()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"faces: 12 of 20, about 1 s left \(fast\)", line)
+    with terminal.progress(3, "faces") as bar:  # too short to speak of
+        bar()
+    assert not capsys.readouterr().err

@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -26,30 +28,44 @@ from mien.vision.faces import DETECTORS
 from tests.conftest import PORTRAIT, ROOT
 from tests.pages import PAGES, blocks, commands, follow, run_command, same
 from tests.video import clips
+from website.hooks import DIRECTIVE
+from website.names import names_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TUTORIALS = ROOT / "docs" / "tutorials"
+#: Pages whose commands are run, too, in the order of the page.
+FOLLOWED = {
+    *(ROOT / "docs" / "tutorials").glob("*.md"),
+    ROOT / "docs" / "howto" / "fifty-photos.md",
+}
 #: Pages that need more than a photo: their Python runs in tests/batch and tests/train.
 ELSEWHERE = {"first-batch.md", "first-training.md", "training.md"}
 #: Commands that the tutorials and the tests beside their code run.
-HEAVY = {"atlas", "batch", "judge", "serve", "train", "video"}
+HEAVY = {"atlas", "batch", "compare-groups", "judge", "serve", "train", "video"}
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photos, folders and tables that the pages speak of."""
+    place = tmp_path_factory.mktemp("pages")
+    shutil.copy(PORTRAIT, place / "photo.jpg")
+    for name in ("photos", "more", "crops"):
+        (place / name).mkdir()
+        shutil.copy(PORTRAIT, place / name / "a.jpg")
+    shutil.copytree(ROOT / "examples", place / "examples")
+    (place / "scores").mkdir()
+    recognizer.load().predict([PORTRAIT] * 2).save(place / "scores" / "part.parquet")
+    clips.write(place / "clip.mp4", 12)
+    draw_faces(place / "drawn.parquet", 7, people=7, seed=0)
+    drawn = pq.read_table(place / "drawn.parquet").slice(3, 2)
+    test = drawn.set_column(drawn.schema.get_field_index("split"), "split", [["test"] * 2])
+    pq.write_table(test, place / "faces.parquet")
+    return place
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place where the photos, folders and tables that the pages speak of exist."""
-    shutil.copy(PORTRAIT, tmp_path / "photo.jpg")
-    for name in ("photos", "more", "crops"):
-        (tmp_path / name).mkdir()
-        shutil.copy(PORTRAIT, tmp_path / name / "a.jpg")
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    (tmp_path / "scores").mkdir()
-    recognizer.load().predict([PORTRAIT] * 2).save(tmp_path / "scores" / "part.parquet")
-    clips.write(tmp_path / "clip.mp4", 12)
-    draw_faces(tmp_path / "drawn.parquet", 7, people=7, seed=0)
-    drawn = pq.read_table(tmp_path / "drawn.parquet").slice(3, 2)
-    test = drawn.set_column(drawn.schema.get_field_index("split"), "split", [["test"] * 2])
-    pq.write_table(test, tmp_path / "faces.parquet")
+def folder(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of them, to work in."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -90,7 +106,7 @@ def tidy() -> Iterator[None]:
     ids=lambda page: page.name,
 )
 def test_the_python_of_a_page_runs_and_prints_what_the_page_says(page: Path, folder: Path) -> None:
-    for block, said in follow(page, with_commands=page.parent == TUTORIALS):
+    for block, said in follow(page, with_commands=page in FOLLOWED):
         assert same(block.code, said), (page.name, block.line, said)
     if page.name == "README.md":
         assert {"faces.csv", "why.png", "why.mien.json"} <= {p.name for p in folder.iterdir()}
@@ -136,17 +152,45 @@ def test_a_command_and_an_option_that_a_page_names_exist(page: Path) -> None:
         found: Any = get_command(app)
         while hasattr(found, "commands"):
             found = found.commands[words.pop(0)]
-        found.make_context(found.name, words)  # raises where an option does not exist
+        if words != ["--help"]:
+            found.make_context(found.name, words)  # raises where an option does not exist
     for command in _all(get_command(app)):
         options |= {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
     named = set(re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8")))
-    assert named <= options | {"--help"}, named - options
+    others = {"--help", "--no-deps", "--start"}  # pip's, and those of training/
+    assert named <= options | others, named - options - others
 
 
 def _all(command: Any) -> Iterator[Any]:
     yield command
     for inner in getattr(command, "commands", {}).values():
         yield from _all(inner)
+
+
+def test_what_the_pages_import_is_in_the_reference() -> None:
+    """Users are told to import public names, and of these the site says what they are."""
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    asked = [
+        d["words"].split()
+        for text in texts
+        for d in DIRECTIVE.finditer(text)
+        if d["what"] == "names"
+    ]
+    names = [name for words in asked for name in names_of(words[0], words[1:])]
+    shown = [_found(*name.rpartition(".")[::2]) for name in names]
+    for page in PAGES:
+        for block in blocks(page, "python"):
+            for node in ast.walk(ast.parse(block.code)):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("mien"):
+                    for alias in node.names:
+                        found = _found(str(node.module), alias.name)
+                        said = isinstance(found, ModuleType) or any(found is s for s in shown)
+                        assert said, f"{page.name}, line {block.line}: {alias.name}"
+
+
+def _found(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 def test_make_targets_that_the_pages_name_exist() -> None:

@@ -91,7 +91,7 @@ def test_a_contrast_is_the_difference_of_two_targets(
 
     def values(target: str, against: str | None = None) -> FloatArray:
         e = crops_only.explain(
-            face_crop, method=name, target=target, against=against, options=LESS.get(name)
+            face_crop, method=name, target=target, against=against, options=METHODS.get(name).tiny
         )
         return e[0].values
 
@@ -112,7 +112,7 @@ def test_the_smile_is_in_the_lower_face(name: str, explained: dict[str, mien.Exp
 @pytest.mark.parametrize("grey", [128, 255])
 def test_noise_is_not_told_as_evidence(name: str, grey: int, crops_only: mien.Recognizer) -> None:
     blank = np.full((48, 48), grey, np.uint8)
-    e = crops_only.explain(blank, method=name, options=LESS.get(name))[0]
+    e = crops_only.explain(blank, method=name, options=METHODS.get(name).tiny)[0]
     assert np.isfinite(e.values).all()
     assert "no region carries evidence" in e.sentence
     assert "No region carries evidence" in e.paragraph
@@ -301,15 +301,11 @@ def test_a_method_of_another_distribution_takes_one_file(
 
 @pytest.mark.parametrize("name", ["rise", "lime", "kernelshap"])
 def test_a_method_that_draws_at_random_records_its_seed_and_obeys_it(
-    name: str,
-    crops_only: mien.Recognizer,
-    face_crop: ImageArray,
-    explained: dict[str, mien.Explanation],
+    name: str, sitting: Sitting
 ) -> None:
-    assert explained[name].seed == 0
-    other = crops_only.explain(face_crop, method=name, options=LESS[name], seed=1)[0]
-    assert other.seed == 1
-    assert not np.allclose(other.values, explained[name].values, atol=1e-9)
+    one, other = sitting.usual(name), sitting.ask(name, seed=1)
+    assert (one.seed, other.seed) == (0, 1)
+    assert not np.allclose(other.values, one.values, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["lime", "kernelshap"])
@@ -319,7 +315,7 @@ def test_surrogates_leave_the_random_state_of_torch_alone(
     import torch
 
     before = torch.random.get_rng_state()
-    crops_only.explain(face_crop, method=name, options=LESS[name])
+    crops_only.explain(face_crop, method=name, options=METHODS.get(name).tiny)
     assert torch.equal(before, torch.random.get_rng_state())
 
 

@@ -182,7 +182,7 @@ def test_one_face_is_one_box_and_two_that_overlap_are_two(
     assert suppress(boxes, scores) == kept
 
 
-@pytest.mark.parametrize("background", [0, 60, 128, 200, 255])
+@pytest.mark.parametrize("background", [0, 128, 255])
 @pytest.mark.parametrize("side", [60, 100])
 def test_a_face_on_a_large_flat_canvas_is_found(
     background: int, side: int, portrait: ImageArray

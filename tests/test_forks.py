@@ -67,6 +67,29 @@ def test_children_of_a_process_whose_threads_predict_answer(detector: str, run: 
     assert not wrong
 
 
+ENDING = """
+import os, sys, warnings
+import mien
+warnings.simplefilter("ignore", DeprecationWarning)
+detector, photo, threads = sys.argv[1:]
+recognizer = mien.load(detector=detector, threads=int(threads))
+recognizer.predict(photo)
+for again in (False, True):
+    child = os.fork()
+    if not child:
+        if again:
+            recognizer.predict(photo)
+        sys.exit(7)  # runs what the parent's libraries have to do at an end
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("detector", "threads"), [("haar", "1"), ("auto", "2")])
+def test_a_child_can_end_like_any_program(detector: str, threads: str, run: Run) -> None:
+    done = run(detector, str(PORTRAIT), threads, code=ENDING, seconds=60)
+    assert done.stdout.split() == ["7", "7"], done.stderr[-2000:]
+
+
 HOLDING = """
 import os, threading, warnings
 import numpy as np

@@ -106,9 +106,10 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
     ("bad", "reason"),
     [
         (b"not an image at all", "unknown or damaged format"),
-        (np.zeros((20, 20, 3)), "uint8"),
+        (np.zeros((20, 20, 3), int), "uint8"),
+        (np.full((20, 20, 3), 7.0), r"floats in 0\.\.1, got values from 7 to 7"),
         (np.zeros((20, 20, 5), np.uint8), r"\[20, 20, 5\]"),
-        (np.zeros((2, 20, 20, 3), np.uint8), "one image at a time"),
+        (np.zeros((2, 20, 20, 3), np.uint8), r"list\(images\) for a batch"),
         (np.zeros((4, 20), np.uint8), "at least 8 x 8"),
         (3, "got int"),
         ("/no/such/file.jpg", "no such file"),

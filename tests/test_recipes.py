@@ -12,7 +12,7 @@ import pytest
 from mien.data.augmentation import preset
 from mien.data.base import DATASETS
 from mien.extras import present
-from mien.runs.recipe import About, Data, Network, Recipe, Training, read_recipe
+from mien.runs.recipe import MARKS, About, Data, Network, Recipe, Training, read_recipe
 from mien.types import InputError, UnknownNameError
 from tests.conftest import ROOT
 
@@ -44,6 +44,7 @@ PRINTED: dict[str, dict[str, float | None]] = {
         "Results, FER2013, best row, testing": 67.5,
         "Results, the five sets pooled, best row, testing": 75.3,
         "Table 3 (the explored space, no number)": None,
+        "Section 4.4, random augmentation or none (no number)": None,
         "Hyperparameters (the explored space, no number)": None,
     },
     "vit-fer2013": {
@@ -53,6 +54,7 @@ PRINTED: dict[str, dict[str, float | None]] = {
         "Section 3.3, Baseline (no number)": None,
         "Section 3.3, Partial Fine-tuning (no number)": None,
         "Section 3.3, Full Fine-tuning (no number)": None,
+        "Section 3.2, Hyperparameter Selection (no number)": None,
     },
     "timm-thesis": {
         "Table 4.1, resnet50d, accuracy": 100,
@@ -70,6 +72,7 @@ PRINTED: dict[str, dict[str, float | None]] = {
         "Table 4.2, vit_base_resnet50, accuracy": 95.71,
         "Table 4.2, vit_base_patch16, accuracy": 97.14,
         "Section 3.3, VGG19 with SVM (no number)": None,
+        "Section 3.3, VGG19's five groups with SVM (no number)": None,
         "Section 3.3, ResNet50 with dense layers (no number)": None,
     },
     "dncshap": {
@@ -195,7 +198,7 @@ def check_about(path: Path, recipe: Recipe) -> None:
     """It says what it repeats, and states only what differs from the defaults."""
     about = recipe.about
     for field in fields(About):
-        if field.name not in ("expected", "metric", "shortened"):
+        if field.name not in ("expected", "metric", *MARKS):
             assert getattr(about, field.name).strip(), field.name
     assert about.metric == "accuracy"
     assert recipe.data.protocol == ("official" if path.stem == "final-pooled" else "paper")
@@ -244,13 +247,13 @@ def test_the_experiments_of_the_papers_are_all_there() -> None:
     counts = {paper: len(list((FOLDER / paper).glob("*.toml"))) for paper in PAPERS}
     assert counts == {
         "vit-kdef": 1,
-        "gimefive": 6 + 3 + 3 + 2,
-        "vit-fer2013": 6 + 2,
-        "timm-thesis": 7 * 2 + 2 * 2,
+        "gimefive": 6 + 3 + 3 + 3,
+        "vit-fer2013": 6 + 2 + 1,
+        "timm-thesis": 7 * 2 + 2 * 2 + 1,
         "dncshap": 4 * 4,
     }
     folders = {p.parent.name for p in FOLDER.glob("*/*.toml")} - {"builtin"}
-    assert folders == {*PAPERS, "from-scratch"}
+    assert folders == {*PAPERS, "from-scratch", "transfer"}
     assert len({recipe.hash for recipe in RECIPES.values()}) == len(FILES)
     for paper in PAPERS:
         mine = [r for name, r in RECIPES.items() if name.startswith(f"{paper}/")]
@@ -279,14 +282,14 @@ def test_the_page_names_no_recipe_that_is_not_there() -> None:
 
 #: Transcribed from the two reports; patience 0 is "no early stopping".
 GRIDS: dict[str, dict[str, list[Any]]] = {
-    "grid-preliminary": {
+    "gimefive/grid-preliminary": {
         "training.learning_rate": [0.01, 0.001, 0.0001],
         "training.batch_size": [8, 16, 32, 64],
         "model.options.dropout": [0.2, 0.5],
         "training.epochs": [20, 30, 40],
         "training.patience": [0, 5],
     },
-    "grid-final": {
+    "gimefive/grid-final": {
         "training.learning_rate": [0.01, 0.001, 0.0001],
         "training.batch_size": [8, 16, 32, 64],
         "model.options.dropout": [0.2, 0.5],
@@ -298,15 +301,26 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
         "training.epochs": [10, 20, 40, 80],
         "training.patience": [0, 5, 10, 15],
     },
+    # the section names the transforms, the presets their amounts
+    "gimefive/grid-augmentation": {"data.augmentation": ["none", "gimefive", "flip", "small"]},
+    # ends of the ranges of section 3.2, and a value between
+    "vit-fer2013/search": {
+        "data.under": [0.35, 0.4, 0.6],
+        "data.over": [1.5, 2.0, 3.0],
+        "training.learning_rate": [3e-5, 1e-4, 1e-3, 1e-2],
+        "training.schedule_epochs": [5, 10],
+        "training.patience": [2, 3, 5],
+        "training.focal_alpha": [0.25, 0.5, 1.0],
+        "training.batch_size": [32, 64],
+    },
+    "timm-thesis/ck48-vgg19-groups-svm": {"model.options.group": [1, 2, 3, 4, 5]},
 }
 
 
 def test_the_grids_are_the_papers() -> None:
     grids = {name: recipe for name, recipe in RECIPES.items() if recipe.points > 1}
-    assert {name: recipe.grid for name, recipe in grids.items()} == {
-        f"gimefive/{name}": grid for name, grid in GRIDS.items()
-    }
-    assert [recipe.points for recipe in grids.values()] == [41_472, 144]
+    assert {name: recipe.grid for name, recipe in grids.items()} == GRIDS
+    assert sorted(recipe.points for recipe in grids.values()) == [4, 5, 144, 1296, 41_472]
 
 
 def test_gimefive_tests_on_both_of_fer2013s_test_sets() -> None:
@@ -325,6 +339,14 @@ def test_a_point_of_a_grid_is_a_recipe_without_one(minimal: Recipe) -> None:
     assert recipe.model.options == {"linear": 1}
     assert recipe.hash != minimal.hash
     assert recipe.change(grid={}).hash == minimal.change(model={"options": {"linear": 1}}).hash
+
+
+def test_the_last_epoch_counts_only_where_no_validation_image_decides(minimal: Recipe) -> None:
+    last = minimal.change(data={"validation": "last"})
+    assert last.hash != minimal.hash
+    for what in ({"schedule": "plateau"}, {"patience": 3}):
+        with pytest.raises(InputError, match="validation images"):
+            last.change(training=what)
 
 
 def test_a_grid_is_read_with_quotes_and_without_and_written_back(tmp_path: Path) -> None:

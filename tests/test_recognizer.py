@@ -198,8 +198,8 @@ def test_explanations_are_saved_whole(recognizer: mien.Recognizer, tmp_path: Pat
 
 def test_a_list_with_a_bad_image_keeps_what_was_explained(recognizer: mien.Recognizer) -> None:
     with pytest.raises(InputError, match="no such file"):
-        recognizer.explain([PORTRAIT, "absent.jpg"], method="cam")
-    found = recognizer.explain([PORTRAIT, "absent.jpg"], method="cam", on_error="collect")
+        recognizer.explain(["absent.jpg", PORTRAIT], method="cam", on_error="raise")
+    found = recognizer.explain([PORTRAIT, "absent.jpg"], method="cam")
     assert len(found) == 1
     assert [row.input for row in found.errors] == ["absent.jpg"]
 
@@ -213,7 +213,7 @@ def test_an_image_that_opencv_refuses_is_a_row(
         raise cv2.error("resize !dsize.empty()")
 
     monkeypatch.setattr(recognizer.detector, "detect", refuse)
-    (row,) = recognizer.predict(PORTRAIT)
+    (row,) = recognizer.predict([PORTRAIT])
     assert row.error is not None
     assert "dsize" in row.error
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+
+import pytest
 
 from mien.vision.formats import FORMATS
 from tests.conftest import PORTRAIT, ROOT
@@ -29,6 +32,20 @@ def test_predict_and_explain_open_no_connection(run: Run, tmp_path: Path) -> Non
     for command in ("predict", "explain"):
         done = run(command, str(PORTRAIT), "--detector", "haar", code=GUARDED, cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-500:]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_runtime_of_networks_reports_nothing(run: Run) -> None:
+    """Its telemetry is native code, which no hook of Python sees: its thread is not there."""
+    code = """
+import os
+import mien
+threads = lambda: len(os.listdir("/proc/self/task"))
+before = threads()
+import onnxruntime
+print(os.environ["ORT_DISABLE_TELEMETRY"], threads() - before)
+"""
+    assert run(code=code).stdout.split() == ["1", "0"]
 
 
 def test_the_guard_sees_a_connection(run: Run) -> None:

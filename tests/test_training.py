@@ -26,7 +26,7 @@ from training.export import HEADS, OUTPUTS, Exported  # noqa: E402
 from training.light import blurred, compress, photograph, refocus, resize, speckle  # noqa: E402
 from training.recipe import Augmentation, Network, read_recipe  # noqa: E402
 from training.shipped import load_file  # noqa: E402
-from training.train import has_bf16, train  # noqa: E402
+from training.train import grow, has_bf16, train  # noqa: E402
 
 RECIPE = ROOT / "recipes" / "builtin" / "compact.toml"
 STILL = Augmentation(0, 0, 0, 0, 0, 0, 0.2)
@@ -124,6 +124,20 @@ def test_blur_keeps_the_mean_and_a_photo_chance_of_zero_changes_nothing() -> Non
     assert spread[0] > spread[1] > spread[2]
     torch.testing.assert_close(soft.mean(), images.mean(), atol=0.01, rtol=0)
     assert photograph(images, STILL, torch.Generator()) is images
+
+
+def test_a_network_that_grows_answers_as_before() -> None:
+    generator = torch.Generator().manual_seed(0)
+    small, large = CompactNet(8, (8, 8, 8), (0, 1, 1)), CompactNet(8, (8, 8, 8), (1, 2, 1))
+    for norm in (m for m in small.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.running_mean.normal_(generator=generator)
+        norm.running_var.uniform_(0.5, 2, generator=generator)
+    grow(small, large)
+    pixels = torch.rand(3, 1, 48, 48, generator=generator)
+    for before, after in zip(small.eval()(pixels), large.eval()(pixels), strict=True):
+        torch.testing.assert_close(before, after)
+    with pytest.raises(ValueError, match="fewer blocks"):
+        grow(large, small)
 
 
 def test_training_may_start_from_the_shipped_file() -> None:

@@ -31,7 +31,8 @@ class Exported(nn.Module):
 
 
 def load_network(network: dict[str, Any], weights: Path) -> CompactNet:
-    net: CompactNet = CompactNet(**network)
+    own = {name: value for name, value in network.items() if name != "started"}
+    net: CompactNet = CompactNet(**own)
     net.load_state_dict(torch.load(weights, weights_only=True))
     net.eval()
     return net

@@ -16,6 +16,7 @@ class Network:
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
     dropout: float
+    started: tuple[int, ...] = ()  # the blocks of the network it starts from, where they are fewer
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import copy
 import csv
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.data.votes import majority
-from mien.models.torch.networks.compact import CompactNet
+from mien.models.torch.networks.compact import CompactNet, ResidualBlock
 from training.batches import Batches, loss_of
 from training.examples import MEAN, STD, Examples, read_examples
 from training.recipe import Lite0, Recipe, Training, read_recipe
@@ -106,11 +107,38 @@ def build(recipe: Recipe, data: Examples, start: Path | None = None) -> nn.Modul
         return teacher
     net = CompactNet(how.stem, how.widths, how.blocks, how.dropout)
     net.template.copy_(data.landmarks[data.landmarks_ok].mean(dim=0))
-    if start is not None and start.suffix == ".onnx":
-        load_file(net, (data.images[:CALIBRATION].float() / 255 - MEAN) / STD, start)
-    elif start is not None:
-        net.load_state_dict(torch.load(start, weights_only=True))
+    if start is None:
+        return net
+    small = CompactNet(how.stem, how.widths, how.started or how.blocks, how.dropout)
+    if start.suffix == ".onnx":
+        load_file(small, (data.images[:CALIBRATION].float() / 255 - MEAN) / STD, start)
+    else:
+        small.load_state_dict(torch.load(start, weights_only=True))
+    grow(small, net)
     return net
+
+
+@torch.no_grad()
+def grow(small: CompactNet, net: CompactNet) -> None:
+    """Make ``net`` compute what ``small`` does, which has fewer residual blocks in its stages.
+
+    A block more begins as the identity: the scale of its last normalisation is zero
+    (Goyal et al. 2017, arXiv:1706.02677, section 5.1), and what comes in is not negative.
+    """
+    own = {n: m for n, m in small.named_children() if n != "trunk"}
+    for name, module in own.items():
+        net.get_submodule(name).load_state_dict(module.state_dict())
+    net.template.copy_(small.template)
+    layers = list(small.trunk)
+    for layer in net.trunk:
+        if layers and type(layers[0]) is type(layer):
+            layer.load_state_dict(layers.pop(0).state_dict())
+        elif isinstance(layer, ResidualBlock):
+            layer.norm.weight.zero_()
+        else:
+            break
+    if layers:
+        raise ValueError(f"expected a network with no fewer blocks, {len(layers)} layers are left")
 
 
 def freeze(net: nn.Module, count: int) -> list[nn.Module]:
@@ -223,8 +251,12 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--start", type=Path, help="best.pt of another run, or a shipped .onnx")
+    parser.add_argument("--seed", type=int, help="another seed than the recipe's")
     args = parser.parse_args()
-    train(read_recipe(args.recipe), args.folder, args.start)
+    recipe = read_recipe(args.recipe)
+    if args.seed is not None:
+        recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
+    train(recipe, args.folder, args.start)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from typer.main import get_command
 
 from mien.commands.main import app
+from mien.commands.registered import filled
 
 KINDS: Final = {str: "text", int: "number", float: "number", Path: "path"}
 
@@ -47,8 +48,8 @@ def _section(words: str, command: Any) -> str:
         parts.append(_table(("argument", "what it is"), rows))
     if options:
         kinds = get_type_hints(command.callback)
-        rows = [(_names(p, kinds), _default(p), _said(words, p)) for p in options]
-        parts.append(_table(("option", "default", "what it does"), rows))
+        cells = [(_names(p, kinds), _default(p), _said(words, p)) for p in options]
+        parts.append(_table(("option", "default", "what it does"), cells))
     return "\n\n".join(parts)
 
 
@@ -90,7 +91,7 @@ def _default(p: Any) -> str:
 def _said(words: str, p: Any) -> str:
     if not p.help:
         raise ValueError(f"{words}: {p.name} has no help")
-    return _plain(" ".join(p.help.split()))
+    return _plain(" ".join(filled(p.help).split()))
 
 
 def _plain(text: str) -> str:

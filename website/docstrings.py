@@ -96,8 +96,17 @@ class Arranged(griffe.Extension):
                 member.docstring = griffe.Docstring(text, parent=member)
         for member, those in sources:
             if those and isinstance(member, griffe.Function) and member.docstring is not None:
-                named = [member.module[name] for name in ROLE.findall(those[0])]
+                named = [_named(name, member, pkg) for name in ROLE.findall(those[0])]
                 member.docstring.value = _with_parameters(member, named)
+
+
+def _named(name: str, near: griffe.Function, package: griffe.Module) -> Any:
+    """A function by the name that a docstring gives it: of its module, or public."""
+    first, _, rest = name.partition(".")
+    held = near.module.members.get(first) or package.members[first]
+    path = held.target_path if isinstance(held, griffe.Alias) else held.path
+    found = package[path.removeprefix(f"{package.name}.")]
+    return found[rest] if rest else found
 
 
 def _with_parameters(of: griffe.Function, named: list[Any]) -> str:

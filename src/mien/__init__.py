@@ -8,6 +8,7 @@ True
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from mien.vision.read import read_image
 
 __version__ = "0.1.0"
+
+# Nothing leaves the machine. ONNX Runtime (1.32 by default) reports its use to its maker unless
+# this is set when it is loaded; its thread would also keep forked children from ending.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
     "Explanation": "results.explanation",

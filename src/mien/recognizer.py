@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mien.emotions import SEVEN
 from mien.explainers import Query, queries
 from mien.explainers import explain as explain_face
 from mien.explainers.method import go_on
 from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
-from mien.models.weights import locate
+from mien.models.weights import BUILT_IN, locate
 from mien.priors import ESTIMATE, Prior, shares_of
 from mien.results.explanation import Explanation, Explanations
 from mien.results.overview import Overview
@@ -34,9 +32,10 @@ from mien.types import (
 )
 from mien.vision import faces
 from mien.vision.crops import Crop, Finder, enlarged
-from mien.vision.inputs import ReadImage, failure, named_images, raises
+from mien.vision.inputs import failure, named_images, raises
+from mien.vision.many import Rows
 from mien.vision.measures import MEASURES, measured
-from mien.vision.read import Source, check_kind, read_image, read_reduced
+from mien.vision.read import Source, check_kind, read_image
 from mien.vision.stream import in_groups, read_ahead
 
 
@@ -65,9 +64,10 @@ class Recognizer:
         self.measured: tuple[str, ...] = tuple(MEASURES) if measures else ()
         if contempt and "contempt" not in model.labels:
             raise InputError(f"the head {model.head_name!r} knows no contempt; use head='ferplus'")
-        dropped = () if contempt else tuple(set(model.labels) - set(SEVEN))
+        # of the built-in model; another one answers every class that it was trained on
+        hidden = "contempt" if model.card.name in BUILT_IN and not contempt else None
         #: The expressions that are answered, in the order of tables.
-        self.labels = tuple(name for name in model.labels if name not in dropped)
+        self.labels = tuple(name for name in model.labels if name != hidden)
         if prior == ESTIMATE:
             raise InputError(
                 "a prior is estimated from the answers for many faces: predict them first, then "
@@ -94,6 +94,13 @@ class Recognizer:
         self, *, detector: faces.Detector | None = None, prior: Prior | None = None
     ) -> Recognizer:
         """The same networks behind another detector, or under another prior.
+
+        Parameters
+        ----------
+        detector
+            What finds the faces; None keeps the one there is.
+        prior
+            As of :func:`load`; None keeps the one there is.
 
         Raises InputError for a prior that cannot be had, as :func:`load`.
 
@@ -179,58 +186,13 @@ class Recognizer:
         >>> [(rows[0].input, rows[0].error is None) for rows in many]
         [('a', True), ('b', False)]
         """
-        longest = self.detector.longest if reduced else None
-
-        def read(item: tuple[str, Source]) -> ReadImage:
-            try:
-                return self._searched(ReadImage(*item, *read_reduced(item[1], longest, bgr=bgr)))
-            except Exception as error:  # one bad image must not cost the others
-                return ReadImage(*item, error=failure(item[0], error))
-
-        ahead = read_ahead(named, read, readers, held=lambda r: 3 * r.pixels)
+        # crops must be those of the training images, to the pixel, where these are known
+        longest = self.detector.longest if reduced and self.model.card.framing is None else None
+        size = self.model.card.preprocess.size
+        rows = Rows(self.detector, self.crops_of, self.answers, size, bgr)
+        ahead = read_ahead(named, rows.reader(longest), readers, held=lambda r: 3 * r.pixels)
         for group in in_groups(ahead, batch, lambda r: r.pixels):
-            yield from self._rows_of(group, bgr)
-
-    def _searched(self, item: ReadImage) -> ReadImage:
-        """An image with its faces, where the detector may be asked by any thread."""
-        if item.image is None or not self.detector.threads:
-            return item
-        return replace(item, faces=self.detector(item.image))
-
-    def _rows_of(self, group: list[ReadImage], bgr: bool) -> list[list[Prediction]]:
-        """Rows of images that were read, by one model call, or one each where that fails."""
-        good = [item for item in group if item.image is not None]
-        try:
-            crops = self.crops_of(
-                [item.image for item in good if item.image is not None],
-                found=[item.faces for item in good if item.faces is not None] or None,
-            )
-        except Exception as error:
-            if len(group) > 1:
-                return [rows for item in group for rows in self._rows_of([item], bgr)]
-            return [[Prediction(group[0].name, error=failure(group[0].name, error))]]
-        found = {id(item): part for item, part in zip(good, crops, strict=True)}
-        rows = []
-        for item in group:
-            mine = found.get(id(item), [])
-            if item.scale < 1 and any(self._too_small(crop) for crop in mine):
-                rows += self._rows_of([self._read_whole(item, bgr)], bgr)
-            elif item.error is not None:
-                rows.append([Prediction(item.name, error=item.error)])
-            else:
-                answers = self.answers(item.name, mine, scale=item.scale)
-                rows.append(answers or [Prediction(item.name)])
-        return rows
-
-    def _too_small(self, crop: Crop) -> bool:
-        return max(crop.face.box[2:]) < 2 * self.model.card.preprocess.size
-
-    def _read_whole(self, item: ReadImage, bgr: bool) -> ReadImage:
-        try:
-            whole = read_image(item.source, bgr=bgr)
-            return self._searched(ReadImage(item.name, item.source, whole))
-        except Exception as error:
-            return ReadImage(item.name, item.source, error=failure(item.name, error))
+            yield from rows(group)
 
     def explain(
         self,
@@ -435,6 +397,14 @@ class Recognizer:
             )
         return rows
 
+    def __repr__(self) -> str:
+        """What answers, and what finds faces.
+
+        >>> load(detector="none")
+        <Recognizer: mien, faces by none>
+        """
+        return f"<Recognizer: {self.model.card.name}, faces by {self.detector.name}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments of :func:`load`: sessions and cascades cannot travel."""
         if self.arguments is None:
@@ -473,8 +443,8 @@ def load(
         One of the card's label sets: of ``mien``, ``both`` (the default), ``ferplus`` (crowd
         votes) or ``fer2013`` (the original labels).
     contempt
-        Answer with eight classes instead of seven, by the head that knows it (``ferplus``) where
-        none is named.
+        Of the built-in model: answer with eight classes instead of seven, by the head that knows
+        it (``ferplus``) where none is named. Another model answers all that it was trained on.
     prior
         How often each expression is expected before the face is seen: ``even``, the name of a
         head for its training data, or shares, as ``{"happy": .4, ...}`` or ``"happy=.4,..."``.
@@ -482,7 +452,9 @@ def load(
     flip
         Answer with the mean over each crop and its mirror image, for twice the model's time.
     detector
-        ``auto``, ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops.
+        ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops. ``auto`` takes the one by
+        which a run's training images were cut, or the whole picture where they were whole; else
+        the best that is here.
     threads
         CPU threads of an ONNX network; 0 takes all cores.
     measures
@@ -498,7 +470,12 @@ def load(
         if knowing and opened.head_name not in knowing:
             opened = open_model(model, head=knowing[0], threads=threads)
     made = Recognizer(
-        faces.create(detector), opened, contempt=contempt, prior=prior, flip=flip, measures=measures
+        faces.create(_detector(opened, detector)),
+        opened,
+        contempt=contempt,
+        prior=prior,
+        flip=flip,
+        measures=measures,
     )
     if isinstance(model, str | Path):
         made.arguments = {
@@ -512,3 +489,14 @@ def load(
             "measures": measures,
         }
     return made
+
+
+def _detector(model: BaseModel, asked: str) -> str:
+    """The detector by which a model's training images were cut, where ``auto`` leaves the choice.
+
+    Whole pictures are answered by what saw whole pictures.
+    """
+    framing = model.card.framing
+    if asked != "auto" or framing is None:
+        return asked
+    return framing.detector or "none"

@@ -39,6 +39,7 @@ class Session:
     def _open(self) -> Any:
         import onnxruntime as ort
 
+        ort.disable_telemetry_events()  # where it was loaded before Mien
         options = ort.SessionOptions()
         options.log_severity_level = 4  # of errors, the exception tells
         options.intra_op_num_threads = self.threads

@@ -90,7 +90,7 @@ class Prediction:
 
     input: str  # the image: a path, or what it was called
     face_id: int | None = None  # 0, 1, ... from left to right; None where no face was found
-    box: Box | None = None  # x, y, width, height in pixels; it may reach beyond the image
+    box: Box | None = None  # left, top, width, height in pixels; it may reach beyond the image
     face_confidence: float | None = None  # the detector's, where it has one
     emotions: dict[str, float] = field(default_factory=dict)  # calibrated probabilities, sum 1
     dominant_emotion: str | None = None  # the most probable

@@ -21,7 +21,7 @@ from mien.vision.regions import REGIONS
 @pytest.fixture(scope="module")
 def faces(drawn: Path, crops_only: mien.Recognizer) -> list[Sampled]:
     labels = ["happy", "neutral", "angry"]
-    return sample_faces(drawn, crops_only, n=9, split="train", labels=labels)
+    return sample_faces(drawn, crops_only, n=6, split="train", labels=labels)
 
 
 @pytest.fixture(scope="module")

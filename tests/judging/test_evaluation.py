@@ -54,7 +54,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_table_says_what_predictions_counted_by_hand_say(faces: Path) -> None:
     found = measure(["mien", "mien:head=ferplus,prior=even"], [faces])
-    images = [image for _, image in labelled(faces)][:14]
+    images = [image for _, _, image in labelled(faces)][:14]
     recognizers = (
         mien.load(detector="none"),
         mien.load(detector="none", head="ferplus", prior="even"),
@@ -107,7 +107,7 @@ def test_answers_among_some_labels_are_the_likeliest_of_those(faces: Path) -> No
     assert forced.report.accuracy.images == free.report.accuracy.images == 12
     assert forced.report.accuracy.value >= free.report.accuracy.value
     assert forced.prior == pytest.approx(dict.fromkeys(six, 1 / 6))
-    images = [image for truth, image in labelled(faces) if truth in six and image != b"damaged"]
+    images = [image for _, truth, image in labelled(faces) if truth in six and image != b"damaged"]
     rows = mien.load(detector="none").predict(images)
     best = [max(six, key=row.emotions.__getitem__) for row in rows]
     right = np.mean([name == six[i % 6] for i, name in enumerate(best)])

@@ -26,7 +26,7 @@ ROWS = ["regions", "cam", "dncshap:levels=4", "dncshap, printed"]
 
 @pytest.fixture(scope="module")
 def faces(drawn: Path, crops_only: mien.Recognizer) -> list[Sampled]:
-    return sample_faces(drawn, crops_only, n=3, split="train")
+    return sample_faces(drawn, crops_only, n=2, split="train")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_every_row_is_measured_on_every_face(verdict: j.Verdict) -> None:
         "cam",
     ]
     for name, row in verdict.table.items():
-        assert row["gap"].faces == row["pointing"].faces == 3
+        assert row["gap"].faces == row["pointing"].faces == 2
         assert row["sensitivity"].faces == row["randomised"].faces == 1
         assert row["seconds"].value > 0
         assert 0 <= row["insertion, black"].value <= 1, name
@@ -82,10 +82,13 @@ def test_weights_are_shuffled_anew_for_each_face(
 
 
 def test_the_same_seed_gives_the_same_numbers(
-    verdict: j.Verdict, faces: list[Sampled], crops_only: mien.Recognizer
+    faces: list[Sampled], crops_only: mien.Recognizer
 ) -> None:
-    again = j.judge(crops_only, faces, methods=ROWS, shaken=1)
-    one, other = (json.loads(json.dumps(j.to_dict(v))) for v in (verdict, again))
+    found = [
+        j.judge(crops_only, faces[:1], methods=["cam", "dncshap:levels=2"], shaken=1)
+        for _ in range(2)
+    ]
+    one, other = (json.loads(json.dumps(j.to_dict(v))) for v in found)
     for record in (one, other):
         for table in (record["all"], *record["per expression"].values()):
             for row in table.values():
@@ -139,7 +142,7 @@ def test_the_report_is_whole_and_says_what_its_columns_mean(
     assert "http" not in page.replace("http-equiv", "")  # nothing is asked of another host
     assert all(row in page for row in verdict.rows)
     record = json.loads((tmp_path / "judge.json").read_text(encoding="utf-8"))
-    assert record["faces"] == 3
+    assert record["faces"] == 2
     assert set(record["all"]) == set(verdict.rows)
 
 

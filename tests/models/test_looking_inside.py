@@ -327,6 +327,9 @@ def test_grad_cam_is_the_class_map_where_there_is_one(
     np.testing.assert_allclose(gradcam.values, cam.values, atol=1e-6)
     assert cam.check() <= 1e-5
     assert cam.value == pytest.approx(gradcam.value, abs=1e-5)
+    linear = ask("resnet18", "linearcam")
+    np.testing.assert_allclose(linear.values, cam.values, atol=1e-6)
+    assert linear.base == pytest.approx(cam.base, abs=1e-4)
 
 
 def test_gradients_reach_the_patches_and_the_trap_is_an_error(

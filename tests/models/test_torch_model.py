@@ -18,6 +18,7 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 
 import mien  # noqa: E402 - after the check for torch
 from mien.emotions import SEVEN  # noqa: E402
+from mien.models.torch import create  # noqa: E402
 from mien.models.torch.borrow import borrowed  # noqa: E402
 from mien.models.torch.model import TorchModel  # noqa: E402
 from mien.runs.model import load_run  # noqa: E402
@@ -57,6 +58,12 @@ def test_the_answers_are_the_networks(name: str) -> None:
     np.testing.assert_allclose(model.logits(pixels), direct, atol=1e-6)
     assert model.labels == SEVEN
     assert model.logits(pixels[:0]).size == 0
+
+
+def test_a_trained_class_is_answered() -> None:
+    net, spec = create("gimefive-15", classes=2, channels=(8,) * 5)
+    model = TorchModel(net, spec, labels=("contempt", "sad"))
+    assert mien.load(model, detector="none").labels == ("contempt", "sad")
 
 
 def test_the_mean_of_the_class_map_plus_the_bias_is_the_logit() -> None:
@@ -161,7 +168,7 @@ def test_what_is_no_finished_run_is_refused(tmp_path: Path, folder: Path) -> Non
         open_model(tmp_path)
     write_run(tmp_path / "folds")
     (tmp_path / "folds" / "weights.safetensors").unlink()
-    with pytest.raises(InputError, match="one per fold folder"):
+    with pytest.raises(InputError, match="one in each fold's folder"):
         open_model(tmp_path / "folds")
     with pytest.raises(InputError, match="for an open model"):
         open_model(load_run(folder, device="cpu"), head="ferplus")

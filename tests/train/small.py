@@ -31,7 +31,16 @@ RECIPE = Recipe(
 def rows_of(sides: list[Any], subjects: list[str | None]) -> Rows:
     n = len(sides)
     return Rows(
-        Path("x"), np.arange(n), np.arange(n) % 2, sides, subjects, [None] * n, [""] * n, "", "test"
+        Path("x"),
+        np.arange(n),
+        np.arange(n) % 2,
+        sides,
+        subjects,
+        [None] * n,
+        [""] * n,
+        [""] * n,
+        "",
+        "test",
     )
 
 

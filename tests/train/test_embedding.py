@@ -56,18 +56,18 @@ def test_clusters_stay_clusters_and_few_images_are_not_laid_out() -> None:
     fold = Fold("", np.arange(0), np.arange(0), np.arange(n))
     features = random.normal(size=(n, 16)) + 30 * rows.label[:, None]
     recipe = replace(RECIPE)
-    points = project(rows, fold, rows.label, features, recipe)
+    points = project(rows, fold.test, rows.label, features, recipe, "features")
     assert points is not None
     assert (points.flat.shape, points.deep.shape, points.whole) == ((n, 2), (n, 3), n)
     for places in (points.flat, points.deep):
         apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
         np.fill_diagonal(apart, np.inf)
         assert (rows.label[apart.argmin(axis=1)] == rows.label).mean() > 0.95
-    again = project(rows, fold, rows.label, features, recipe)
+    again = project(rows, fold.test, rows.label, features, recipe, "features")
     assert again is not None
     np.testing.assert_array_equal(points.flat, again.flat)
-    few = Fold("", np.arange(0), np.arange(0), np.arange(LEAST - 1))
-    assert project(rows, few, rows.label, features[: LEAST - 1], recipe) is None
+    few = np.arange(LEAST - 1)
+    assert project(rows, few, rows.label, features[: LEAST - 1], recipe, "features") is None
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
@@ -75,7 +75,7 @@ def test_features_that_never_vary_or_are_not_finite_are_left_out(value: float) -
     n = 20
     rows = rows_of(["test"] * n, [None] * n)
     fold = Fold("", np.arange(0), np.arange(0), np.arange(n))
-    assert project(rows, fold, rows.label, np.full((n, 4), value), RECIPE) is None
+    assert project(rows, fold.test, rows.label, np.full((n, 4), value), RECIPE, "features") is None
 
 
 def test_features_of_few_dimensions_and_equal_images_are_laid_out() -> None:
@@ -83,7 +83,7 @@ def test_features_of_few_dimensions_and_equal_images_are_laid_out() -> None:
     rows = rows_of(["test"] * n, [None] * n)
     fold = Fold("", np.arange(0), np.arange(0), np.arange(n))
     features = np.tile(rows.label[:, None].astype(float), (1, 4))  # two places, ten times each
-    points = project(rows, fold, rows.label, features, RECIPE)
+    points = project(rows, fold.test, rows.label, features, RECIPE, "features")
     assert points is not None
     assert np.isfinite(points.flat).all()
     assert np.isfinite(points.deep).all()
@@ -95,7 +95,7 @@ def test_examples_are_one_right_and_one_wrong_answer_of_each_class(
     rows = select(RECIPE, drawn)
     (fold,) = folds_of(rows, 0)
     probability = np.eye(7)[np.zeros(len(rows.number), int)]  # all are called angry
-    chosen = draw(rows, fold, probability, RECIPE)
+    chosen = draw(rows, fold.test, probability, RECIPE)
     assert set(chosen) <= set(fold.test.tolist())
     assert sorted(rows.label[chosen]) == list(range(7))
     run = fit(RECIPE, drawn, tmp_path / "run", where=CPU)

@@ -16,6 +16,7 @@ from mien.train import pixels  # noqa: E402
 from mien.train.folds import folds_of  # noqa: E402
 from mien.train.loader import select  # noqa: E402
 from mien.train.pixels import read_pixels  # noqa: E402
+from mien.train.training import _module  # noqa: E402
 from tests.train.small import RECIPE, rows_of  # noqa: E402
 
 
@@ -35,6 +36,29 @@ def test_validation_is_held_out_of_training_by_subject_and_never_of_test() -> No
         assert sorted(whole) == list(range(100))
     with pytest.raises(InputError, match="training and test images"):
         folds_of(rows_of(["train"] * 10, [None] * 10), 0)
+
+
+def test_a_random_split_validates_on_random_images_or_on_none() -> None:
+    subjects: list[str | None] = [f"s{i // 10}" for i in range(100)]
+    rows = rows_of(["test" if i % 10 == 0 else "train" for i in range(100)], subjects)
+    (fold,) = folds_of(rows, 0)  # everybody is on both sides
+    assert len({subjects[i] for i in fold.val}) > 5
+    assert {subjects[i] for i in fold.test} <= {subjects[i] for i in fold.train}
+    (last,) = folds_of(rows, 0, "last")
+    assert (len(last.train), len(last.val)) == (90, 0)
+
+
+@pytest.mark.parametrize(("counts", "expected"), [("resampled", 1.0), ("all", 5.0)])
+def test_classes_are_weighed_by_the_images_of_an_epoch(counts: str, expected: float) -> None:
+    sides = ["train"] * 60 + ["val"] * 2 + ["test"] * 2
+    rows = rows_of(sides, [None] * 64)
+    rows.label[:60] = np.arange(60) >= 50  # 50 of one class, 10 of the other
+    recipe = RECIPE.change(
+        data={"labels": ["happy", "sad"], "under": 0.2},  # 10 of each in an epoch
+        training={"class_weights": "balanced", "class_counts": counts},
+    )
+    module, _ = _module(recipe, rows, folds_of(rows, 0)[0], None, new=True)
+    assert float(module.weights[1] / module.weights[0]) == pytest.approx(expected)
 
 
 def test_rows_and_pixels_are_those_of_the_file(drawn: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_training_that_is_killed_at_random_moments_loses_nothing(
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(LONGER.to_toml(), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(recipe), str(drawn), str(tmp_path / "run"), "5"],
+        [sys.executable, "-c", KILLER, str(recipe), str(drawn), str(tmp_path / "run"), "3"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -136,7 +136,7 @@ def test_a_training_that_is_killed_at_random_moments_loses_nothing(
 def test_a_stopped_training_keeps_its_last_two_checkpoints_and_goes_on(
     stopped: Path, whole: Path, drawn: Path
 ) -> None:
-    assert {p.name for p in stopped.iterdir()} == {*ALL, "recipe.toml", "history.csv"}
+    assert {p.name for p in stopped.iterdir()} == {*ALL, "recipe.toml", "split.csv", "history.csv"}
     epochs = [torch.load(stopped / n, weights_only=True)["epoch"] for n in (BEFORE, LAST)]
     assert epochs == [1, 2]
     fit(LONGER, drawn, stopped, where=CPU)

@@ -45,6 +45,7 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(finished: Path, drawn: Pat
         "history.csv",
         "weights.safetensors",
         "scores.csv",
+        "split.csv",
         "trained.json",
         "report.json",
         "report.md",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -72,8 +74,6 @@ def test_damage_in_the_middle_costs_its_own_frames_and_is_told(tmp_path: Path) -
 
 def test_what_is_no_video_is_one_line(tmp_path: Path) -> None:
     sound = tmp_path / "sound.mp4"
-    import av
-
     with av.open(str(sound), "w") as out:
         track = out.add_stream("aac", rate=48000)
         for frame in clips._tone(0.5, track.format.name):
@@ -111,3 +111,18 @@ def test_frames_can_be_made_of_arrays() -> None:
     frame = Frame.of(3, 0.5, clips.empty())
     assert (frame.number, frame.timestamp, frame.size) == (3, 0.5, (400, 300))
     assert frame.image.shape == (300, 400, 3)
+
+
+def test_frames_are_freed_as_soon_as_nobody_has_them(tmp_path: Path) -> None:
+    """Not only when Python looks for circles: their pixels are not in what it counts."""
+    path = clips.write(tmp_path / "a.mp4", 12, turned=90)
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in read_frames(path):
+            assert frame.thumbnail.shape == (18, 32, 3)
+            assert frame.image.shape == (400, 300, 3)
+        del frame
+        assert not [found for found in gc.get_objects() if isinstance(found, av.VideoFrame)]
+    finally:
+        gc.enable()

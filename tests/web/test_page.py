@@ -99,7 +99,7 @@ def test_a_photo_is_answered_and_explained(open_page: Open) -> None:
     assert image["x"] < box["x"] < box["x"] + box["width"] < image["x"] + image["width"]
     sentence = page.inner_text(".sentence").lower()
     assert re.match(r"happy, (> )?0\.99: above all the mouth", sentence)
-    assert re.match(r"The model reads happy \((over )?0\.99\), next", page.inner_text(".told"))
+    assert re.match(r"The model reads happy \((> )?0\.99\)\.", page.inner_text(".told"))
     assert page.locator(".bars li").count() == 8
     assert page.inner_text(".bars li:first-child .name") == "mouth"
     chances = page.locator(".chances .fill").evaluate_all("all => all.map(e => e.clientWidth)")
@@ -182,7 +182,7 @@ def test_a_group_photo_is_numbered_and_given_as_a_table(open_page: Open) -> None
     page = open_page()
     page.click("#gallery li:last-child button")
     page.wait_for_selector(ANSWERED)
-    assert page.locator("#boxes .badge text").all_inner_texts() == ["1", "2", "3", "4", "5"]
+    assert page.locator("#boxes .badge text").all_text_contents() == ["1", "2", "3", "4", "5"]
     assert page.inner_text(".steps span") == "Face 1 of 5"
     page.click("#faces tr[data-face='4']")
     until(page, "document.querySelector('.steps span').textContent === 'Face 5 of 5'")
@@ -254,13 +254,13 @@ def test_what_cannot_be_read_is_said(open_page: Open, tmp_path: Path) -> None:
     clip = tmp_path / "clip.MOV"  # a browser may know no type for it
     clip.write_bytes(b"no clip")
     page.set_input_files("#file", str(clip))
-    assert "clip.MOV is a video: use Video." in page.inner_text("#photo-alert")
+    assert "This is a video (clip.MOV): use Video." in page.inner_text("#photo-alert")
     page.click("#photo-alert button")
     page.wait_for_selector("#video .alert:not([hidden])")
     assert "Expected a video" in page.inner_text("#video .alert")
     assert page.is_visible("#video-choose")
     page.set_input_files("#video-file", str(PORTRAIT))
-    assert "astronaut.jpg is a photo: use Photo." in page.inner_text("#video .alert")
+    assert "This is a photo (astronaut.jpg): use Photo." in page.inner_text("#video .alert")
     page.click("#video .alert button")
     page.wait_for_selector(ANSWERED)
     page.reload()

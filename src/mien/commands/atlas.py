@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,17 +47,23 @@ def atlas(
     from mien.files import check_folder
     from mien.judging import atlas as work
     from mien.judging.atlas_pictures import first, write
-    from mien.judging.sampling import sample_faces
-    from mien.recognizer import load
+    from mien.judging.own import sample
 
     check_folder(output)
-    recognizer = load(model, detector=detector, head=head, prior=prior)
-    faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
+    drawn = sample(
+        model, data, n=n, seed=seed, split=split, detector=detector, head=head, prior=prior
+    )
+    say(f"{len(drawn.faces)} images, {drawn.known}")
     output.mkdir(parents=True, exist_ok=True)
-    with progress(len(faces), "faces") as advance:
+    with progress(len(drawn.faces), "faces") as advance:
         found = work.atlas(
-            recognizer, faces, methods=methods or ["regions"], seed=seed, on_face=advance
+            drawn.recognizer,
+            drawn.faces,
+            methods=methods or ["regions"],
+            seed=seed,
+            on_face=advance,
         )
+    found = replace(found, model=drawn.identity, known=drawn.known)
     for name, (seen, right) in found.counts.items():
         mean = next(iter(found.means.values())).get(name)
         where = "" if mean is None else f"; {first(mean)}"

@@ -16,7 +16,13 @@ Output = Annotated[
 ]
 
 
-def compare(runs: Runs, output: Output = None) -> None:
+Literature = Annotated[
+    bool,
+    typer.Option("--literature", help="Below: what the papers print of others on the same sets."),
+]
+
+
+def compare(runs: Runs, output: Output = None, literature: Literature = False) -> None:
     """Put runs side by side as the papers do; each against the first by McNemar's exact test.
 
     The test needs the same test images; runs on others say so instead.
@@ -30,7 +36,7 @@ def compare(runs: Runs, output: Output = None) -> None:
         if output.suffix not in (".md", ".csv"):
             raise InputError(f"{output}: expected a name ending in .md or .csv; rename the output")
         check_writable(output)
-    header, rows = comparison(runs)
+    header, rows = comparison(runs, literature=literature)
     show(header, rows, left=("run", "model", "data"))
     if output is not None and output.suffix == ".csv":
         write_table(output, header, rows)

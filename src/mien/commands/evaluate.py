@@ -83,6 +83,8 @@ def evaluate(
     header, rows = table(found)
     show(header, rows, left=("set", "model"))
     for m in found:
+        if m.known:
+            note(f"{m.data}, {m.model}: {m.known}")
         if m.left_out or m.unreadable:
             note(
                 f"{m.data}, {m.model}: left out {m.left_out} images of other expressions and "

@@ -28,6 +28,7 @@ from mien.commands.terminal import (
     progress,
     say,
     tell,
+    tell_framing,
 )
 from mien.types import InputError
 
@@ -139,6 +140,7 @@ def explain(
     recognizer = load(
         model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
     )
+    tell_framing(recognizer, detector)
 
     if many:  # once, and not for each of them
         for name in (target, against):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -61,30 +62,33 @@ def judge(
     from mien.judging import judge as work
     from mien.judging import report
     from mien.judging.action_units import read_expected
+    from mien.judging.own import sample
     from mien.judging.rows import rows_for
-    from mien.judging.sampling import sample_faces
-    from mien.recognizer import load
 
     check_folder(output)
     expected = None if action_units is None else read_expected(action_units)
-    recognizer = load(model, detector=detector, head=head, prior=prior)
-    rows = rows_for(recognizer.model, methods)  # a wrong name fails before the work
-    faces = sample_faces(data, recognizer, n=n, seed=seed, split=split)
+    found = sample(
+        model, data, n=n, seed=seed, split=split, detector=detector, head=head, prior=prior
+    )
+    rows = rows_for(found.recognizer.model, methods)  # a wrong name fails before the work
+    say(f"{len(found.faces)} images, {found.known}")
     output.mkdir(parents=True, exist_ok=True)
     note(
-        f"{counted(len(faces), 'face')} explained by {counted(len(rows), 'method')}: "
-        f"{', '.join(rows)}; on {min(shaken, len(faces))} of them twice more"
+        f"{counted(len(found.faces), 'face')} explained by {counted(len(rows), 'method')}: "
+        f"{', '.join(rows)}; on {min(shaken, len(found.faces))} of them twice more"
     )
-    with progress(len(faces), "faces") as advance:
+    with progress(len(found.faces), "faces") as advance:
         verdict = work.judge(
-            recognizer,
-            faces,
+            found.recognizer,
+            found.faces,
             methods=methods,
             expected=expected,
             shaken=shaken,
             seed=seed,
             on_face=lambda _done, _all: advance(),
         )
+    facts = {**verdict.facts, "images": found.known}
+    verdict = replace(verdict, model=found.identity, facts=facts)
     cells = report.brief_rows(verdict)
     say(report.headline(verdict))
     show(cells[0], cells[1:], left=cells[0][:1])

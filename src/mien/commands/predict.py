@@ -25,6 +25,7 @@ from mien.commands.terminal import (
     out,
     plain,
     progress,
+    tell_framing,
     told_prior,
     warn,
 )
@@ -101,6 +102,7 @@ def predict(
         detector=detector,
         measures=measures,
     )
+    tell_framing(recognizer, detector)
     rows: list[Prediction] = []
     stopped = False
     with progress(len(found), "images") as advance:

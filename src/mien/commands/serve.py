@@ -99,8 +99,10 @@ def _server(settings: ServiceSettings, quiet: bool) -> Any:
     uvicorn = need("uvicorn", "web", "mien serve")
     need("fastapi", "web", "mien serve")
     from mien.web.app import create_app
+    from mien.web.memory import few_arenas
     from mien.web.server import server_config
 
+    few_arenas()
     app = create_app(settings)
     # the answers' lines are ours: uvicorn's would hold paths and queries
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)

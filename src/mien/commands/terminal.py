@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,12 +24,21 @@ from rich.table import Table
 from mien.types import checked_seed
 from mien.wording import brief, duration
 
+if TYPE_CHECKING:
+    from mien.recognizer import Recognizer
+
 out, err = Console(), Console(stderr=True)
 EVERY = 60.0  # seconds between lines about the progress where there is no terminal
-FIRST = 5.0  # seconds until the first of them
+FIRST = 15.0  # seconds until the first of them
 LONG = 8  # pieces of work from which a progress bar is worth its lines
 
-Detector = Annotated[str, typer.Option(help="auto, or {detectors}; none is for face crops.")]
+Detector = Annotated[
+    str,
+    typer.Option(
+        help="auto (of a run: as its training images were cut), or {detectors}; none is for face "
+        "crops."
+    ),
+]
 ModelName = Annotated[
     str, typer.Option(help="{models}, the path of an ONNX file, or the folder of a run.")
 ]
@@ -37,7 +46,10 @@ HeadName = Annotated[
     str | None, typer.Option(help="The labels to answer with; of the built-in model {heads}.")
 ]
 Contempt = Annotated[
-    bool, typer.Option("--contempt", help="Answer with contempt as an eighth expression.")
+    bool,
+    typer.Option(
+        "--contempt", help="Of the built-in model: answer with contempt as an eighth expression."
+    ),
 ]
 PriorShares = Annotated[
     str | None,
@@ -168,6 +180,16 @@ class Bar:
             ahead = f", about {duration(left)} left"
         behind = f" ({task.fields['behind']})" if task.fields["behind"] else ""
         note(f"{task.description}: {task.completed:,.0f}{of}{ahead}{behind}")
+
+
+def tell_framing(recognizer: Recognizer, asked: str) -> None:
+    """Say on stderr that a network of whole pictures is shown whole pictures."""
+    framing = recognizer.model.card.framing
+    if asked == "auto" and framing is not None and framing.crop == "none":
+        note(
+            f"{recognizer.model.card.name} was trained on {framing.words}: each picture is shown "
+            "to it whole; --detector blazeface finds the faces in photos"
+        )
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 
 from mien.commands.terminal import fail, note, out, say, show
 from mien.extras import need
+from mien.options import pairs
 from mien.runs.catalogue import find_recipe
 from mien.runs.recipe import Recipe, read_recipe
 from mien.types import InputError
@@ -39,10 +41,21 @@ Smoke = Annotated[
 Examples = Annotated[
     bool, typer.Option(help="Explain test images in the report, which then shows them.")
 ]
+Curves = Annotated[
+    bool,
+    typer.Option(
+        "--curves",
+        help="Note the accuracy on training and test images after each epoch, as some papers plot "
+        "it; nothing is chosen by it.",
+    ),
+]
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=CHANGES, help="Pretrained weights from a file, not from the hub."),
+    typer.Option(
+        rich_help_panel=CHANGES,
+        help="Pretrained weights from a file, or a run's folder, not from the hub.",
+    ),
 ]
 NoPretrained = Annotated[
     bool,
@@ -58,6 +71,15 @@ Epochs = Annotated[
 ]
 OwnSeed = Annotated[
     int | None, typer.Option(rich_help_panel=CHANGES, help="Random seed (default: the recipe's).")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        rich_help_panel=CHANGES,
+        help="Another value of the recipe, as training.strategy=head or model.options.size=48; "
+        "may be given again.",
+    ),
 ]
 Precision = Annotated[str | None, typer.Option(rich_help_panel=CHANGES, help="32, bf16 or 16.")]
 Grid = Annotated[
@@ -89,6 +111,7 @@ def train(
     data: DataFile = None,
     smoke: Smoke = False,
     examples: Examples = True,
+    curves: Curves = False,
     tensorboard: Tensorboard = False,
     weights: Weights = None,
     no_pretrained: NoPretrained = False,
@@ -96,6 +119,7 @@ def train(
     epochs: Epochs = None,
     seed: OwnSeed = None,
     precision: Precision = None,
+    set_: Sets = None,
     grid: Grid = False,
     sampler: Sampler = "grid",
     trials: Trials = None,
@@ -119,11 +143,13 @@ def train(
     if no_pretrained and weights is not None:
         raise InputError("expected --weights or --no-pretrained, got both; choose one")
     training = {"epochs": epochs, "seed": seed, "precision": precision}
-    chosen = _changed(chosen, training, protocol, no_pretrained)
-    where = _where(device, devices, num_nodes, strategy, tensorboard)
+    chosen = _changed(_reset(chosen, set_ or ()), training, protocol, no_pretrained)
+    where = replace(
+        _where(device, devices, num_nodes, strategy), tensorboard=tensorboard, curves=curves
+    )
     if not (grid or smoke or out.is_terminal):
         where = replace(where, on_epoch=partial(_epoch, chosen.training.epochs))
-    note(_plan(chosen, where, smoke=smoke, grid=grid))
+    note(_plan(chosen, where, smoke=smoke, grid=grid, trials=trials))
     how: dict[str, Any] = {"weights": weights, "examples": examples}
     if grid:
         how |= {"sampler": sampler, "trials": trials}
@@ -140,12 +166,15 @@ def train(
         raise typer.Exit(130) from None
 
 
-def _plan(recipe: Recipe, where: Where, *, smoke: bool, grid: bool) -> str:
+def _plan(
+    recipe: Recipe, where: Where, *, smoke: bool, grid: bool, trials: int | None = None
+) -> str:
     """What is about to be done, before the first second of it."""
     if smoke:
         return f"{recipe.about.title}: a smoke run of two steps on drawn faces"
-    what = f"a grid of {recipe.points:,} trainings" if grid else "a training"
-    cost = f"; the recipe says: {recipe.about.cost}" if recipe.about.cost else ""
+    points = min(trials or recipe.points, recipe.points)
+    what = f"a grid of {points:,} trainings" if grid else "a training"
+    cost = f"; the recipe says: {recipe.about.cost.rstrip('.')}" if recipe.about.cost else ""
     return (
         f"{recipe.about.title}: {what} of {recipe.training.epochs} epochs at most, on "
         f"{where.accelerator}{cost}. After the first epoch it says how long the others take"
@@ -183,7 +212,29 @@ def _changed(
     return changed.change(about=short)
 
 
-def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard: bool) -> Where:
+def _reset(recipe: Recipe, texts: Sequence[str]) -> Recipe:
+    """The recipe with other values; in the grid of a search, they stand outside of it."""
+    if not texts:
+        return recipe
+    given = {name: _value(text) for name, text in pairs(texts).items()}
+    changed = recipe.at(given).change(grid=recipe.grid)
+    words = ", ".join(f"{name} = {_value(text)}" for name, text in pairs(texts).items())
+    return changed.change(about={"changed": words})
+
+
+def _value(text: str) -> Any:
+    """A value as TOML and JSON write it; what is neither is a text.
+
+    >>> _value("0.1"), _value("true"), _value("head")
+    (0.1, True, 'head')
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _where(device: str, devices: int, num_nodes: int, strategy: str) -> Where:
     from mien.train.descend import Where, accelerator, known_strategy
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -193,17 +244,17 @@ def _where(device: str, devices: int, num_nodes: int, strategy: str, tensorboard
         num_nodes,
         known_strategy(strategy),
         progress=out.is_terminal,
-        tensorboard=tensorboard,
     )
 
 
 def _epoch(epochs: int, row: Mapping[str, Any]) -> None:
     """One line on stderr for an epoch, and how long the others will take at most."""
     left = row["seconds"] * (epochs - row["epoch"])
+    held = f"validation {row['val_accuracy']:.2%}, " if "val_accuracy" in row else ""
     ahead = f"; at most {left / 60:.0f} min left" if left > 30 else ""
     note(
-        f"epoch {row['epoch']} of {epochs}: training loss {row['train_loss']:.4g}, validation "
-        f"{row['val_accuracy']:.2%}, {row['seconds']:.1f} s{ahead}"
+        f"epoch {row['epoch']} of {epochs}: training loss {row['train_loss']:.4g}, {held}"
+        f"{row['seconds']:.1f} s{ahead}"
     )
 
 

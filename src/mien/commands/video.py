@@ -22,6 +22,7 @@ from mien.commands.terminal import (
     out,
     progress,
     say,
+    tell_framing,
     told_prior,
     warn,
 )
@@ -113,6 +114,7 @@ def video(
     }
     shares = _estimated(clip, load(model, **how)) if prior == ESTIMATE else prior
     recognizer = load(model, prior=shares, **how)
+    tell_framing(recognizer, detector)
     files: dict[str, Any] = {"output": output, "timeline": timeline}
     turned: Counter[str] = Counter()
 

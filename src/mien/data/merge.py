@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mien.data.base import DATASETS, SPLITS
+from mien.data.crop import FACES, framing_of
 from mien.data.prepare import Cell, Difference, Fingerprint
 from mien.data.split import mine
 from mien.data.table import ImageTable, Writer, schema
@@ -136,10 +137,16 @@ def merge(
         for name, kind in source.about["columns"].items():
             if columns.setdefault(name, kind) != kind:
                 raise InputError(f"{source.path}: column {name!r} is {kind}, elsewhere it is not")
+    framings = {framing_of(source) for source in sources}
+    if len(framings) > 1:
+        ways = "; ".join(sorted(framing.words for framing in framings))
+        raise InputError(f"expected pictures that were cut in one way, got {ways}")
     about = {
         "set": pool.name if pool else "merged",
         "sources": [source.about.get("set") for source in sources],
     }
+    if FACES in sources[0].about:
+        about[FACES] = sources[0].about[FACES]
     counts: Counter[Cell] = Counter()
     by_source: dict[str, Counter[str]] = {}
     hashed = Fingerprint()

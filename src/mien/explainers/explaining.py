@@ -21,6 +21,7 @@ from mien.priors import shares_of
 from mien.registry import choose
 from mien.results.evidence import Evidence, Query
 from mien.results.explanation import Explanation
+from mien.results.words import HIDING, HIDING_PROBABLE
 from mien.types import InputError, MienError, ModelError, Prediction
 from mien.vision.crops import Crop
 from mien.vision.regions import region_labels
@@ -64,7 +65,10 @@ def explain(
     if asked.against is not None:
         direction[model.labels.index(asked.against)] = -1.0
     baseline = asked.baseline or "mean"
-    case = Case(model, crop.pixels, labels, direction, baseline, asked.seed, stop)
+    answered = tuple(model.labels.index(name) for name in prediction.emotions)
+    case = Case(
+        model, crop.pixels, labels, direction, baseline, asked.seed, stop, answered=answered
+    )
     stop()
     evidence = _run(method, case, asked)
     if not np.isfinite(evidence.values).all():
@@ -76,7 +80,7 @@ def explain(
         query=asked,
         evidence=evidence,
         about_target=method.about_target,
-        footnote=method.footnote,
+        footnote=_footnote(method, evidence),
         prediction=prediction,
         crop=crop.image,
         labels=labels,
@@ -89,10 +93,21 @@ def explain(
     )
 
 
+def _footnote(method: Method, evidence: Evidence) -> str:
+    probable = evidence.unit == "probability" and method.footnote == HIDING
+    return HIDING_PROBABLE if probable else method.footnote
+
+
 def _run(method: Method, case: Case, asked: Query) -> Evidence:
     """What the method finds; ModelError that names it where it fails."""
+    given = method.checked(asked.options)
+    quantity = given.pop("quantity", "logit")
     try:
-        return method.run(case, **method.checked(asked.options))
+        found = method.run(replace(case, quantity=quantity), **given)
+        if quantity == "logit":
+            return found
+        unit = found.unit.replace("logits", "probability")
+        return replace(found, unit=unit, options={**found.options, "quantity": quantity})
     except MienError:
         raise
     except Exception as error:  # a method may be another distribution's

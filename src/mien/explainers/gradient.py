@@ -13,7 +13,14 @@ from mien.explainers.parameters import Steps
 from mien.types import InputError
 
 
-@method("ig", rank=110, title="Integrated gradients", needs=needs_torch, tolerance=0.05)
+@method(
+    "ig",
+    rank=110,
+    title="Integrated gradients",
+    needs=needs_torch,
+    tolerance=0.05,
+    quantities=("logit",),
+)
 def ig(case: Case, *, steps: Steps = 64) -> Evidence:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), in logits.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 
 from mien import options
+from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.options import Option
 from mien.registry import Registry, choose
@@ -50,9 +51,13 @@ class Case:
     baseline: str = "mean"  # what stands where a part is hidden
     seed: int = 0  # of methods that draw at random
     stop: Callable[[], None] = field(default=go_on, repr=False)
+    quantity: str = "logit"  # what a score is: the logit, or the calibrated probability
+    answered: tuple[int, ...] = ()  # the labels that share the probability; all where empty
 
     def score(self, pixels: FloatArray) -> FloatArray:
-        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction, in logits.
+        """Score ``[N, 1]`` of pixels ``[N, C, h, w]`` along the direction.
+
+        In logits, or where the quantity is the probability as that of the answers.
 
         Parameters
         ----------
@@ -60,9 +65,34 @@ class Case:
             ``[N, C, h, w]`` in 0..255.
         """
         self.stop()
-        return np.asarray(self.model.logits(pixels).astype(np.float64) @ self.direction[:, None])
+        logits = self.model.logits(pixels).astype(np.float64)
+        direction = self.direction[:, None]
+        if self.quantity == "logit":
+            return np.asarray(logits @ direction)
+        columns = list(self.answered) or list(range(logits.shape[1]))
+        shares = probabilities(logits[:, columns], self.model.head.temperature)
+        return np.asarray(shares @ direction[columns])
 
 
+QUANTITIES: Final = ("logit", "probability")
+
+
+Quantity = Annotated[
+    str,
+    options.About(
+        "What is explained",
+        {
+            "logit": "the score before it becomes a probability",
+            "probability": "the calibrated probability of the answer",
+        },
+    ),
+]
+
+
+def _quantity(*, quantity: Quantity = "logit") -> None: ...
+
+
+QUANTITY: Final = options.options_of(_quantity)
 Function = Callable[..., Evidence]
 Needs = Callable[[BaseModel], str]
 
@@ -87,6 +117,9 @@ class Method:
         Says in a few words why it cannot explain a model, "" where it can.
     baseline
         Whether it compares the crop with a baseline, which may be chosen.
+    quantities
+        What its score may be: methods that only ask for answers, parts hidden, explain the
+        ``logit`` or the ``probability``, by an option ``quantity``; others the logit.
     about_target
         False where every expression would get the same map.
     judged
@@ -118,6 +151,7 @@ class Method:
     rank: float = 1000.0
     needs: Needs = nothing
     baseline: bool = True
+    quantities: tuple[str, ...] | None = None
     about_target: bool = True
     judged: bool = True
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -136,11 +170,14 @@ class Method:
             object.__setattr__(self, "title", self.name)
         if not self.footnote:
             object.__setattr__(self, "footnote", HIDING if self.baseline else NOT_HIDING)
+        if self.quantities is None:
+            object.__setattr__(self, "quantities", QUANTITIES if self.baseline else ("logit",))
 
     @property
     def options(self) -> dict[str, Option]:
-        """What it takes besides the case, from its signature."""
-        return options.options_of(self.run)
+        """What it takes besides the case: from its signature, and the quantity where it may."""
+        known = options.options_of(self.run)
+        return known if self.quantities == ("logit",) else known | QUANTITY
 
     @property
     def summary(self) -> str:
@@ -182,7 +219,9 @@ class Method:
         given
             Options by their names.
         """
-        return options.check(f"the method {self.name!r}", self.options, given)
+        found = options.check(f"the method {self.name!r}", self.options, given)
+        choose("quantity", found.get("quantity", "logit"), QUANTITIES)
+        return found
 
 
 #: The registry of methods.

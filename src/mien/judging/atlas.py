@@ -49,6 +49,7 @@ class Atlas:
     face: ImageArray = field(repr=False)  # [SIZE, SIZE, 3], the mean of the registered faces
     labels: IntArray = field(repr=False)  # [SIZE, SIZE], regions of the registered face
     examples: dict[str, list[tuple[str, list[Explanation]]]] = field(repr=False)
+    known: str = ""  # how the faces stand to the images that the model was trained on
 
 
 def registration(landmarks: FloatArray, onto: FloatArray, size: int) -> FloatArray:
@@ -154,7 +155,8 @@ def _explained(
 ) -> list[Explanation]:
     """The answer on one face by every row's method."""
     seeded = (replace(query, seed=seed) for query in asked)
-    return [explain(recognizer.model, face.crop, face.prediction, query) for query in seeded]
+    model = face.model(recognizer)
+    return [explain(model, face.crop, face.prediction, query) for query in seeded]
 
 
 def _shows(label: str, faces: Sequence[Sampled]) -> int:
@@ -197,6 +199,7 @@ def to_dict(found: Atlas) -> dict[str, Any]:
     """JSON-ready record: counts, mean values of the regions with intervals, mean maps."""
     return {
         "model": found.model,
+        "images": found.known,
         "prior": found.prior,
         "seed": found.seed,
         "methods": recorded(found.rows),

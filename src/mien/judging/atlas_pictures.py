@@ -37,7 +37,10 @@ def picture(found: Atlas) -> ImageArray:
         f"Mean maps over the faces that {found.model.split(' ')[0]} answers rightly, on their mean "
         "face, each at its own scale"
     )
-    parts = [draw.wrapped(title, width, 17), _row(heads)]
+    parts = [draw.wrapped(title, width, 17)]
+    if found.known:
+        parts.append(draw.wrapped(f"The faces: {found.known}.", width, 12, draw.PALE))
+    parts.append(_row(heads))
     face = draw.enlarge(found.face, TILE)
     for row, means in found.means.items():
         unit = next(iter(means.values())).unit.split(" per ")[0]

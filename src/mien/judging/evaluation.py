@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from mien.data.table import ImageTable, image_bytes
+from mien.judging.own import parts_of
 from mien.metrics import calibration_error
 from mien.options import options_of, read
 from mien.priors import read_prior, shares_of, shifted
-from mien.recognizer import load
+from mien.recognizer import Recognizer, load
 from mien.runs.evaluate import Comparison, Report, compare, evaluate
 from mien.types import BoolArray, FloatArray, InputError, IntArray, Prediction
 
@@ -70,6 +71,7 @@ class Answers:
     prior: dict[str, float] | None  # that the answers expect
     left_out: int  # images of expressions that the model does not know, or that were not asked for
     unreadable: int
+    known: str = ""  # of a run: how the images stand to those that it was trained on
 
     @property
     def guess(self) -> IntArray:
@@ -116,6 +118,7 @@ class Measured:
     left_out: int
     unreadable: int
     versus: Comparison | None  # against the first model on the same set
+    known: str = ""  # of a run: how the images stand to those that it was trained on
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
@@ -199,44 +202,76 @@ def _answers(
     detector: str,
     advance: Callable[[], None],
 ) -> tuple[Answers, str]:
-    """A model's answers for a set, and what identifies the model."""
-    recognizer = load(candidate.model, head=candidate.head, flip=candidate.flip, detector=detector)
+    """A model's answers for a set, and what identifies the model.
+
+    A run is asked about the images that it tested, each by the fold that did so.
+    """
+    parts = parts_of(candidate.model, path, split)
+    found: list[_Row] = []
+    for part in parts:
+        how = {"head": candidate.head, "flip": candidate.flip, "detector": detector}
+        recognizer = load(part.model, **how)  # type: ignore[arg-type]  # as load takes them
+        found += _asked(recognizer, labelled(path, split, part.rows), labels, advance)
     known = recognizer.labels
-    wanted = [name for name in known if not labels or name in labels]
-    truths: list[int] = []
-    left_out = unreadable = 0
-
-    def named() -> Iterator[tuple[str, bytes]]:
-        nonlocal left_out
-        for truth, image in labelled(path, split):
-            if truth in wanted:
-                truths.append(known.index(truth))
-                yield str(len(truths) - 1), image
-            else:
-                left_out += 1
-
-    rows: list[list[float]] = []
-    kept: list[bool] = []
-    for answers in recognizer.predict_many(named(), batch=BATCH):
-        best = _largest(answers)
-        kept.append(answers[0].error is None)
-        rows.append([0.0] * len(known) if best is None else [best.emotions[n] for n in known])
-        advance()
-    unreadable = len(kept) - sum(kept)
-    if not any(kept):
-        raise InputError(f"{path}: expected images of {', '.join(wanted)}, got none to measure on")
-    good = np.array(kept)
-    p = np.array(rows)[good]
+    found.sort(key=lambda row: row.number)  # of folds, back into the order of the file
+    good = [row for row in found if row.asked and row.read]
+    if not good:
+        wanted = ", ".join(name for name in known if not labels or name in labels)
+        raise InputError(f"{path}: expected images of {wanted}, got none to measure on")
+    p = np.array([row.probability for row in good])
     answer = Answers(
         known,
-        np.array(truths)[good],
+        np.array([known.index(str(row.truth)) for row in good]),
         p,
         p.sum(axis=1) > 0,
         recognizer.prior,
-        left_out,
-        unreadable,
+        sum(not row.asked for row in found),
+        sum(row.asked and not row.read for row in found),
+        parts[0].known,
     )
-    return answer, recognizer.model.identity
+    identity = recognizer.model.identity
+    return answer, identity if len(parts) == 1 else f"{identity}, last of {len(parts)} folds"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One image of a set: what it shows, whether it was asked about and could be read."""
+
+    number: int
+    truth: str | None
+    asked: bool = False
+    read: bool = False
+    probability: tuple[float, ...] = ()
+
+
+def _asked(
+    recognizer: Recognizer,
+    rows: Iterator[tuple[int, str | None, bytes]],
+    labels: Sequence[str],
+    advance: Callable[[], None],
+) -> list[_Row]:
+    """What a model says of some rows; those of other expressions are not asked about."""
+    known = recognizer.labels
+    wanted = [name for name in known if not labels or name in labels]
+    others: list[_Row] = []
+    meant: list[tuple[int, str | None]] = []
+
+    def named() -> Iterator[tuple[str, bytes]]:
+        for number, truth, image in rows:
+            if truth in wanted:
+                meant.append((number, truth))
+                yield str(number), image
+            else:
+                others.append(_Row(number, truth))
+
+    found: list[_Row] = []
+    for answers in recognizer.predict_many(named(), batch=BATCH):
+        number, truth = meant[len(found)]
+        best = _largest(answers)
+        p = (0.0,) * len(known) if best is None else tuple(best.emotions[n] for n in known)
+        found.append(_Row(number, truth, True, answers[0].error is None, p))
+        advance()
+    return found + others
 
 
 def _largest(answers: Sequence[Prediction]) -> Prediction | None:
@@ -245,11 +280,14 @@ def _largest(answers: Sequence[Prediction]) -> Prediction | None:
     return max(faces, key=lambda row: row.box[2] * row.box[3] if row.box else 0.0, default=None)
 
 
-def labelled(path: Path, split: str = "") -> Iterator[tuple[str | None, bytes]]:
-    """Labels and encoded images of a set's rows, in its order.
+def labelled(
+    path: Path, split: str = "", rows: BoolArray | None = None
+) -> Iterator[tuple[int, str | None, bytes]]:
+    """Number, label and encoded image of a set's rows, in its order.
 
-    Without ``split``, the rows of ``test`` where the file has such, else all. Raises InputError
-    for a file without labels or without rows of the split.
+    Without ``split``, the rows of ``test`` where the file has such, else all; those that are True
+    in ``rows`` ``[N]`` where it is given. Raises InputError for a file without labels or without
+    rows of the split.
     """
     source = ImageTable(path)
     if "label" not in source.names:
@@ -258,17 +296,20 @@ def labelled(path: Path, split: str = "") -> Iterator[tuple[str | None, bytes]]:
     if "split" in source.names:
         sides = {str(s) for b in source.batches(["split"], 8192) for s in source.values(b, "split")}
     wanted = split or ("test" if "test" in sides else "")
-    if wanted and wanted not in sides:
+    if rows is None and wanted and wanted not in sides:
         raise InputError(
             f"{path}: expected rows of the split {wanted!r}; "
             f"its splits are {', '.join(sorted(sides)) or 'none'}"
         )
     columns = [name for name in ("image", "label", "split") if name in source.names]
+    number = -1
     for batch in source.batches(columns, 512):
         cells = (source.values(batch, name) for name in ("label", "split", "image"))
         for truth, side, image in zip(*cells, strict=True):
-            if not wanted or str(side) == wanted:
-                yield truth, image_bytes(image)
+            number += 1
+            inside = (not wanted or str(side) == wanted) if rows is None else rows[number]
+            if inside:
+                yield number, truth, image_bytes(image)
 
 
 def _measured(
@@ -309,6 +350,7 @@ def _measured(
         left_out=answers.left_out,
         unreadable=answers.unreadable,
         versus=versus,
+        known=answers.known,
     )
 
 

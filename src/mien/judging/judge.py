@@ -87,8 +87,9 @@ def judge(
     shaken_faces = _spread(len(faces), shaken)
     for i, face in enumerate(faces):
         # a shuffle of its own for each face: one shuffled network may well prefer the mouth
-        other = randomised(recognizer.model, seed + i) if i in shaken_faces else None
-        place = bench(recognizer.model, face, seed + i)
+        model = face.model(recognizer)
+        other = randomised(model, seed + i) if i in shaken_faces else None
+        place = bench(model, face, seed + i)
         for row, found in _face(place, rows, expected, other).items():
             numbers[row].append(found)
         on_face(i + 1, len(faces))
@@ -155,7 +156,7 @@ def _spread(count: int, wanted: int) -> set[int]:
 def _warm(recognizer: Recognizer, face: Sampled, rows: Mapping[str, Query]) -> None:
     """Run each method once, so that loading a library is not measured."""
     for query in rows.values():
-        explain(recognizer.model, face.crop, face.prediction, query)
+        explain(face.model(recognizer), face.crop, face.prediction, query)
 
 
 def means(found: Sequence[Numbers], seed: int) -> dict[str, Estimate]:

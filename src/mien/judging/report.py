@@ -202,13 +202,19 @@ def markdown(verdict: Verdict) -> str:
         headline(verdict),
         f"Model: {verdict.model}. It answers {verdict.facts.get('right', 0):.0%} of these faces "
         f"rightly; the answer is what is explained. Seed {verdict.seed}. Sensitivity and the "
-        f"randomised network are measured on {shaken} of the faces.",
+        f"randomised network are measured on {shaken} of the faces.{_images(verdict)}",
     ]
     for title, text, table in _sections(verdict):
         parts += [f"## {title}", text, markdown_table(table[0], table[1:]).rstrip()]
     parts += ["## What the columns mean"]
     parts += ["\n".join(f"- **{name}**: {text}" for name, text in MEANING.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def _images(verdict: Verdict) -> str:
+    """How the faces stand to the images that the model was trained on, where that was asked."""
+    known = verdict.facts.get("images")
+    return f" The faces: {known}." if known else ""
 
 
 STYLE: Final = """
@@ -229,7 +235,7 @@ def html(verdict: Verdict, picture: bytes) -> str:
     right = verdict.facts.get("right", 0)
     parts += [
         f"<p>Model: {escape(verdict.model)}. It answers {right:.0%} of these faces rightly; "
-        f"the answer is what is explained. Seed {verdict.seed}.</p>"
+        f"the answer is what is explained. Seed {verdict.seed}.{escape(_images(verdict))}</p>"
     ]
     for title, text, table in _sections(verdict):
         head = "".join(f"<th>{escape(c)}</th>" for c in table[0])

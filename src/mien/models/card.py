@@ -21,7 +21,8 @@ from mien.models.checks import (
     shown,
     wrong,
 )
-from mien.types import ModelError
+from mien.types import InputError, ModelError, UnknownNameError
+from mien.vision.framing import Framing
 from mien.vision.geometry import Preprocess, anchors
 from mien.vision.landmarks import LANDMARKS
 
@@ -96,6 +97,7 @@ class Card:
     recipe: dict[str, Any] = field(default_factory=dict)  # how it was trained
     recipe_hash: str = ""  # SHA-256 of the recipe, shortened
     versions: dict[str, str] = field(default_factory=dict)  # of the packages that trained it
+    framing: Framing | None = None  # what the training images were; None where not recorded
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -139,9 +141,23 @@ class Card:
                 with _named(f"the head {name!r}"):
                     known = _object("it", head, Head)
                     heads[name] = Head(**{key: _tuple(value) for key, value in known.items()})
+            if (known := raw.pop("framing", None)) is not None:
+                raw["framing"] = _framing(known)
             template = raw.pop("template")
             points = [_tuple(p) for p in template] if isinstance(template, list) else template
             return cls(preprocess=Preprocess(**pre), heads=heads, template=_tuple(points), **raw)
+
+
+def _framing(raw: Any) -> Framing:
+    """The policy by which pictures are cut; ModelError for what is none."""
+    given = _object("framing", raw, Framing)
+    for name in ("crop", "fit", "detector"):
+        check_text(name, given.get(name, ""))
+    check_number("margin of the framing", given.get("margin", 0.0), -0.4, 4)
+    try:
+        return Framing(**given)
+    except (InputError, UnknownNameError) as error:
+        raise ModelError(f"framing: {error}") from None
 
 
 def check_preprocess(raw: dict[str, Any]) -> None:

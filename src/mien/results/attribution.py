@@ -13,7 +13,8 @@ from mien.results.mosaic import Maps
 from mien.types import FloatArray, ImageArray, IntArray, Prediction
 from mien.vision.regions import REGIONS, areas, region_outlines, sum_by_region
 
-NOISE: Final = 1e-4  # logits; what all parts of a map hold together below this is rounding
+#: What all parts of a map hold together below this is rounding, by their unit.
+NOISE: Final = {"logits": 1e-4, "probability": 1e-6}
 FLAT: Final = 1.0  # grey levels; a crop that varies less shows nothing
 
 
@@ -159,7 +160,7 @@ class Attribution:
         if float(self.crop.std(axis=(0, 1)).max()) < FLAT:
             return True
         whole = sum(abs(value) for value in self.regions.values())
-        return whole <= (NOISE if self.unit == "logits" else 0.0)
+        return whole <= NOISE.get(self.unit, 0.0)
 
     @property
     def background_share(self) -> float:

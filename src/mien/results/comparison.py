@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.files import check_writable, write_whole
+from mien.notebook import html_table
 from mien.resampling import Permuted
+from mien.results.comparison_figure import figure
+from mien.results.frames import data_frame
 from mien.results.group_numbers import LEVEL, GroupMean, GroupTest, means_of, tests_of
 from mien.results.groups import Units, gather
 from mien.results.tables import csv_text, markdown_table
@@ -21,7 +24,7 @@ FILES: Final = (".csv", ".json", ".md")
 FIGURES: Final = (".png", ".svg", ".pdf")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GroupComparison:
     """What :func:`compare_groups` found: means, tests, counts, and how it was done."""
 
@@ -60,8 +63,6 @@ class GroupComparison:
 
     def to_pandas(self) -> Any:
         """:meth:`table` as a pandas data frame; MissingExtraError without pandas."""
-        from mien.results.frames import data_frame
-
         return data_frame(self.table())
 
     @property
@@ -129,13 +130,13 @@ class GroupComparison:
 
     def plot(self) -> Any:
         """A matplotlib figure of the means with their intervals; MissingExtraError without it."""
-        from mien.results.comparison_figure import figure
-
         return figure(self.groups, self.units, self.means, self.tests)
 
-    def _repr_html_(self) -> str:
-        from mien.notebook import html_table
+    def __repr__(self) -> str:
+        columns = len({test.column for test in self.tests})
+        return f"<GroupComparison: {counted(columns, 'column')} in {', '.join(self.groups)}>"
 
+    def _repr_html_(self) -> str:
         header, rows = cells(self)
         return html_table(header, rows)
 

@@ -139,11 +139,25 @@ class Explanation(Attribution):
         return sheets((self,))
 
     def picture(self, scale: float = 1.0) -> ImageArray:
-        """The sheet that :meth:`save` writes, as pixels ``[H, W, 3] uint8``."""
+        """The sheet that :meth:`save` writes, as pixels ``[H, W, 3] uint8``.
+
+        Parameters
+        ----------
+        scale
+            Pixels of the picture for one of the usual sheet.
+        """
         return self.drawing().raster(scale)
 
     def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
-        """Write the picture and its record; as :meth:`Explanations.save`."""
+        """Write the picture and its record; as :meth:`Explanations.save`.
+
+        Parameters
+        ----------
+        path
+            The file; its suffix is the format.
+        scale
+            Of PNG: pixels for one of the usual sheet.
+        """
         return Explanations((self,)).save(path, scale=scale)
 
     def _repr_html_(self) -> str:

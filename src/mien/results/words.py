@@ -26,6 +26,15 @@ HIDING: Final = (
 )
 
 
+#: The same where the score is the probability.
+HIDING_PROBABLE: Final = (
+    "Evidence is in shares of 1: how much a part raises (+) or lowers (-) the calibrated "
+    "probability of the answer, compared with hiding it. A probability near 0 or 1 hardly moves "
+    "whatever is hidden; logits do. It is what the model used, not a cause, and not what the "
+    "person feels."
+)
+
+
 SMALL = 0.005  # of the crop: a region that is smaller says nothing by its density
 
 
@@ -104,7 +113,7 @@ def _subject(e: Attribution) -> str:
 
 def _numbers(e: Attribution, names: Sequence[str], whole: float) -> str:
     """The values of some regions, of all together where these add up."""
-    digits = "+.1f" if abs(whole) >= 0.5 else "+.2g"
+    digits = "+.2f" if e.unit == "probability" else "+.1f" if abs(whole) >= 0.5 else "+.2g"
     text = ", ".join(f"{name} {e.regions[name]:{digits}}" for name in names)
     if e.efficient:  # a part may be larger than what is left of all of them
         inside = abs(e.regions[names[0]]) <= abs(whole)
@@ -143,19 +152,23 @@ def _answer(e: Attribution) -> str:
 
 def _shares(e: Attribution) -> str:
     """What shows the crop, against hiding it, does to the score; and the regions' parts in it."""
-    score = f"the score of {e.target}" + (f" above {e.against}" if e.against else "")
+    what = "probability" if e.unit == "probability" else "score"
+    score = f"the {what} of {e.target}" + (f" above {e.against}" if e.against else "")
     verb = "raises" if e.total >= 0 else "lowers"
     than = e.evidence.reference or "hiding all of it"
     text = f"Compared with {than}, this face "
-    amount = f"{abs(e.total):.1f}"
-    text += f"{verb} {score} by {amount} logits" if float(amount) else f"hardly moves {score}"
+    digits = ".2f" if e.unit == "probability" else ".1f"
+    amount = f"{abs(e.total):{digits}}"
+    by = amount if e.unit == "probability" else f"{amount} logits"
+    text += f"{verb} {score} by {by}" if float(amount) else f"hardly moves {score}"
     parts = sorted(e.regions.items(), key=lambda item: -abs(item[1]))
     if not e.efficient:  # its values are no shares of that
         least = max(0.1 * sum(abs(v) for v in e.regions.values()), 1e-9)
         large = [f"{name} {v:+.2g}" for name, v in parts if abs(v) >= least]
         values = f" The largest values of this method: {', '.join(large[:4])}." if large else ""
         return f"{text}.{values}"
-    large = [f"{name} {v:+.1f}" for name, v in parts if abs(v) >= 0.1 * max(abs(e.total), 0.5)]
+    least = 0.1 * max(abs(e.total), 0.5)
+    large = [f"{name} {v:+{digits}}" for name, v in parts if abs(v) >= least]
     return f"{text}: {', '.join(large[:4])}." if large else f"{text}; no region does much."
 
 
@@ -166,7 +179,8 @@ def _together(e: Attribution) -> str:
     if abs(value) < 0.1 * max(abs(e.total), 0.5):
         return ""
     how = "each is worth more where the other is seen" if value > 0 else "they say partly the same"
-    return f"The {a} and the {b} interact most ({value:+.1f}): {how}."
+    digits = ".2f" if e.unit == "probability" else ".1f"
+    return f"The {a} and the {b} interact most ({value:+{digits}}): {how}."
 
 
 def _densest(e: Attribution) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.runs.evaluate import compare
+from mien.runs.literature import Printed, printed
 from mien.runs.read import Scores, read_run, read_scores
 
 COLUMNS = (
@@ -24,18 +25,36 @@ COLUMNS = (
 )
 
 
-def comparison(folders: Sequence[str | Path]) -> tuple[list[str], list[list[str]]]:
+def comparison(
+    folders: Sequence[str | Path], *, literature: bool = False
+) -> tuple[list[str], list[list[str]]]:
     """Header and rows of finished runs side by side, in the form of the papers' tables.
 
-    ``train``, ``val`` and ``test`` are accuracies; ``McNemar`` is the exact test against the first
+    With ``literature``, what the papers print of others on the same sets stands below. ``train``,
+    ``val`` and ``test`` are accuracies; ``McNemar`` is the exact test against the first
     run (McNemar 1947), with how many images the first alone and this one alone answer correctly.
     """
     found = [(Path(folder), read_run(folder), read_scores(folder)) for folder in folders]
     first = found[0][2]
-    return list(COLUMNS), [
+    rows = [
         _row(folder, report, _versus(first, scores) if number else "")
         for number, (folder, report, scores) in enumerate(found)
     ]
+    if literature:
+        sets = {s for _, report, _ in found for s in report["facts"].get("sets", "").split(", ")}
+        rows += [_printed(row) for row in printed(sets)]
+    return list(COLUMNS), rows
+
+
+def _printed(row: Printed) -> list[str]:
+    """A number of a paper's comparison with others, which nothing here has measured."""
+    cells = {
+        "run": row.source,
+        "model": row.method,
+        "data": f"{row.data}, as printed",
+        "printed": f"{row.accuracy:.2%}",
+    }
+    return [cells.get(column, "") for column in COLUMNS]
 
 
 def _versus(first: Scores, scores: Scores) -> str:

@@ -9,7 +9,9 @@ from typing import Final
 
 from mien.files import cannot_write, check_folder, write_whole
 from mien.runs.lock import locked
+from mien.runs.read import read_run
 from mien.runs.recipe import Recipe, read_recipe
+from mien.runs.sides import FOLD, SPLIT
 from mien.types import InputError, UnknownNameError
 
 RECIPE: Final = "recipe.toml"
@@ -39,7 +41,8 @@ def claimed(folder: Path, recipe: Recipe, fingerprint: str) -> Iterator[None]:
                 yield
             except BaseException:
                 if not any(next(folder.rglob(name), None) for name in KEPT):
-                    (folder / RECIPE).unlink(missing_ok=True)
+                    for name in (RECIPE, SPLIT):
+                        (folder / name).unlink(missing_ok=True)
                 raise
     finally:
         with suppress(OSError):
@@ -82,3 +85,38 @@ def run_recipe(folder: Path) -> Recipe:
         return read_recipe(folder / RECIPE)
     except (InputError, UnknownNameError) as error:
         raise InputError(f"{error}; copy the run again, or train it in a new folder") from error
+
+
+def run_of(folder: Path) -> Path:
+    """The run that a folder is, or whose fold it is."""
+    return folder.parent if is_fold(folder) else folder
+
+
+def is_fold(folder: Path) -> bool:
+    """Whether a folder is that of one fold of a run."""
+    number = folder.name.removeprefix(FOLD)
+    return number.isdecimal() and number != folder.name and (folder.parent / RECIPE).is_file()
+
+
+def folds_of_run(run: Path) -> list[Path]:
+    """The folders of a run's folds, in their order; none of a run that is one training.
+
+    Raises InputError where some are absent.
+    """
+    if (run / WEIGHTS).is_file():
+        return []
+    found = [p.parent for p in run.glob(f"{FOLD}*/{WEIGHTS}") if is_fold(p.parent)]
+    wanted = int(read_run(run)["facts"].get("trainings", 1))
+    if len(found) != max(wanted, 1) or wanted == 1:
+        raise InputError(
+            f"{run}: expected {WEIGHTS}, or one in each fold's folder, got {len(found)} of {wanted}"
+            "; copy the run again, or run its mien train command again"
+        )
+    return sorted(found, key=lambda place: int(place.name.removeprefix(FOLD)))
+
+
+def weights_of(folder: Path) -> list[Path]:
+    """The weights of a run: one file, or one for each fold; InputError where any is absent."""
+    if not (folder / WEIGHTS).is_file() and run_of(folder) != folder:
+        raise InputError(f"{folder / WEIGHTS}: no such file; a run's folds are its fold-* folders")
+    return [place / WEIGHTS for place in folds_of_run(folder) or [folder]]

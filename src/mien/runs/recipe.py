@@ -25,6 +25,18 @@ SCHEDULES: Final = ("constant", "step", "cosine", "linear", "plateau")
 CLASS_WEIGHTS: Final = ("none", "balanced", "effective")
 PRECISIONS: Final = ("32", "bf16", "16")
 METRICS: Final = ("accuracy", "macro_f1")
+VALIDATIONS: Final = ("tenth", "last")
+CLASS_COUNTS: Final = ("resampled", "all")
+
+
+#: What only a run's recipe may say.
+MARKS: Final = ("shortened", "changed")
+#: Fields that came after the first hashes, and the values by which they say nothing.
+LATER: Final = (
+    ("data", "scheme", ""),
+    ("data", "validation", "tenth"),
+    ("training", "class_counts", "resampled"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class About:
     cost: str = ""  # what it takes, in words
     notes: str = ""  # errata, and choices where the paper is silent
     shortened: str = ""  # how a run trains less than the experiment; no printed number beside it
+    changed: str = ""  # what a run has otherwise than the recipe's file, in words
 
     def __post_init__(self) -> None:
         choose("metric", self.metric, METRICS)
@@ -60,9 +73,13 @@ class Data:
     augmentation: str = "none"  # a preset of mien.data.augmentation
     under: float = 1.0  # majority classes are cut to this share of the largest (1: none)
     over: float = 1.0  # minority classes are repeated up to this factor (1: none)
+    #: where a split has no validation images: a tenth of the training images is held out and the
+    #: best epoch counts, or all are trained on and the last epoch counts
+    validation: str = "tenth"
 
     def __post_init__(self) -> None:
         choose("protocol", self.protocol, PROTOCOLS)
+        choose("validation", self.validation, VALIDATIONS)
         for name in self.labels:
             choose("expression", name, EIGHT)
         if not self.sets:
@@ -101,6 +118,7 @@ class Training:
     blocks: int = 0  # how many, for partial
     loss: str = "cross-entropy"  # a registered loss
     class_weights: str = "none"  # balanced, or by the effective number (Cui et al. 2019)
+    class_counts: str = "resampled"  # what they are counted on: the balanced images, or all
     focal_gamma: float = 2.0  # of the focal loss
     focal_alpha: float = 1.0  # of the focal loss
     label_smoothing: float = 0.0  # 0: none
@@ -122,6 +140,7 @@ class Training:
         choose("optimizer", self.optimizer, OPTIMIZERS)
         choose("schedule", self.schedule, SCHEDULES)
         choose("class_weights", self.class_weights, CLASS_WEIGHTS)
+        choose("class_counts", self.class_counts, CLASS_COUNTS)
         choose("precision", self.precision, PRECISIONS)
         between("training.seed", self.seed, 0, 2**32 - 1)
         between("training.epochs", self.epochs, 1, 10_000)
@@ -157,6 +176,8 @@ class Recipe:
     grid: dict[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.data.validation == "last":
+            self._check_last()
         for name, values in self.grid.items():
             if not isinstance(values, list) or not values:
                 raise InputError(f"grid.{name}: expected a list of values, got {values!r}")
@@ -165,11 +186,26 @@ class Recipe:
             for value in values:
                 self.at({name: value})
 
+    def _check_last(self) -> None:
+        """InputError for what validation images decide where there are none."""
+        how = self.training
+        for what, wanted in (
+            ("schedule = 'plateau'", how.schedule == "plateau"),
+            ("patience", how.patience > 0),
+            ("a [grid]", bool(self.grid)),
+        ):
+            if wanted:
+                raise InputError(
+                    f"data.validation: expected 'tenth' beside {what}, which validation images "
+                    "decide, got 'last'"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values."""
         fields = asdict(self)
-        if not self.about.shortened:  # a mark, and no field of every recipe
-            del fields["about"]["shortened"]
+        for name in MARKS:  # no fields of every recipe
+            if not fields["about"][name]:
+                del fields["about"][name]
         return fields
 
     def to_toml(self) -> str:
@@ -192,7 +228,9 @@ class Recipe:
         content = {k: v for k, v in self.to_dict().items() if k != "about"}
         # fields that came later are left out while they say nothing, so that hashes stay
         content = {k: v for k, v in content.items() if k != "grid" or v}
-        content["data"] = {k: v for k, v in content["data"].items() if k != "scheme" or v}
+        for section, name, silent in LATER:
+            if content[section][name] == silent:
+                content[section] = {k: v for k, v in content[section].items() if k != name}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def change(self, **changes: Mapping[str, Any]) -> Recipe:

@@ -25,7 +25,8 @@ from mien.files import whole_file
 from mien.registry import choose
 from mien.runs.folder import WEIGHTS
 from mien.runs.read import read_history, write_table
-from mien.runs.recipe import Training
+from mien.runs.recipe import Recipe, Training
+from mien.train.answers import share_right
 from mien.train.checkpoints import BEST, LAST, WholeFiles, best_weights, resumable
 from mien.train.loader import EpochSampler
 from mien.train.module import DivergedError, Fit
@@ -68,6 +69,7 @@ class Where:
     progress: bool = False  # whether bars are drawn
     steps: int | None = None  # stop each epoch after so many batches (a smoke test)
     tensorboard: bool = False  # whether curves are written for TensorBoard, too
+    curves: bool = False  # whether the accuracy on training and test images is noted by epoch
     #: called after each epoch with its row of history.csv
     on_epoch: Callable[[Mapping[str, Any]], None] | None = None
 
@@ -89,11 +91,11 @@ class Where:
 class History(Callback):
     """Write ``history.csv`` after every epoch; a resumed run goes on where it stopped."""
 
-    def __init__(
-        self, path: Path, on_epoch: Callable[[Mapping[str, Any]], None] | None = None
-    ) -> None:
+    def __init__(self, path: Path, where: Where, watched: Mapping[str, Images], batch: int) -> None:
         self.path = path
-        self.on_epoch = on_epoch
+        self.on_epoch = where.on_epoch
+        self.watched = watched
+        self.batch = batch
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, *_: Any) -> None:
@@ -115,6 +117,8 @@ class History(Callback):
             trainer.logger.log_metrics(chosen, step=trainer.global_step)
         row |= {k: float(v) for k, v in trainer.callback_metrics.items()}
         row["seconds"] = round(time.perf_counter() - self._started, 2)
+        for side, images in self.watched.items():  # to look at: nothing is chosen by it
+            row[f"{side}_accuracy"] = share_right(module, images, self.batch)
         rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
         write_table(self.path, list(row), [list(r.values()) for r in [*rows, row]])
         if self.on_epoch is not None:
@@ -122,16 +126,23 @@ class History(Callback):
 
 
 def descend(
-    module: Fit, sets: dict[str, Images], folder: Path, batch: int, where: Where
+    module: Fit,
+    sets: dict[str, Images],
+    folder: Path,
+    batch: int,
+    where: Where,
+    watched: Mapping[str, Images],
 ) -> dict[str, torch.Tensor]:
     """State of the network after gradient descent, of the epoch best on validation.
 
-    ``sets`` has the images ``train`` and ``val``. What a stopped training left in ``folder`` is
-    taken up. Raises DivergedError at the first epoch that is not finite, and leaves the best
-    weights before it in ``weights.safetensors``.
+    ``sets`` has the images ``train`` and, unless the last epoch counts, ``val``; of the ``watched``
+    ones the history notes the accuracy, and nothing is chosen by them. What a stopped training
+    left in ``folder`` is taken up. Raises DivergedError at the first epoch that is not finite, and
+    leaves the best weights before it in ``weights.safetensors``.
     """
     resume = resumable(folder, module.net)
-    trainer = _trainer(module.recipe.training, folder, where)
+    history = History(folder / "history.csv", where, watched, 4 * batch)
+    trainer = _trainer(module.recipe, folder, where, history)
     train, val = _loaders(module.recipe.training, sets, batch)
     module.train()
     try:
@@ -158,8 +169,8 @@ def _kept(folder: Path) -> str:
 
 def _loaders(
     how: Training, sets: dict[str, Images], batch: int
-) -> tuple[DataLoader[Item], DataLoader[Item]]:
-    """Batches to train on, in the order of their epoch, and to validate on."""
+) -> tuple[DataLoader[Item], DataLoader[Item] | None]:
+    """Batches to train on, in the order of their epoch, and to validate on, where any."""
     workers = sets["train"].pixels.workers
     train = DataLoader(
         sets["train"],
@@ -169,18 +180,22 @@ def _loaders(
         num_workers=workers,
         persistent_workers=bool(workers),
     )
-    return train, DataLoader(
-        sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers
-    )
+    if "val" not in sets:
+        return train, None
+    val = DataLoader(sets["val"], batch_size=4 * batch, num_workers=sets["val"].pixels.workers)
+    return train, val
 
 
-def _trainer(how: Training, folder: Path, where: Where) -> lightning.Trainer:
+def _trainer(recipe: Recipe, folder: Path, where: Where, history: History) -> lightning.Trainer:
+    how = recipe.training
     best = ModelCheckpoint(
         folder,
         BEST.removesuffix(".ckpt"),
-        monitor="val_accuracy",
+        # without, each epoch counts for the best so far: in the end the last one does
+        monitor=None if recipe.data.validation == "last" else "val_accuracy",
         mode="max",
         save_weights_only=True,
+        save_on_train_epoch_end=recipe.data.validation == "last" or None,
         enable_version_counter=False,
     )
     last = ModelCheckpoint(
@@ -190,7 +205,7 @@ def _trainer(how: Training, folder: Path, where: Where) -> lightning.Trainer:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks: list[Callback] = [best, last, History(folder / "history.csv", where.on_epoch)]
+    callbacks: list[Callback] = [best, last, history]
     if how.patience:
         callbacks.append(EarlyStopping("val_loss", patience=how.patience))
     if how.ema:

@@ -14,7 +14,6 @@ from mien.models.torch.borrow import Borrowed, borrowed
 from mien.models.torch.spec import Spec
 from mien.runs.recipe import Recipe
 from mien.runs.report import Points
-from mien.train.folds import Fold
 from mien.train.loader import Rows
 from mien.types import FloatArray, IntArray
 
@@ -56,21 +55,22 @@ def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
 
 
 def project(
-    rows: Rows, fold: Fold, answer: IntArray, features: FloatArray, recipe: Recipe
+    rows: Rows, tested: IntArray, answer: IntArray, features: FloatArray, recipe: Recipe, of: str
 ) -> Points | None:
     """t-SNE (van der Maaten and Hinton 2008) of the test images in two and in three dimensions.
 
-    ``features`` are ``[test images, features]``, ``answer`` ``[all rows]``. At most 2,000 images,
+    ``tested`` are their indices ``[n]`` into the rows, ``features`` ``[n, features]``, which are
+    ``of`` what, in words, and ``answer`` ``[all rows]``. At most 2,000 images,
     drawn with the recipe's seed; None for fewer than ten, and where features never vary or are
     not finite (scikit-learn's t-SNE crashes the process on those).
     """
-    if len(fold.test) < LEAST or not np.isfinite(features).all() or not features.std(axis=0).any():
+    if len(tested) < LEAST or not np.isfinite(features).all() or not features.std(axis=0).any():
         return None
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     seed = recipe.training.seed
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(fold.test))[:MOST])
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(tested))[:MOST])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a matrix of few dimensions
         few = min(50, len(chosen), features.shape[1])  # as the authors advise
@@ -82,7 +82,7 @@ def project(
             else np.zeros((len(chosen), n))
             for n in (2, 3)
         )
-    index = fold.test[chosen]
+    index = tested[chosen]
     return Points(
         labels=recipe.data.labels,
         names=tuple(rows.names[i] for i in index),
@@ -90,5 +90,6 @@ def project(
         answer=answer[index],
         flat=np.asarray(flat, dtype=float),
         deep=np.asarray(deep, dtype=float),
-        whole=len(fold.test),
+        whole=len(tested),
+        of=of,
     )

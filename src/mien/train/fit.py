@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ import torch
 
 from mien.files import check_folder
 from mien.runs.evaluate import Report, evaluate
-from mien.runs.folder import claimed
+from mien.runs.folder import WEIGHTS, claimed
 from mien.runs.recipe import Recipe
+from mien.runs.sides import Side, write_sides
 from mien.train.descend import Where
 from mien.train.folds import Fold, folds_of
 from mien.train.loader import Rows, select
 from mien.train.processes import rank
-from mien.train.training import Trained, answer_fold, remove_copies, train_fold
+from mien.train.training import answer_fold, remove_copies, train_fold
 from mien.types import FloatArray, IntArray
 
 __all__ = ["Run", "Where", "fit"]
@@ -32,8 +33,10 @@ __all__ = ["Run", "Where", "fit"]
 class Run:
     """A finished run: what was trained, what was answered, and how good that is.
 
-    ``probability`` is ``[rows, K]``, of the test images alone; ``features`` ``[n, features]`` are
-    those that the ``first`` training's network makes of its own test images.
+    ``probability`` is ``[rows, K]``, of the test images alone, each answered by the training that
+    has it as a test image; ``features`` ``[n, features]`` are what the network makes of the images
+    ``tested`` before its last layer. The networks of folds have no features in common: theirs are
+    the logarithms of the probabilities.
     """
 
     folder: Path  # where it is
@@ -41,7 +44,6 @@ class Run:
     rows: Rows  # the images that were selected
     folds: tuple[Fold, ...]  # which of them were on which side
     probability: FloatArray = field(repr=False)
-    first: Trained = field(repr=False)
     features: FloatArray = field(repr=False)
     report: Report  # how well the test images were answered
     facts: dict[str, Any]  # seed, versions, times, fingerprints
@@ -77,7 +79,9 @@ def fit(
         Made where it is absent. A run that was stopped in it, with the same recipe, goes on
         from its last epoch to the same result.
     weights
-        A local file of pretrained weights; else they come from the hub where the recipe wants any.
+        A local file of pretrained weights, or the folder of a run or of a fold of one; else they
+        come from the hub where the recipe wants any. The last layer of a run with other classes
+        starts anew.
 
     Raises InputError for data that do not fit the recipe, for the folder of another run and for
     one that another training writes to; ModelError for weights that do not fit; DivergedError for
@@ -85,15 +89,19 @@ def fit(
     """
     where = where or Where()
     folder = Path(folder)
+    if weights is not None and Path(weights).is_dir():
+        weights = Path(weights) / WEIGHTS
     recipe = marked(recipe, where)
     check_folder(folder)
     rows = select(recipe, Path(data))
-    folds = folds_of(rows, recipe.training.seed)
+    folds = folds_of(rows, recipe.training.seed, recipe.data.validation)
     probability = np.zeros((len(rows.number), len(recipe.data.labels)))
-    done: list[Trained] = []
-    seen: list[FloatArray] = []
+    done: list[dict[str, Any]] = []
+    features: FloatArray = np.zeros((0, 0))
     started = time.perf_counter()
     with held(folder, recipe, rows):
+        if where.first:
+            write_sides(folder, _sides(rows, folds))
         for fold in folds:
             place = folder / fold.name
             try:
@@ -101,11 +109,25 @@ def fit(
                 probability[fold.test], features = answer_fold(trained, rows, fold, place, where)
             finally:
                 remove_copies(place)
-            done.append(trained)
-            seen.append(features)
+            done.append(trained.facts | {"model": trained.spec.name})
+    if len(folds) > 1:
+        tested = np.concatenate([fold.test for fold in folds])
+        features = np.log(np.maximum(probability[tested], 1e-6))
     report = _report(recipe, rows, folds, probability)
     facts = _facts(recipe, rows, folds, done, time.perf_counter() - started)
-    return Run(folder, recipe, rows, tuple(folds), probability, done[0], seen[0], report, facts)
+    return Run(folder, recipe, rows, tuple(folds), probability, features, report, facts)
+
+
+def _sides(rows: Rows, folds: Sequence[Fold]) -> list[Side]:
+    """On which side each image of a run is; of folds, which one tests it."""
+    named: dict[int, str] = {}
+    for fold in folds:
+        if fold.name:
+            named |= dict.fromkeys(fold.test.tolist(), fold.name)
+            continue
+        for side in ("train", "val", "test"):
+            named |= dict.fromkeys(getattr(fold, side).tolist(), side)
+    return [Side(rows.names[i], rows.pixels[i], named[i]) for i in sorted(named)]
 
 
 def marked(recipe: Recipe, where: Where) -> Recipe:
@@ -136,27 +158,33 @@ def _report(recipe: Recipe, rows: Rows, folds: Sequence[Fold], probability: Floa
 
 
 def _facts(
-    recipe: Recipe, rows: Rows, folds: Sequence[Fold], done: Sequence[Trained], seconds: float
+    recipe: Recipe, rows: Rows, folds: Sequence[Fold], each: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
     """What the report says of a run beside its scores; folds are averaged by their images."""
-    each = [trained.facts for trained in done]
 
-    def mean(name: str, sizes: list[int]) -> float:
-        return float(np.average([facts[name] for facts in each], weights=sizes))
+    def mean(side: str) -> dict[str, float]:
+        sizes = [len(getattr(fold, side)) for fold in folds]
+        if not all(sizes):  # nothing was held out for validation
+            return {}
+        name = f"{side}_accuracy"
+        return {name: float(np.average([facts[name] for facts in each], weights=sizes))}
 
     shortened = {"shortened": recipe.about.shortened} if recipe.about.shortened else {}
     return {
         **shortened,
         "recipe_hash": recipe.hash,
-        "model": done[0].spec.name,
+        "model": each[0]["model"],
         "temperature": each[-1]["temperature"],
+        "precision": recipe.training.precision,
         "starting_weights": each[0].get("weights", "not recorded"),
         "parameters": each[0]["parameters"],
-        "train_accuracy": mean("train_accuracy", [len(fold.train) for fold in folds]),
-        "val_accuracy": mean("val_accuracy", [len(fold.val) for fold in folds]),
+        **mean("train"),
+        **mean("val"),
         "epochs": sum(facts["epochs"] for facts in each),
         "training_seconds": round(sum(facts["seconds"] for facts in each), 1),
-        "sets": ", ".join(recipe.data.sets),
+        "sets": ", ".join(rows.sets),
+        "pictures": rows.framing.words,
+        "framing": asdict(rows.framing),
         "split": rows.scheme,
         "protocol": recipe.data.protocol,
         "split_fingerprint": rows.fingerprint,

@@ -10,6 +10,7 @@ from mien.train.loader import Rows
 from mien.types import InputError, IntArray
 
 HELD_OUT = 0.1  # share of the training images that become validation where a split has none
+PEOPLE = 5  # of fewer, one is too large a part of the training images to be held out
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,21 @@ class Fold:
     test: IntArray
 
 
-def folds_of(rows: Rows, seed: int) -> list[Fold]:
+def folds_of(rows: Rows, seed: int, validation: str = "tenth") -> list[Fold]:
     """The trainings of a split: one, or one per fold.
 
-    Where the split has no validation images, a tenth of the training images is held out, whole
-    subjects where they are known, so that nothing is ever selected on the test images.
+    Where the split has no validation images, a tenth of the training images is held out, so that
+    nothing is ever selected on the test images: whole people where the split keeps people apart,
+    images at random where it has people on both sides, or does not know them. With ``validation``
+    "last" none are held out, and ``val`` is empty.
     """
     if all(isinstance(side, int) for side in rows.side):
         folds = np.array(rows.side, dtype=int)
         found = []
         for fold in np.unique(folds):
-            train, val = _held_out(rows, np.flatnonzero(folds != fold), seed)
-            found.append(Fold(f"fold-{fold}", train, val, np.flatnonzero(folds == fold)))
+            test = np.flatnonzero(folds == fold)
+            train, val = _held_out(rows, np.flatnonzero(folds != fold), test, seed, validation)
+            found.append(Fold(f"fold-{fold}", train, val, test))
         return found
     sides = np.array([str(side) for side in rows.side])
     train, val, test = (np.flatnonzero(sides == s) for s in ("train", "val", "test"))
@@ -46,16 +50,23 @@ def folds_of(rows: Rows, seed: int) -> list[Fold]:
             f"{len(train)} and {len(test)}; choose another protocol"
         )
     if not len(val):
-        train, val = _held_out(rows, train, seed)
+        train, val = _held_out(rows, train, test, seed, validation)
     return [Fold("", train, val, test)]
 
 
-def _held_out(rows: Rows, train: IntArray, seed: int) -> tuple[IntArray, IntArray]:
+def _held_out(
+    rows: Rows, train: IntArray, test: IntArray, seed: int, validation: str
+) -> tuple[IntArray, IntArray]:
+    if validation == "last":
+        return train, train[:0]
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     subjects = [rows.subject[i] for i in train]
+    apart = not {rows.subject[i] for i in test} & set(subjects)
+    known = all(s is not None for s in subjects) and len(set(subjects)) >= PEOPLE and apart
     folds = round(1 / HELD_OUT)
-    known = all(s is not None for s in subjects) and len(set(subjects)) >= folds
+    if known:  # of few people, one is more than a tenth
+        folds = min(folds, len(set(subjects)))
     kind = StratifiedGroupKFold if known else StratifiedKFold
     least = int(np.bincount(rows.label[train]).max())
     folds = min(folds, least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from torch.utils.data import Sampler
 
 from mien.data import split as splits
 from mien.data.base import EXCLUDED
+from mien.data.crop import framing_of
 from mien.data.table import ImageTable, image_path
 from mien.runs.recipe import Recipe
 from mien.types import FloatArray, InputError, IntArray
+from mien.vision.framing import Framing
 
 GROUPS = ("sex",)  # columns that name groups of people
 
@@ -29,8 +31,11 @@ class Rows:
     subject: list[str | None]
     group: list[str | None]  # groups that are scored apart: sex or character
     names: list[str]
+    pixels: list[str]  # hashes of the images' pixels
     fingerprint: str
     scheme: str
+    sets: tuple[str, ...] = ()  # that the file holds
+    framing: Framing = field(default_factory=Framing)  # what the pictures are
 
 
 def select(recipe: Recipe, path: Path) -> Rows:
@@ -46,11 +51,7 @@ def select(recipe: Recipe, path: Path) -> Rows:
             f"{path}: expected images of {', '.join(recipe.data.sets)}, got "
             f"{', '.join(sorted(held))}; give the file that the recipe asks for"
         )
-    scheme, options = recipe.data.protocol, {}
-    if scheme == "paper" and recipe.data.folds:
-        scheme, options = "folds", {"folds": str(recipe.data.folds)}
-    elif scheme == "paper" and recipe.data.scheme:
-        scheme = recipe.data.scheme
+    scheme, options = _scheme(recipe, path)
     split = splits.make(path, scheme, seed=recipe.data.split_seed, options=options)
     frame = splits.load(path)
     index = {name: i for i, name in enumerate(recipe.data.labels)}
@@ -83,9 +84,39 @@ def select(recipe: Recipe, path: Path) -> Rows:
         subject=[frame.subjects[i] for i in rows],
         group=[group[i] for i in rows],
         names=[names[i] for i in rows],
+        pixels=[frame.pixels[i] for i in rows],
         fingerprint=split.fingerprint,
-        scheme=split.scheme,
+        scheme=_written(split),
+        sets=tuple(sorted(held)),
+        framing=framing_of(source),
     )
+
+
+def _scheme(recipe: Recipe, path: Path) -> tuple[str, dict[str, str]]:
+    """The scheme of the recipe's protocol, and its options.
+
+    Whole people in folds come in as many as the paper's folds, so that the two differ by the
+    people alone.
+    """
+    protocol, folds = recipe.data.protocol, {"folds": str(recipe.data.folds)}
+    if protocol == "paper" and recipe.data.folds:
+        return "folds", folds
+    if protocol == "paper" and recipe.data.scheme:
+        return recipe.data.scheme, {}
+    if protocol == "honest" and recipe.data.folds:
+        scheme, options = splits.resolve(path, protocol, {})
+        return scheme, options | folds if scheme == "grouped" and "folds" in options else options
+    return protocol, {}
+
+
+def _written(split: splits.Split) -> str:
+    """A split's scheme with its options.
+
+    >>> _written(splits.Split("folds", 0, {"folds": "5"}, "fold", [], "", 0))
+    'folds (folds 5)'
+    """
+    options = ", ".join(f"{name} {value}" for name, value in split.options.items())
+    return f"{split.scheme} ({options})" if options else split.scheme
 
 
 class EpochSampler(Sampler[int]):

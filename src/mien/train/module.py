@@ -176,6 +176,14 @@ class Fit(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """End a training whose epoch left anything that is not finite, before it is validated."""
         self._checks = []
+        self._check()
+
+    def on_train_epoch_end(self) -> None:
+        """The same where nothing is validated, before the epoch is kept."""
+        if not self.trainer.val_dataloaders:
+            self._check()
+
+    def _check(self) -> None:
         if not math.isfinite(self.epoch_loss()):
             raise DivergedError(
                 f"the training loss of epoch {self.current_epoch + 1} is not finite"

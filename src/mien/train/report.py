@@ -34,15 +34,17 @@ def write(run: Run, *, examples: bool = False) -> Path:
         for fold in run.folds
         for row in read_history(run.folder / fold.name / "history.csv")
     ]
-    fold = run.folds[0]  # the networks of other folds have features of their own
     answer = run.probability.argmax(axis=1)
+    of = "what goes into the last layer"
+    if len(run.folds) > 1:  # the networks of folds have no features in common
+        of = "the logarithms of the scores, each image's by the fold that tests it"
     write_report(
         run.folder,
         run.recipe,
         run.report,
         run.facts,
         history,
-        points=project(run.rows, fold, answer, run.features, run.recipe),
+        points=project(run.rows, run.tested, answer, run.features, run.recipe, of),
         examples=explained(run) if examples else (),
     )
     return page

@@ -216,7 +216,7 @@ def _validated(
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, recipe, rows.fingerprint)
     done = []
-    for fold in folds_of(rows, recipe.training.seed):
+    for fold in folds_of(rows, recipe.training.seed, recipe.data.validation):
         place = folder / fold.name
         try:
             done.append(train_fold(recipe, rows, fold, place, weights, where).facts)

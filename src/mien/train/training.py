@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from mien.data.balance import class_weights, sample
+from mien.data.balance import Balance, class_weights, sample
 from mien.files import whole_file, write_whole
 from mien.metrics import accuracy, cross_entropy, fit_temperature, probabilities
 from mien.models.torch import create
 from mien.models.torch.networks.svm import FeatureSVM, fit_svm
 from mien.models.torch.registry import count
 from mien.models.torch.spec import Spec
-from mien.runs.folder import DONE, WEIGHTS
+from mien.runs.folder import DONE, RECIPE, WEIGHTS, run_of, run_recipe
 from mien.runs.model import load_weights
 from mien.runs.read import read_facts, read_history
 from mien.runs.recipe import Recipe
+from mien.train.answers import predict
 from mien.train.checkpoints import ALL
 from mien.train.descend import Where, descend
 from mien.train.embedding import penultimate
@@ -34,7 +35,7 @@ from mien.train.pixels import Images, pixels_of
 from mien.train.processes import rank
 from mien.types import FloatArray, IntArray, ModelError
 
-FACTS = ("temperature", "val_accuracy", "val_nll", "parameters", "epochs", "seconds")
+FACTS = ("temperature", "parameters", "epochs", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +70,18 @@ def train_fold(
         return Trained(module, spec, {}, facts)
     folder.mkdir(parents=True, exist_ok=True)
     sets = _sets(recipe, rows, fold, spec, folder)
+    seen = {"train": fold.train, "test": fold.test} if where.curves else {}
+    watched = {side: images_of(rows, i, spec, folder, f"all-{side}") for side, i in seen.items()}
     started = time.perf_counter()
     batch = recipe.training.batch_size // (where.devices * where.num_nodes)
     if isinstance(module.net, FeatureSVM):
         state = _solved(module.net, module, sets["train"], batch, recipe.training.seed)
         seconds = time.perf_counter() - started
     else:
-        state = descend(module, sets, folder, batch, where)
+        state = descend(module, sets, folder, batch, where, watched)
         seconds = sum(float(row["seconds"]) for row in read_history(folder / "history.csv"))
     module.net.load_state_dict(state)
-    held = predict(module, sets["val"], 4 * batch, where)
+    held = predict(module, sets["val"], 4 * batch, where.device) if len(fold.val) else None
     facts = _validated(rows, fold, held) | {
         "parameters": count(module.net),
         "epochs": len(read_history(folder / "history.csv")),
@@ -102,6 +105,12 @@ def _module(
         weights=weights if new else None,
         **recipe.model.options,
     )
+    if weights is not None and new and _other_labels(Path(weights), recipe):
+        for name in spec.output_layers:  # as many classes, in another order
+            for module in net.get_submodule(name).modules():
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset):
+                    reset()
     if name := not_finite(net):
         raise ModelError(
             f"{weights or spec.repository or recipe.model.name}: expected finite starting weights, "
@@ -109,23 +118,40 @@ def _module(
         )
     freeze(net, how, spec)
     net = net.to(memory_format=torch.channels_last)
-    counts = np.bincount(rows.label[fold.train], minlength=classes)
+    seen = fold.train
+    if how.class_counts == "resampled":
+        seen = seen[_balanced(recipe, rows, fold).rows]
+    counts = np.bincount(rows.label[seen], minlength=classes)
     weighed = torch.as_tensor(class_weights(counts, how.class_weights), dtype=torch.float32)
     return Fit(net, recipe, spec.preprocess, weighed), spec
 
 
+def _other_labels(weights: Path, recipe: Recipe) -> bool:
+    """Whether weights are those of a run that has other classes, or the same in another order."""
+    run = run_of(weights.parent)
+    return (run / RECIPE).is_file() and run_recipe(run).data.labels != recipe.data.labels
+
+
 def _sets(recipe: Recipe, rows: Rows, fold: Fold, spec: Spec, folder: Path) -> dict[str, Images]:
-    """Images to train on, balanced as the recipe says, and images to validate on."""
+    """Images to train on, balanced as the recipe says, and images to validate on, where any."""
+    sides = {"train": fold.train[_balanced(recipe, rows, fold).rows], "val": fold.val}
+    return {
+        side: images_of(rows, index, spec, folder, side)
+        for side, index in sides.items()
+        if len(index)
+    }
+
+
+def _balanced(recipe: Recipe, rows: Rows, fold: Fold) -> Balance:
+    """Which training images an epoch has, as indices into the fold's."""
     labels = rows.label[fold.train]
-    balanced = sample(
+    return sample(
         labels,
         ["train"] * len(labels),
         limit=recipe.data.under,
         factor=recipe.data.over,
         seed=recipe.training.seed,
     )
-    sides = {"train": fold.train[balanced.rows], "val": fold.val}
-    return {side: images_of(rows, index, spec, folder, side) for side, index in sides.items()}
 
 
 def images_of(rows: Rows, index: IntArray, spec: Spec, folder: Path, side: str) -> Images:
@@ -155,8 +181,13 @@ def _solved(
     return dict(net.state_dict())
 
 
-def _validated(rows: Rows, fold: Fold, logits: FloatArray) -> dict[str, Any]:
-    """The temperature that fits the validation images, and how well they are answered."""
+def _validated(rows: Rows, fold: Fold, logits: FloatArray | None) -> dict[str, Any]:
+    """The temperature that fits the validation images, and how well they are answered.
+
+    Without any, answers are not calibrated: the temperature is 1.
+    """
+    if logits is None:
+        return {"temperature": 1.0, "val_images": 0}
     truth = rows.label[fold.val]
     targets = one_hot(truth, logits.shape[1])
     temperature = fit_temperature(logits, targets, np.ones(len(logits)))
@@ -205,18 +236,12 @@ def answer_fold(
         seen = trained.sets.get("train")
         seen = seen or images_of(rows, fold.train, trained.spec, folder, "train")
         truth = seen.targets.argmax(dim=1).numpy()
-        facts["train_accuracy"] = accuracy(truth, predict(module, seen, batch, where).argmax(1))
+        facts["train_accuracy"] = accuracy(
+            truth, predict(module, seen, batch, where.device).argmax(1)
+        )
         if rank() == 0:
             write_facts(folder, facts)
     test = images_of(rows, fold.test, trained.spec, folder, "test")
     with penultimate(module.net, trained.spec) as features:
-        logits = predict(module, test, batch, where)
+        logits = predict(module, test, batch, where.device)
     return probabilities(logits, facts["temperature"]), features.array
-
-
-@torch.no_grad()
-def predict(module: Fit, images: Images, batch: int, where: Where | None = None) -> FloatArray:
-    """Logits ``[N, K]`` of images, in their order, in float32."""
-    module.to((where or Where("cpu")).device).eval()
-    logits = [module(part.to(module.device)).float().cpu() for part in images.batches(batch)]
-    return np.asarray(torch.cat(logits).numpy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,6 +147,27 @@ def _end(packet: Packet[Any]) -> float:
     return float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
+class Scaler:
+    """Makes RGB of the frames of a clip, for any thread.
+
+    There is one for all frames: FFmpeg starts threads for each, and keeps them as long as it.
+    """
+
+    def __init__(self, interpolation: str = "BILINEAR") -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter, self._lock = VideoReformatter(), Lock()
+        self.interpolation = interpolation
+
+    def __call__(self, frame: VideoFrame, width: int, height: int) -> ImageArray:
+        """The frame ``[height, width, 3] uint8``, RGB."""
+        with self._lock:
+            found = self._reformatter.reformat(
+                frame, width, height, "rgb24", interpolation=self.interpolation
+            )
+        return np.asarray(found.to_ndarray(), dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class Upright:
     """How a frame becomes an upright picture of square pixels."""
@@ -168,9 +190,9 @@ class Upright:
         """Width and height of the upright picture."""
         return (self.height, self.width) if self.turns % 2 else (self.width, self.height)
 
-    def __call__(self, frame: VideoFrame) -> ImageArray:
+    def __call__(self, frame: VideoFrame, scale: Scaler) -> ImageArray:
         """The picture ``[H, W, 3] uint8``, RGB."""
-        image = frame.to_ndarray(format="rgb24", width=self.width, height=self.height)
+        image = scale(frame, self.width, self.height)
         if self.mirrored:
             image = image[:, ::-1]
         return np.ascontiguousarray(np.rot90(image, self.turns), dtype=np.uint8)
@@ -181,7 +203,11 @@ def _turned(frame: VideoFrame) -> tuple[int, bool]:
 
     It takes a point (x, y) to (ax + cy, bx + dy), with y downwards.
     """
-    found: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer, which PyAV's types do not say
+    from av.sidedata import sidedata
+
+    # frame.side_data would make a circle: each frame would stay until Python looks for circles
+    container: Any = sidedata.SideDataContainer
+    found = container(frame).get("DISPLAYMATRIX")  # a buffer
     if found is None:
         return 0, False
     a, b, _, c, d = np.frombuffer(bytes(found), dtype=np.int32)[:5].astype(np.float64)

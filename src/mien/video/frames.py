@@ -67,7 +67,13 @@ class VideoOptions:
         return None if self.overlay == "none" else read_query(self.overlay)
 
     def check(self, model: BaseModel) -> None:
-        """Raise InputError where the evidence to draw cannot be had of a model."""
+        """Raise InputError where the evidence to draw cannot be had of a model.
+
+        Parameters
+        ----------
+        model
+            Who is to be explained.
+        """
         if self.query is not None:
             METHODS.get(self.query.method).check(model, self.query)
 
@@ -91,7 +97,7 @@ class Tracked:
 
     prediction: Prediction  # smoothed
     crop: Crop = field(repr=False)  # the face, aligned
-    evidence: FloatArray | None = field(default=None, repr=False)  # [h, w] over the crop, logits
+    evidence: FloatArray | None = field(default=None, repr=False)  # [h, w] over the crop
     signed: bool = True  # whether evidence below 0 speaks against the answer
 
 

@@ -6,17 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.types import ImageArray, InputError
-from mien.video.clip import Decoding, Upright, frame_rate, open_clip
+from mien.video.clip import Decoding, Scaler, Upright, frame_rate, open_clip
 from mien.video.times import GrowingTimes
 from mien.vision.memory import check_memory
-
-if TYPE_CHECKING:
-    from av import VideoFrame
 
 SMALL = (32, 18)  # width and height of a thumbnail
 HELD = 36  # bytes a pixel: some eight frames are held at a time, as decoded and as RGB
@@ -93,6 +89,7 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
             decoding.stream.thread_type = "AUTO"
             step = 1 / frame_rate(decoding.stream)
             times = GrowingTimes()
+            scale, shrink = Scaler(), Scaler("AREA")
             for number, frame in enumerate(decoding):
                 self.end = times(frame.time, step)
                 self.count = number + 1
@@ -102,9 +99,9 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
                 yield Frame(
                     number,
                     self.end,
-                    partial(upright, frame),
+                    partial(upright, frame, scale),
                     upright.size,
-                    partial(_thumbnail, frame),
+                    partial(shrink, frame, *SMALL),
                 )
             self.problem, self.file_end = decoding.problem, decoding.end
 
@@ -115,8 +112,3 @@ class read_frames:  # noqa: N801 - called like a function, it can be asked what 
                 f"{self.path}: expected frames of at most {self.most_pixels / 1e6:g} million "
                 f"pixels, got {width} x {height} at frame {number}; send a smaller clip"
             )
-
-
-def _thumbnail(frame: VideoFrame) -> ImageArray:
-    small = frame.to_ndarray(format="rgb24", width=SMALL[0], height=SMALL[1], interpolation="AREA")
-    return np.asarray(small, dtype=np.uint8)

@@ -74,8 +74,10 @@ class VideoSink:
 
     def __init__(self, part: Path, suffix: str, clip: Clip, *, sound: bool, quality: int) -> None:
         import av
+        from av.video.reformatter import VideoReformatter
 
         self.count = 0
+        self._reformatter = VideoReformatter()  # one for all frames: each has threads
         self._out = av.open(str(part), "w", format=FORMATS[suffix])
         self._last = -1
         # both codecs halve the colours' resolution: sides must be even
@@ -124,7 +126,9 @@ class VideoSink:
             image = np.pad(
                 image, ((0, self.height - height), (0, self.width - width), (0, 0)), mode="edge"
             )
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        return self._reformatter.reformat(
+            frame,
             self.width,
             self.height,
             "yuv420p",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from mien.forks import unforked
 from mien.types import Face, FloatArray, ImageArray
 from mien.vision import faces
+from mien.vision.framing import Framing, shown, whole_matrix
 from mien.vision.geometry import (
     DISPLAY,
     Preprocess,
@@ -23,7 +24,9 @@ from mien.vision.geometry import (
     transform,
 )
 
-TILTED = 0.12  # radians
+TILTED: Final = 0.12  # radians
+PORTRAIT: Final = 128  # pixels: whole pictures this large may show more than a face
+CLOSE: Final = 0.8  # of a picture's shorter side: where a face has more, the picture is its crop
 
 
 class Answers(Protocol):
@@ -48,6 +51,10 @@ class WithPreprocess(Protocol):
     @property
     def preprocess(self) -> Preprocess:
         """Size, channels, mean, std and margin."""
+
+    @property
+    def framing(self) -> Framing | None:
+        """What its training images were, where that is known."""
 
 
 class CropModel(Protocol):
@@ -117,11 +124,17 @@ class Finder:
         crops: list[list[Crop]] = [[] for _ in images]
         if not found:
             return crops
-        matrices = self._matrices(images, found)
+        matrices = self.matrices(images, found)
         how = self.model.card.preprocess
+        framing, whole = self.model.card.framing, self.detector.name == "none"
         pixels = np.stack(
-            [sample(images[i], m, how) for (i, _), m in zip(found, matrices, strict=True)]
+            [
+                shown(images[i], m, how, framing, whole=whole)
+                for (i, _), m in zip(found, matrices, strict=True)
+            ]
         )
+        if whole and framing is not None:
+            found = self._placed(images, found)
         lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
         own = bool(lacking) and self.locator is self.model  # then one call gives both
         output = self.model.run(pixels, cam=cam, landmarks=own)
@@ -147,13 +160,42 @@ class Finder:
             )
         return crops
 
-    def _matrices(
+    def _placed(
+        self, images: Sequence[ImageArray], found: list[tuple[int, Face]]
+    ) -> list[tuple[int, Face]]:
+        """Landmarks of the faces in whole pictures that show more than a face.
+
+        The locator knows close crops alone: in a portrait it must be shown where the face is.
+        """
+        large = [k for k, (i, _) in enumerate(found) if min(images[i].shape[:2]) >= PORTRAIT]
+        if not large:
+            return found
+        seek = Finder(faces.create("auto"), self.locator, self.locator)
+        placed = list(found)
+        for k, crops in zip(large, seek([images[found[k][0]] for k in large]), strict=True):
+            i, face = found[k]
+            best = max(crops, key=lambda crop: max(crop.face.box[2:]), default=None)
+            if best and max(best.face.box[2:]) < CLOSE * min(images[i].shape[:2]):
+                placed[k] = (i, replace(face, landmarks=best.face.landmarks))
+        return placed
+
+    def matrices(
         self, images: Sequence[ImageArray], found: list[tuple[int, Face]]
     ) -> list[FloatArray]:
+        """What cuts each face out of its image, as the model's training images were cut.
+
+        ``found`` are pairs of an image's number and a face in it; each matrix ``[2, 3]`` leads to
+        pixels of a crop of :data:`DISPLAY`.
+        """
+        framing = self.model.card.framing
+        if self.detector.name == "none":
+            fit = "pad" if framing is None else framing.fit
+            return [whole_matrix(images[i], fit) for i, _ in found]
+        if framing is not None and framing.crop == "box":
+            boxes = [self.detector.crop_box(face) for _, face in found]
+            return [box_matrix(box, DISPLAY, framing.margin) for box in boxes]
         margin = self.detector.margin + self.model.card.preprocess.margin
         rough = [box_matrix(self.detector.crop_box(face), DISPLAY, margin) for _, face in found]
-        if self.detector.name == "none":
-            return rough
         known = [face.anchors if face.landmarks is None else face.landmarks for _, face in found]
         lacking = [k for k, marks in enumerate(known) if marks is None]
         points = self._locate(images, found, rough, lacking)
@@ -163,9 +205,9 @@ class Finder:
         # five points of a face that is tilted are rough: the locator sees it nearly level now
         tilted = [k for k, (_, face) in enumerate(found) if _tilt(face) > TILTED]
         for k, marks in self._locate(images, found, aligned, tilted).items():
-            level = transform(marks * DISPLAY - 0.5, invert(aligned[k]))
-            aligned[k] = align(level, self.locator.template, DISPLAY)
-        return aligned
+            known[k] = transform(marks * DISPLAY - 0.5, invert(aligned[k]))
+        template = self.locator.template if framing is None else self.model.template
+        return [align(marks, template, DISPLAY) for marks in known if marks is not None]
 
     def _locate(
         self,

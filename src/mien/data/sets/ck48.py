@@ -39,9 +39,9 @@ CARD: Final = DataCard(
 )
 
 
-def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
+def _rows(files: list[Path]) -> Iterator[Row]:
     for path in files:
-        shown = path.relative_to(source).as_posix()
+        shown = f"{path.parent.name}/{path.name}"  # alike from the folder and from an archive
         found = _NAME.fullmatch(path.stem)
         if found is None:
             yield Row(shown, error=f"expected a name such as S010_004_00000017.png: {path.name!r}")
@@ -70,4 +70,4 @@ def read(source: Path) -> Reading:
     files = images_below(needs_folder(source, "CK+48"))
     if not any(_NAME.fullmatch(path.stem) for path in files):
         raise InputError(f"{source}: expected files such as anger/S010_004_00000017.png, got none")
-    return Reading(_rows(source, files), len(files), CARD.counts)
+    return Reading(_rows(files), len(files), CARD.counts)

@@ -47,9 +47,9 @@ CARD: Final = DataCard(
 )
 
 
-def _rows(source: Path, files: list[Path]) -> Iterator[Row]:
+def _rows(files: list[Path]) -> Iterator[Row]:
     for path in files:
-        shown = path.relative_to(source).as_posix()
+        shown = path.name  # alike from the folder, from one above it and from an archive
         found = _NAME.match(path.stem)
         if found is None:
             yield Row(shown, error=f"expected a name such as KA.AN1.39.tiff, got {path.name!r}")
@@ -73,4 +73,4 @@ def read(source: Path) -> Reading:
     files = images_below(needs_folder(source, "JAFFE"))
     if not any(_NAME.match(path.stem) for path in files):
         raise InputError(f"{source}: expected files such as KA.AN1.39.tiff, found none")
-    return Reading(_rows(source, files), len(files), COUNTS)
+    return Reading(_rows(files), len(files), COUNTS)

@@ -1,8 +1,9 @@
-"""RAF-DB (Li, Deng and Du 2017): the official list with aligned faces, and Kaggle's folders."""
+"""RAF-DB (Li, Deng and Du 2017): the official list, Kaggle's folders, files named by expression."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,8 +11,8 @@ from typing import Final
 from mien.data.base import Counts, DataCard, Example, Reading, Row, dataset
 from mien.data.example import save_image, save_table, save_text
 from mien.data.sources import find_file, find_folder, images_below, needs_folder
-from mien.emotions import SEVEN
-from mien.types import InputError
+from mien.emotions import SEVEN, label
+from mien.types import InputError, UnknownNameError
 
 #: RAF-DB's own order, counted from 1.
 LABELS: Final = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
@@ -24,6 +25,7 @@ COUNTS: Final[Counts] = {
     for split, numbers in _PER_CLASS.items()
     for name, n in zip(LABELS, numbers, strict=True)
 }
+NAME: Final = re.compile(r"(train|test)_\d+_aligned_([a-z]+)")
 CARD: Final = DataCard(
     name="rafdb",
     title="RAF-DB, basic expressions",
@@ -33,7 +35,8 @@ CARD: Final = DataCard(
     licence="Non-commercial research; ask the owners by e-mail from a university address.",
     source="http://www.whdeng.cn/RAF/model1.html",
     layout="EmoLabel/list_patition_label.txt + Image/aligned/train_00001_aligned.jpg (official), "
-    "or DATASET/train/1..7/*.jpg with train_labels.csv and test_labels.csv (Kaggle)",
+    "or DATASET/train/1..7/*.jpg with train_labels.csv and test_labels.csv (Kaggle), "
+    "or train/train_00001_aligned_happiness.jpg (as passed on with GiMeFive: six expressions)",
     citation="Li, Deng and Du 2017, Reliable crowdsourcing and deep locality-preserving learning "
     "for expression recognition in the wild, CVPR",
     flaws=(
@@ -98,6 +101,16 @@ def _kaggle(source: Path, files: list[Path], listed: dict[str, str]) -> Iterator
         yield Row(name, error="named in the table of labels, but the file is missing")
 
 
+def _named(files: list[tuple[Path, re.Match[str]]]) -> Iterator[Row]:
+    for path, found in files:
+        shown = f"{path.parent.name}/{path.name}"
+        split, word = found.groups()
+        try:
+            yield Row(shown, path, label(word), split)
+        except UnknownNameError as error:
+            yield Row(shown, error=str(error))
+
+
 def _tables(source: Path) -> dict[str, str]:
     """Labels by file name of ``train_labels.csv`` and ``test_labels.csv``; empty without them."""
     listed: dict[str, str] = {}
@@ -139,9 +152,15 @@ def _kaggle_example(folder: Path) -> Example:
     return Example(folder, counts)
 
 
-@dataset(CARD, _official_example, _kaggle_example)
+def _named_example(folder: Path) -> Example:
+    save_image(folder / "RAF-DB" / "train" / "train_00001_aligned_happiness.jpg")
+    image = save_image(folder / "RAF-DB" / "test" / "test_0001_aligned_anger.jpg")
+    return Example(folder, {("train", "happy"): 1, ("test", "angry"): 1}, image=image)
+
+
+@dataset(CARD, _official_example, _kaggle_example, _named_example)
 def read(source: Path) -> Reading:
-    """RAF-DB from the official list and its aligned faces, or from Kaggle's numbered folders."""
+    """RAF-DB from the official list, Kaggle's numbered folders, or files named by expression."""
     needs_folder(source, "RAF-DB")
     if any(source.rglob("list_patition_label.txt")):
         listing = find_file(source, ("list_patition_label.txt",), "the list of labels")
@@ -149,7 +168,12 @@ def read(source: Path) -> Reading:
         with listing.open("rb") as file:
             total = sum(1 for line in file if line.strip())
         return Reading(_official(source, listing, faces), total, COUNTS, "official")
-    files = [p for p in images_below(source) if p.parent.parent.name.lower() in ("train", "test")]
+    images = images_below(source)
+    named = [(path, found) for path in images if (found := NAME.fullmatch(path.stem))]
+    if named:
+        six = {cell: n for cell, n in COUNTS.items() if cell[1] != "neutral"}
+        return Reading(_named(named), len(named), six, "named")
+    files = [p for p in images if p.parent.parent.name.lower() in ("train", "test")]
     if not files:
         raise InputError(
             f"{source}: expected list_patition_label.txt with a folder 'aligned', or folders "

@@ -11,8 +11,10 @@ They run on the small variant that the network was registered with.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 import torch
@@ -20,16 +22,30 @@ from torch import Tensor, nn
 
 from mien.models.torch.borrow import borrowed
 from mien.models.torch.build import create, describe
-from mien.models.torch.registry import MODELS, count, shrunk
+from mien.models.torch.registry import MODELS, Builder, count, shrunk
 from mien.models.torch.spec import Spec
 
 
 def tiny(name: str, classes: int = 7) -> tuple[nn.Module, Spec]:
     """A small network of this kind, evaluating, and its spec."""
+    net, spec = _made(name, classes, MODELS.get(name).build)
+    return copy.deepcopy(net), spec
+
+
+@lru_cache(maxsize=4)  # the checks of one network come one after another
+def _made(name: str, classes: int, build: Builder) -> tuple[nn.Module, Spec]:
+    del build  # of two networks that have had a name, each is made
     with torch.random.fork_rng(devices=[]):  # the caller's own numbers go on
         torch.manual_seed(0)
         net, spec = create(name, classes=classes, **shrunk(name))
     return net.eval(), spec
+
+
+@lru_cache(maxsize=4)
+def _whole(name: str, build: Builder) -> Spec:
+    """The spec of the network in its full size."""
+    del build
+    return describe(name)
 
 
 def batch(spec: Spec, n: int = 2) -> Tensor:
@@ -57,14 +73,15 @@ def parameters_are_counted(name: str) -> None:
         with torch.device("meta"):
             net, _ = entry.build(classes)
         assert count(net) == expected, f"{count(net):,} parameters for {classes} classes"
-    assert describe(name).counts == entry.counts
+    assert _whole(name, entry.build).counts == entry.counts
 
 
 def is_documented(name: str) -> None:
     """The builder has a docstring, the spec names its paper."""
-    build = MODELS.get(name).build
+    entry = MODELS.get(name)
+    build = entry.build
     assert getattr(build, "func", build).__doc__, "its builder has no docstring"
-    assert describe(name).paper, "its spec names no paper"
+    assert _whole(name, entry.build).paper, "its spec names no paper"
 
 
 def answers_and_repeats(name: str) -> None:

@@ -95,11 +95,14 @@ def translated(net: nn.Module, spec: Spec, state: dict[str, Tensor]) -> dict[str
     """Tensors under the names, and in the shapes, of this network.
 
     torchvision's VGG keeps its dense layers in ``classifier``; timm has them as convolutions.
-    transformers' ViT has names of its own and three matrices where timm has one. timm's
-    transformers bring a function of their own that resizes position embeddings.
+    transformers' ViT has names of its own and three matrices where timm has one. The EfficientNets
+    of efficientnet-pytorch have other names in timm's order. timm's transformers bring a function
+    of their own that resizes position embeddings.
     """
     if any(name.removeprefix("vit.").startswith("encoder.layer.") for name in state):
         state = from_transformers(state)
+    if "_conv_stem.weight" in state:
+        state = from_efficientnet(net, state)
     if "classifier.0.weight" in state and hasattr(net, "pre_logits"):
         own = net.state_dict()
         names = {"0": "pre_logits.fc1", "3": "pre_logits.fc2", "6": "head.fc"}
@@ -116,6 +119,20 @@ def translated(net: nn.Module, spec: Spec, state: dict[str, Tensor]) -> dict[str
         if adapt is not None:
             state = adapt(state, net)
     return state
+
+
+def from_efficientnet(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of efficientnet-pytorch under timm's names, which stand in the same order.
+
+    They stay as they are, so that they are reported, where any but those of the classifier has
+    another shape than timm's in its place.
+    """
+    own = net.state_dict()
+    pairs = list(zip(state.items(), own.items(), strict=False))
+    fit = all(v.shape == w.shape for (name, v), (_, w) in pairs if not name.startswith("_fc."))
+    if len(state) != len(own) or not fit:
+        return state
+    return {name: value for (_, value), (name, _) in pairs}
 
 
 #: transformers' names of a ViT's parts (google/vit-*) and timm's

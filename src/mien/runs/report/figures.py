@@ -29,6 +29,7 @@ class Points:
     flat: FloatArray = field(repr=False)  # [n, 2]
     deep: FloatArray = field(repr=False)  # [n, 3]
     whole: int = 0  # of so many test images
+    of: str = "what goes into the last layer"
 
 
 def new_figure(size: tuple[float, float], columns: int = 1, **options: Any) -> tuple[Any, Any]:
@@ -106,7 +107,7 @@ def reliability_figure(report: Report) -> str:
 
 
 def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
-    """Losses and validation accuracy by epoch; rows of folds name their ``training``.
+    """Losses and accuracies by epoch; rows of folds name their ``training``.
 
     A dot marks the epoch whose weights were kept.
     """
@@ -117,7 +118,7 @@ def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
         epochs = [int(row["epoch"]) for row in rows]
         column = {
             k: np.array([float(row.get(k) or "nan") for row in rows])
-            for k in ("train_loss", "val_loss", "val_accuracy")
+            for k in ("train_loss", "val_loss", "val_accuracy", "train_accuracy", "test_accuracy")
         }
         style = {"linewidth": 1.8 if len(trainings) == 1 else 1.0}
         named = number == 0
@@ -131,8 +132,19 @@ def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
             label="validation" if named else None,
             **style,
         )
-        right.plot(epochs, column["val_accuracy"], color=BLUE, **style)
-        if np.isfinite(column["val_accuracy"]).any():
+        right.plot(
+            epochs,
+            column["val_accuracy"],
+            color=BLUE,
+            label="validation" if named and _known(column["val_accuracy"]) else None,
+            **style,
+        )
+        for side, tint in (("train", PALE), ("test", VERMILION)):
+            values = column[f"{side}_accuracy"]
+            if _known(values):
+                label = ("training, as they are" if side == "train" else side) if named else None
+                right.plot(epochs, values, color=tint, label=label, **style)
+        if _known(column["val_accuracy"]):
             best = int(np.nanargmax(column["val_accuracy"]))
             right.scatter(
                 epochs[best],
@@ -142,13 +154,18 @@ def curves_figure(history: Sequence[Mapping[str, str]]) -> str:
                 label="kept" if named else None,
             )
     left.set_title("loss", loc="left", color=INK, fontsize=11)
-    right.set_title("accuracy on validation images", loc="left", color=INK, fontsize=11)
+    right.set_title("accuracy", loc="left", color=INK, fontsize=11)
     for axes in (left, right):
         axes.set_xlabel("epoch", color=PALE)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
         quiet(axes)
     return draw.data_url(png(figure))
+
+
+def _known(values: FloatArray) -> bool:
+    """Whether an epoch has this number."""
+    return bool(np.isfinite(values).any())
 
 
 def features_figure(points: Points) -> str:

@@ -102,7 +102,7 @@ def _features(points: Points) -> list[str]:
     which = f"{shown:,} of {points.whole:,} test images, chosen at random" * (shown < points.whole)
     which = which or f"all {shown:,} test images"
     caption = (
-        f"t-SNE of what goes into the last layer, {which}. Neighbours are alike to the network; "
+        f"t-SNE of {points.of}, {which}. Neighbours are alike to the network; "
         "distances between far groups and their sizes mean nothing."
     )
     still = _figure(features_figure(points), caption)

@@ -34,6 +34,8 @@ def headline(recipe: Recipe, report: Report) -> str:
     text += f" on {report.accuracy.images:,} test images, {recipe.data.protocol} protocol"
     if recipe.about.shortened:
         return f"{mark(recipe, text)}; not the experiment, so no printed number stands beside it"
+    if recipe.about.changed:
+        text += f", with {recipe.about.changed}"
     printed = recipe.about.expected
     if printed is None:
         ours_alone = recipe.about.paper.startswith("ours")
@@ -61,10 +63,12 @@ def fact_rows(recipe: Recipe, facts: Mapping[str, Any]) -> list[tuple[str, str]]
         ("paper", about.paper),
         ("repeats", about.table),
         ("paper's protocol", about.protocol),
+        ("changed", about.changed),
         ("notes", about.notes),
         ("cost", about.cost),
     ]
-    rows += [(name.replace("_", " "), _value(value)) for name, value in facts.items()]
+    shown = {k: v for k, v in facts.items() if k != "framing"}  # in words: pictures
+    rows += [(name.replace("_", " "), _value(value)) for name, value in shown.items()]
     return [(name, text) for name, text in rows if text]
 
 

@@ -15,7 +15,7 @@ export function startPhoto(about, elsewhere) {
 
   async function take(given) {
     if (kindOf(given) === "video") {
-      const error = new Error(`${given.name} is a video: use Video`);
+      const error = new Error(`this is a video (${given.name}): use Video`);
       error.action = { text: "Open it there", go: () => { tell($("#photo-alert"), null); elsewhere(given); } };
       tell($("#photo-alert"), error);
       return;

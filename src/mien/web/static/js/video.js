@@ -40,7 +40,7 @@ export function startVideo(root, about, elsewhere) {
   async function take(file) {
     tell(alert, null);
     if (kindOf(file) === "image") {
-      const error = new Error(`${file.name} is a photo: use Photo`);
+      const error = new Error(`this is a photo (${file.name}): use Photo`);
       error.action = { text: "Open it there", go: () => { tell(alert, null); elsewhere(file); } };
       tell(alert, error);
       return;
