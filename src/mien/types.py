@@ -68,12 +68,15 @@ class Face:
     ``box`` is ``(x, y, width, height)`` in pixels and may reach beyond the image;
     ``confidence`` is in 0..1, None where the detector gives none; ``landmarks`` are 24 points
     (x, y) in pixels of the image, in the order of :data:`mien.vision.landmarks.LANDMARKS`, or None.
+    ``anchors`` are three, ``[3, 2]``, from a detector that knows no more: the centres of the eyes
+    (the image's left first) and of the mouth.
     """
 
     box: Box
     confidence: float | None
     detector: str  # what found it
     landmarks: FloatArray | None = field(default=None, compare=False, repr=False)
+    anchors: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,3 +147,14 @@ class Prediction:
             "detector": None if self.face is None else self.face.detector,
             "error": self.error,
         }
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line without control characters; its kind where it is silent.
+
+    >>> first_line(ValueError("red" + chr(27))), first_line(StopIteration())
+    ('red?', 'StopIteration')
+    """
+    lines = str(error).strip().splitlines()
+    text = lines[0][:200] if lines else type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in text)

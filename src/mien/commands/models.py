@@ -60,13 +60,18 @@ def _prior(head: Head) -> str:
 
 
 @app.command("fetch")
-def fetch_model(name: Annotated[str, typer.Argument(help="yunet")]) -> None:
+def fetch_model(
+    name: Annotated[str, typer.Argument(help="A detector that lacks its file.")],
+) -> None:
     """Fetch a model file once and check its SHA-256."""
     from mien.fetch import fetch
     from mien.registry import choose
+    from mien.types import InputError
     from mien.vision import faces
 
     known = faces.remotes()
+    if not known:
+        raise InputError("nothing to fetch: the models and detectors of Mien are in the package")
     say(f"{name}: {fetch(known[choose('model to fetch', name, known)])}")
 
 

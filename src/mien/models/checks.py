@@ -34,17 +34,6 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line without control characters; its kind where it is silent.
-
-    >>> first_line(ValueError("red" + chr(27))), first_line(StopIteration())
-    ('red?', 'StopIteration')
-    """
-    lines = str(error).strip().splitlines()
-    text = lines[0][:200] if lines else type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def _printable(text: str, also: str = "") -> bool:
     return all(
         c.isprintable() or c in also or c in JOINERS or unicodedata.category(c) == "Zs"

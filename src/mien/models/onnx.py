@@ -12,10 +12,9 @@ from typing import Any, Final
 from mien.forks import unforked
 from mien.models.base import BaseModel
 from mien.models.card import CARD_KEY, Card
-from mien.models.checks import first_line
-from mien.models.sessions import Session
 from mien.models.weights import locate
-from mien.types import FloatArray, MienError, ModelError
+from mien.sessions import Session
+from mien.types import FloatArray, MienError, ModelError, first_line
 from mien.vision.landmarks import LANDMARKS
 
 HASH_FILE: Final = 4096  # bytes that are read of a .sha256 file

@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,19 @@ from mien.explainers.method import METHODS, overlays, read_query
 from mien.models.base import BaseModel
 from mien.registry import choose
 from mien.results.evidence import Query
-from mien.types import FloatArray, InputError, Prediction
+from mien.types import Face, FloatArray, InputError, Prediction
 from mien.video.cuts import Change, CutDetector, ShotChanges
 from mien.video.reader import Frame, read_frames
 from mien.video.smooth import DEFAULT, Smoother
 from mien.video.track import Tracker
-from mien.vision.stream import in_groups, iterate_ahead
+from mien.vision.stream import in_groups, iterate_ahead, read_ahead
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
     from mien.vision.crops import Crop
+    from mien.vision.faces import Detector
 
+SEARCHERS = 2  # threads that look for faces
 HELD = 40_000_000  # pixels of frames that are analysed together, 120 MB
 
 
@@ -160,12 +163,18 @@ class Follower:
         self._own = self._query == Query("cam")
         self._keys: dict[int, _Key] = {}
 
-    def __call__(self, frames: list[Frame], changes: Sequence[Change] = ()) -> list[FrameResult]:
+    def __call__(
+        self,
+        frames: list[Frame],
+        changes: Sequence[Change] = (),
+        found: Sequence[list[Face]] | None = None,
+    ) -> list[FrameResult]:
         """Results of frames that are all analysed, by one call of the model.
 
-        ``changes`` are how they follow on one another; default: all in one shot.
+        ``changes`` are how they follow on one another; default: all in one shot. ``found`` are
+        the faces of each, where the detector was asked already.
         """
-        crops = self.recognizer.crops_of([f.image for f in frames], cam=self._own)
+        crops = self.recognizer.crops_of([f.image for f in frames], cam=self._own, found=found)
         changes = changes or [Change.NONE] * len(frames)
         return [self._one(*one) for one in zip(frames, crops, changes, strict=True)]
 
@@ -265,12 +274,23 @@ def stream(
     name = name or "frames"
     follow = Follower(recognizer, options, name, rate)
     # the reading thread holds a few frames more, fewer where they are large
-    ahead = iterate_ahead(_sampled(source, Sampler(options), all_frames), 4)
+    read = iterate_ahead(_sampled(source, Sampler(options), all_frames), 4)
+    detector = recognizer.detector
+    searchers = SEARCHERS if detector.threads else 0  # with none, the follower searches
     faces: tuple[Tracked, ...] = ()
-    with closing(ahead):
+    with (
+        closing(read),
+        closing(read_ahead(read, partial(_searched, detector), searchers, ahead=2)) as ahead,
+    ):
         for group in in_groups(ahead, options.batch, lambda one: one.pixels, HELD):
             wanted = [one for one in group if one.analysed]
-            results = iter(follow([one.frame for one in wanted], [one.change for one in wanted]))
+            results = iter(
+                follow(
+                    [one.frame for one in wanted],
+                    [one.change for one in wanted],
+                    [one.found for one in wanted if one.found is not None] or None,
+                )
+            )
             for one in group:
                 if one.analysed:
                     result = next(results)
@@ -289,10 +309,18 @@ class _Sampled:
     frame: Frame
     analysed: bool
     change: Change
+    found: list[Face] | None = None  # None: not searched yet
 
     @property
     def pixels(self) -> int:
         return self.frame.size[0] * self.frame.size[1]
+
+
+def _searched(detector: Detector, one: _Sampled) -> _Sampled:
+    """The same frame with its faces, where it is analysed and any thread may search."""
+    if not one.analysed or not detector.threads:
+        return one
+    return replace(one, found=detector(one.frame.image))
 
 
 def _sampled(source: Iterable[Frame], take: Sampler, all_frames: bool) -> Iterator[_Sampled]:

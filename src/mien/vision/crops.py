@@ -24,6 +24,7 @@ from mien.vision.geometry import (
     transform,
 )
 
+TILTED: Final = 0.12  # radians
 PORTRAIT: Final = 128  # pixels: whole pictures this large may show more than a face
 CLOSE: Final = 0.8  # of a picture's shorter side: where a face has more, the picture is its crop
 
@@ -97,18 +98,29 @@ class Finder:
     model: CropModel
     locator: CropModel
 
-    def __call__(self, images: Sequence[ImageArray], *, cam: bool = False) -> list[list[Crop]]:
+    def __call__(
+        self,
+        images: Sequence[ImageArray],
+        *,
+        cam: bool = False,
+        found: Sequence[list[Face]] | None = None,
+    ) -> list[list[Crop]]:
         """Every face of every image, aligned by its eyes and mouth, left to right in each.
 
-        Landmarks come from the detector where it has them, else from the locator: once on the
-        square around the box, to align, and once on the aligned crop. Each network sees all
-        faces of all images in one call.
+        Landmarks come from the detector where it has them, else from the locator on the aligned
+        crop; what aligns it, where the detector knows no eyes either, are the locator's landmarks
+        on the square around the box. Each network sees all faces of all images in one call.
+        ``found`` are the detector's faces of each image, where it was asked already.
         """
         with unforked():
-            return self._found(images, cam)
+            if found is None:
+                found = [self.detector(image) for image in images]
+            pairs = [(i, face) for i, faces in enumerate(found) for face in faces]
+            return self._crops(images, pairs, cam)
 
-    def _found(self, images: Sequence[ImageArray], cam: bool) -> list[list[Crop]]:
-        found = [(i, face) for i, image in enumerate(images) for face in self.detector(image)]
+    def _crops(
+        self, images: Sequence[ImageArray], found: list[tuple[int, Face]], cam: bool
+    ) -> list[list[Crop]]:
         crops: list[list[Crop]] = [[] for _ in images]
         if not found:
             return crops
@@ -184,16 +196,18 @@ class Finder:
             return [box_matrix(box, DISPLAY, framing.margin) for box in boxes]
         margin = self.detector.margin + self.model.card.preprocess.margin
         rough = [box_matrix(self.detector.crop_box(face), DISPLAY, margin) for _, face in found]
-        lacking = [k for k, (_, face) in enumerate(found) if face.landmarks is None]
+        known = [face.anchors if face.landmarks is None else face.landmarks for _, face in found]
+        lacking = [k for k, marks in enumerate(known) if marks is None]
         points = self._locate(images, found, rough, lacking)
-        known = [
-            transform(points[k] * DISPLAY - 0.5, invert(rough[k]))
-            if face.landmarks is None
-            else face.landmarks
-            for k, (_, face) in enumerate(found)
-        ]
+        for k in lacking:
+            known[k] = transform(points[k] * DISPLAY - 0.5, invert(rough[k]))
+        aligned = [align(m, self.locator.template, DISPLAY) for m in known if m is not None]
+        # five points of a face that is tilted are rough: the locator sees it nearly level now
+        tilted = [k for k, (_, face) in enumerate(found) if _tilt(face) > TILTED]
+        for k, marks in self._locate(images, found, aligned, tilted).items():
+            known[k] = transform(marks * DISPLAY - 0.5, invert(aligned[k]))
         template = self.locator.template if framing is None else self.model.template
-        return [align(marks, template, DISPLAY) for marks in known]
+        return [align(marks, template, DISPLAY) for marks in known if marks is not None]
 
     def _locate(
         self,
@@ -212,6 +226,14 @@ class Finder:
         return dict(zip(which, points, strict=True))
 
 
+def _tilt(face: Face) -> float:
+    """By how much the eyes of a face without landmarks are out of level, in radians."""
+    if face.landmarks is not None or face.anchors is None:
+        return 0.0
+    across = face.anchors[1] - face.anchors[0]
+    return float(abs(np.arctan2(across[1], across[0])))
+
+
 def enlarged(face: Face, times: float) -> Face:
     """The same face in a photo that is ``times`` as large."""
     x, y, width, height = face.box
@@ -220,4 +242,5 @@ def enlarged(face: Face, times: float) -> Face:
         face,
         box=(x * times, y * times, width * times, height * times),
         landmarks=None if marks is None else (marks + 0.5) * times - 0.5,
+        anchors=None if face.anchors is None else (face.anchors + 0.5) * times - 0.5,
     )

@@ -78,14 +78,15 @@ def anchors(landmarks: FloatArray) -> FloatArray:
     return np.vstack([eye_centres(landmarks), mouth])
 
 
-def align(landmarks: FloatArray, template: FloatArray, size: int) -> FloatArray:
+def align(have: FloatArray, template: FloatArray, size: int) -> FloatArray:
     """Matrix ``[2, 3]`` from image pixels to pixels of a crop of ``size`` x ``size``.
 
+    ``have`` are a face's :func:`anchors` ``[3, 2]``, or its landmarks ``[24, 2]``.
     The roll is taken from the eyes alone; scale and place from eyes and mouth, so that a face
     turned aside (whose eyes are close together) is not enlarged. ``template`` is in 0..1.
     """
     wanted = anchors(template * size - 0.5)
-    have = anchors(landmarks)
+    have = have if len(have) == 3 else anchors(have)
     across = have[1] - have[0]
     roll = np.arctan2(across[1], across[0])
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])

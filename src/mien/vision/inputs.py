@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.registry import choose
-from mien.types import ImageArray, InputError, InputTypeError, MienError
+from mien.types import Face, ImageArray, InputError, InputTypeError, MienError
 from mien.vision.read import Source, is_image
 
 
@@ -21,6 +21,7 @@ class ReadImage:
     image: ImageArray | None = None
     scale: float = 1.0
     error: str | None = None
+    faces: list[Face] | None = None  # None: not searched yet
 
     @property
     def pixels(self) -> int:

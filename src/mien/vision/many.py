@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mien.types import ImageArray, Prediction
+from mien.types import Face, ImageArray, Prediction
 from mien.vision.crops import Crop
+from mien.vision.faces import Detector
 from mien.vision.inputs import ReadImage, failure
 from mien.vision.read import Source, read_image, read_reduced
+
+
+class FindCrops(Protocol):
+    """What makes the crops of each image, of faces that were ``found`` already or not."""
+
+    def __call__(
+        self, images: Sequence[ImageArray], *, found: Sequence[list[Face]] | None
+    ) -> list[list[Crop]]:
+        """Crops left to right, for each image."""
 
 
 class Answers(Protocol):
@@ -23,11 +33,13 @@ class Answers(Protocol):
 class Rows:
     """Groups of images that were read as rows; never raises for a bad image.
 
-    ``crops_of`` finds the faces of a group by one call of the model; ``size`` is the side in pixels
+    ``detector`` is asked while images are read, where several threads may; ``crops_of`` makes the
+    crops of a group by one call of the model; ``size`` is the side in pixels
     of what the model sees; ``bgr`` says the channel order of arrays.
     """
 
-    crops_of: Callable[[Sequence[ImageArray]], list[list[Crop]]]
+    detector: Detector
+    crops_of: FindCrops
     answers: Answers
     size: int
     bgr: bool = False
@@ -37,7 +49,8 @@ class Rows:
 
         def read(item: tuple[str, Source]) -> ReadImage:
             try:
-                return ReadImage(*item, *read_reduced(item[1], longest, bgr=self.bgr))
+                read_one = read_reduced(item[1], longest, bgr=self.bgr)
+                return self._searched(ReadImage(*item, *read_one))
             except Exception as error:  # one bad image must not cost the others
                 return ReadImage(*item, error=failure(item[0], error))
 
@@ -47,7 +60,10 @@ class Rows:
         """Rows of each image, by one model call, or one each where that fails."""
         good = [item for item in group if item.image is not None]
         try:
-            crops = self.crops_of([item.image for item in good if item.image is not None])
+            crops = self.crops_of(
+                [item.image for item in good if item.image is not None],
+                found=[item.faces for item in good if item.faces is not None] or None,
+            )
         except Exception as error:
             if len(group) > 1:
                 return [rows for item in group for rows in self([item])]
@@ -65,10 +81,16 @@ class Rows:
                 rows.append(answers or [Prediction(item.name)])
         return rows
 
+    def _searched(self, item: ReadImage) -> ReadImage:
+        """An image with its faces, where the detector may be asked by any thread."""
+        if item.image is None or not self.detector.threads:
+            return item
+        return replace(item, faces=self.detector(item.image))
+
     def _whole(self, item: ReadImage) -> ReadImage:
         """The image again, at its full size: it shows a small face."""
         try:
             image = read_image(item.source, bgr=self.bgr)
-            return ReadImage(item.name, item.source, image)
+            return self._searched(ReadImage(item.name, item.source, image))
         except Exception as error:
             return ReadImage(item.name, item.source, error=failure(item.name, error))

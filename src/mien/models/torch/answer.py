@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mien.models.checks import first_line
-from mien.types import MienError, ModelError
+from mien.types import MienError, ModelError, first_line
 
 
 def like(net: nn.Module) -> tuple[torch.device, torch.dtype]:

@@ -22,18 +22,14 @@ def ranked() -> list[str]:
     """The detectors that ``auto`` tries, best first (by the faces they find, docs/faces.md).
 
     >>> ranked()
-    ['blazeface', 'yunet', 'haar']
+    ['yunet', 'blazeface', 'haar']
     """
     found = [(rank, name) for name in names() if (rank := DETECTORS.get(name).rank) is not None]
     return [name for _, name in sorted(found, reverse=True)]
 
 
 def remotes() -> dict[str, Remote]:
-    """The files that detectors need and that can be fetched, by name.
-
-    >>> list(remotes())
-    ['yunet']
-    """
+    """The files that detectors (of other distributions) need and that can be fetched, by name."""
     found = [DETECTORS.get(name).remote for name in names()]
     return {remote.name: remote for remote in found if remote is not None}
 

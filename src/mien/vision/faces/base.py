@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import ClassVar, Final
 
 from mien.fetch import Remote
@@ -24,7 +25,8 @@ class Detector(ABC):
     the square around the box resembles a FER2013 crop. ``rank`` is the place in which ``auto``
     tries it, highest first, None where ``auto`` never takes it; ``remote`` is the file that it
     needs and that ``mien models fetch`` brings, None where it needs none; ``title`` says what it
-    is for where people choose it, "" is its name.
+    is for where people choose it, "" is its name. ``threads`` says that several threads may search
+    at once; else they take turns.
     """
 
     name: ClassVar[str]  # its key in the registry
@@ -34,6 +36,7 @@ class Detector(ABC):
     smallest: ClassVar[float] = 0.0
     rank: ClassVar[int | None] = None
     remote: ClassVar[Remote | None] = None
+    threads: ClassVar[bool] = False
     title: ClassVar[str] = ""
 
     @classmethod
@@ -44,7 +47,7 @@ class Detector(ABC):
     def __call__(self, image: ImageArray) -> list[Face]:
         """Faces, left to right."""
         # OpenCV's networks and cascades hold state: two threads in one would mix up their images
-        with unforked(), _ONE_AT_A_TIME:
+        with unforked(), nullcontext() if self.threads else _ONE_AT_A_TIME:
             return sorted(self.detect(image), key=lambda face: face.box[0])
 
     @abstractmethod

@@ -36,7 +36,7 @@ class BlazeFace(Detector):
     """Bazarevsky et al. 2019 (arXiv:1907.05047), short range, with landmarks by the face mesh."""
 
     name = "blazeface"
-    title = "near and far faces"
+    title = "near and far faces, also tilted ones, slower"
     margin = 0.08
     drop = -0.06
     rank: ClassVar[int | None] = 30

@@ -7,8 +7,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from mien.forks import before_fork, unforked
-from mien.models.checks import first_line
-from mien.types import ModelError
+from mien.types import ModelError, first_line
 
 
 class Session:

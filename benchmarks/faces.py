@@ -1,0 +1,234 @@
+"""Finding faces: where the time goes, how many are found, how many are none; beside other finders.
+
+``python -m benchmarks.faces [--crops FACES.parquet] [--empty FOLDER] [--fer PYTHON]`` writes
+``benchmarks/results/faces.json`` and ``.md``. FACES holds real crops (RAF-DB's, say), FOLDER more
+pictures without a face, PYTHON an environment with ``fer`` (``benchmarks.peers`` says how). The
+photographs come from npm; no picture is kept. Times are processor time of one thread, which other
+programs lengthen little, but for images per second, which are the wall's, beside fer's in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+import mien
+from benchmarks import people
+from benchmarks.peers import FER, LOOP
+from benchmarks.photos import photographs
+from mien.data import synthetic
+from mien.emotions import SEVEN
+from mien.types import Box, ImageArray
+from mien.vision import faces
+from mien.vision.read import read_image
+
+ROOT = Path(__file__).parent.parent
+OURS = ("yunet", "blazeface", "blazeface-near", "haar")
+FER_HAAR = "fer's Haar"  # OpenCV's default cascade with fer's parameters
+WIDTHS = (20, 32, 48, 64, 96)
+TURNS = (15, 30, 45, 90, 180)
+ANSWERS = """
+import mien
+made = mien.load({model!r}, detector={detector!r})
+def answer(path):
+    return len(made.predict(path).faces)
+"""
+TOGETHER = """
+import json, sys, time
+import mien
+made = mien.load({model!r}, detector={detector!r})
+paths = sys.argv[1:]
+made.predict(paths[:4])
+times = []
+for _ in range({repeats}):
+    started = time.perf_counter()
+    faces = len(made.predict(paths).faces)
+    times.append(time.perf_counter() - started)
+print("RESULT" + json.dumps({{"loaded": 0, "times": times, "faces": faces}}))
+"""
+Find = Callable[[ImageArray], Sequence[Box]]
+
+
+def finders() -> dict[str, Find]:
+    """What is compared: our detectors that are here, and fer's."""
+    found: dict[str, Find] = {}
+    for name in OURS:
+        if faces.DETECTORS.get(name).available():
+            detector = faces.create(name)
+            found[name] = partial(_boxes, detector)
+    cascade = cv2.CascadeClassifier(
+        str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml")
+    )
+
+    def fer(image: ImageArray) -> Sequence[Box]:
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        boxes = cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(50, 50))
+        return [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
+
+    return {**found, FER_HAAR: fer}
+
+
+def _boxes(detector: faces.Detector, image: ImageArray) -> list[Box]:
+    return [face.box for face in detector(image)]
+
+
+def stages(group: ImageArray, repeats: int = 7) -> dict[str, dict[str, float]]:
+    """Milliseconds of each stage, for a portrait, a group, 12 megapixels and a frame of video."""
+    portrait = read_image(ROOT / "examples" / "astronaut.jpg")
+    frame = np.ascontiguousarray(cv2.resize(group, (640, 360), interpolation=cv2.INTER_AREA))
+    large = cv2.resize(group, (4000, 3000), interpolation=cv2.INTER_CUBIC)
+    pictures = {"portrait": portrait, "group": group, "12 megapixels": large, "frame": frame}
+    recognizer = mien.load(detector="yunet", threads=1)
+    result: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, picture in pictures.items():
+            file = Path(folder) / f"{name}.jpg"
+            Image.fromarray(np.asarray(picture, dtype=np.uint8)).save(file, quality=90)
+            image = read_image(file)
+            found = [recognizer.detector(image)]
+            calls: dict[str, Callable[[], Any]] = {
+                "read": partial(read_image, file),
+                "align and answer": partial(recognizer.crops_of, [image], found=found),
+                **{f"find: {finder}": partial(find, image) for finder, find in finders().items()},
+            }
+            result[name] = {"faces": len(found[0]), **_milliseconds(calls, repeats)}
+    return result
+
+
+def _milliseconds(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            started = time.process_time()
+            call()
+            if turn:
+                times[name].append(1000 * (time.process_time() - started))
+    return {name: round(statistics.median(values), 2) for name, values in times.items()}
+
+
+def recall(
+    photos: list[tuple[ImageArray, int]], crops: Sequence[ImageArray], empty: list[ImageArray]
+) -> dict[str, Any]:
+    """Faces found in counted photographs, in crowds by size and by turn; finds where none are."""
+    crowds = {f"{width} pixels": people.crowd(crops, empty, width=width) for width in WIDTHS}
+    for degrees in TURNS:
+        crowds[f"64 pixels, turned {degrees}"] = people.crowd(
+            crops, empty, width=64, degrees=degrees
+        )
+    result: dict[str, Any] = {"faces": {"photographs": sum(count for _, count in photos)}}
+    result["faces"] |= {name: sum(len(p.centres) for p in pages) for name, pages in crowds.items()}
+    result["faces"]["no face"] = len(empty)
+    for name, find in finders().items():
+        row: dict[str, Any] = {
+            "photographs": sum(min(len(find(image)), count) for image, count in photos)
+        }
+        extra = 0
+        for kind, pages in crowds.items():
+            pairs = [page.hits(find(page.image)) for page in pages]
+            row[kind] = sum(hits for hits, _ in pairs)
+            extra += sum(more for _, more in pairs)
+        row["false ones in crowds"] = extra
+        row["no face"] = sum(bool(find(image)) for image in empty)
+        result[name] = row
+        print(name, row, flush=True)
+    return result
+
+
+def beside_fer(images: list[Path], python: str | None, repeats: int = 3) -> dict[str, Any]:
+    """Images per second and faces, one process after another, all of it ``repeats`` times."""
+    programs: dict[str, tuple[str, str]] = {}
+    for model in ("mien", "mien-int8"):
+        code = ANSWERS.format(model=model, detector="yunet")
+        programs[f"{model}, one by one"] = (sys.executable, LOOP.format(code=code, repeats=3))
+        together = TOGETHER.format(model=model, detector="yunet", repeats=3)
+        programs[f"{model}, a list"] = (sys.executable, together)
+    if python is not None:
+        code = FER.format(mtcnn=False)
+        programs["fer, Haar"] = (python, LOOP.format(code=code, repeats=3))
+    rates: dict[str, list[float]] = {name: [] for name in programs}
+    result: dict[str, Any] = {"images": len(images)}
+    for _ in range(repeats):
+        for name, (runner, program) in programs.items():
+            done = subprocess.run(
+                [runner, "-c", program, *map(str, images)], capture_output=True, text=True
+            )
+            line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT")), None)
+            if line is None:
+                result[name] = {"error": done.stderr.strip().splitlines()[-1][:200]}
+                continue
+            found = json.loads(line[6:])
+            rates[name].append(len(images) / statistics.median(found["times"]))
+            rate = round(statistics.median(rates[name]), 1)
+            result[name] = {"images per second": rate, "faces": found["faces"]}
+            print(name, result[name], flush=True)
+    return result
+
+
+def report(result: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = ["# Finding faces, measured", "", (__doc__ or "").split("\n\n")[1], ""]
+    times = result["stages"]
+    lines += ["| ms | " + " | ".join(times) + " |", "|---" * (len(times) + 1) + "|"]
+    for key in next(iter(times.values())):
+        lines.append(f"| {key} | " + " | ".join(f"{row[key]:g}" for row in times.values()) + " |")
+    for part in ("drawn", "real"):
+        if part not in result:
+            continue
+        rows = result[part]
+        names = [name for name in rows if name != "faces"]
+        title = "Drawn crowds, photographs, and pictures without a face"
+        lines += ["", f"## {title if part == 'drawn' else 'Crowds of real faces'}", ""]
+        lines += ["| | there | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+        for key in rows[names[0]]:
+            there = rows["faces"].get(key, "")
+            found = " | ".join(str(rows[name][key]) for name in names)
+            lines.append(f"| {key} | {there} | {found} |")
+    lines += ["", "## Beside fer, on the same photographs", ""]
+    lines += ["| | images per second | faces |", "|---|---|---|"]
+    for name, row in result.get("beside fer", {}).items():
+        if isinstance(row, dict):
+            rate, count = row.get("images per second", row.get("error")), row.get("faces", "")
+            lines.append(f"| {name} | {rate} | {count} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crops", type=Path)
+    parser.add_argument("--empty", type=Path)
+    parser.add_argument("--fer")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "photographs")
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    photos = people.photographs(given.cache)
+    empty = people.without_faces(given.empty)
+    drawn = [synthetic.face(SEVEN[n % 7], subject=n, size=192).image for n in range(24)]
+    result: dict[str, Any] = {"stages": stages(photos[4][0])}
+    print(json.dumps(result), flush=True)
+    result["drawn"] = recall(photos, drawn, empty)
+    if given.crops is not None:
+        result["real"] = recall(photos, people.real_crops(given.crops, 48), empty)
+    with tempfile.TemporaryDirectory() as folder:
+        images = sorted(photographs(Path(folder), 60).glob("*.jpg"))
+        result["beside fer"] = beside_fer(images, given.fer)
+    results = ROOT / "benchmarks" / "results"
+    (results / "faces.json").write_text(json.dumps(result, indent=1) + "\n")
+    (results / "faces.md").write_text(report(result))
+
+
+if __name__ == "__main__":
+    main()
