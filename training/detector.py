@@ -113,12 +113,11 @@ def network(weights: Mapping[str, Weights]) -> onnx.ModelProto:
     graph.nodes.append(helper.make_node("Concat", found, ["found"], axis=1))
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])
     numbers = helper.make_tensor_value_info("found", TensorProto.FLOAT, ["n", "cells", 16])
-    made = helper.make_model(
+    return helper.make_model(
         helper.make_graph(graph.nodes, "yunet", [image], [numbers], graph.constants),
         opset_imports=[helper.make_opsetid("", 13)],
         ir_version=8,
     )
-    return made
 
 
 def main() -> None:
