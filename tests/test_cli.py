@@ -36,6 +36,24 @@ def photo(tmp_path: Path) -> Path:
     return Path(shutil.copy(PORTRAIT, tmp_path / "photo [1].jpg"))
 
 
+#: Runs many calls in one process and prints the exit code of each and what it said.
+EACH = """
+import contextlib, io, json, sys
+from mien.commands.main import main
+found = []
+for words in json.loads(sys.argv[1]):
+    sys.argv, said = ["mien", *words], io.StringIO()
+    code = 0
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    found.append([code, said.getvalue()])
+print(json.dumps(found))
+"""
+
+
 def one_line(done: CompletedProcess[str]) -> str:
     """What a failed call said: one line, no traceback."""
     assert "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ import pytest
 
 import mien
 from mien import video
+from mien.commands.main import main
 from mien.commands.video import seconds
 from mien.commands.webcam import webcam
 from mien.extras import install
@@ -25,7 +26,7 @@ from mien.video.camera import Camera, Window
 from mien.video.frames import VideoOptions
 from mien.video.live import Meter, run
 from mien.video.reader import read_frames
-from tests.test_cli import EACH, one_line
+from tests.test_cli import one_line
 from tests.video import clips
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -34,11 +35,11 @@ Run = Callable[..., "CompletedProcess[str]"]
 MAIN = "from mien.commands.main import main; main()"
 
 
-def command(*args: str, cwd: Path, code: str = MAIN) -> CompletedProcess[str]:
-    """The command, or other code, in a process with every extra."""
+def command(*args: str, cwd: Path) -> CompletedProcess[str]:
+    """The command in a process with every extra."""
     env = {k: v for k, v in os.environ.items() if k != "DISPLAY"} | {"COLUMNS": "120"}
     return subprocess.run(
-        [sys.executable, "-c", code, *args],
+        [sys.executable, "-c", MAIN, *args],
         capture_output=True,
         text=True,
         timeout=120,
@@ -88,28 +89,39 @@ def test_a_damaged_clip_is_exit_code_1_and_its_results_are_there(tmp_path: Path)
     assert (tmp_path / "rows.csv").exists()
 
 
-WRONG = [
-    (("video", "absent.mp4"), "no such file"),
-    (("video", "{clip}", "--smoothing", "much"), "expected seconds or off"),
-    (("video", "{clip}", "--overlay", "cam"), "give it an --output"),
-    (("video", "{clip}", "--every", "0"), "every"),
-    (("video", "{clip}", "-o", "a.gif"), ".mp4"),
-    (("video", "{clip}", "--fps", "inf"), "fps"),
-    (("video", "{clip}", "--summary", "{clip}"), "expected a folder to write into"),
-    (("webcam", "--record", "a.mp4"), "no display"),
-    (("webcam", "--text", "--source", "{clip}", "--record", "{clip}"), "is the clip itself"),
-    (("webcam", "--text", "--source", "absent.mp4"), "no such file"),
-]
-
-
-def test_a_wrong_call_is_one_line(clip: Path, tmp_path: Path) -> None:
-    calls = [[word.format(clip=clip) for word in words] for words, _ in WRONG]
-    done = command(json.dumps(calls), cwd=tmp_path, code=EACH)
-    assert done.returncode == 0, done.stderr
-    for (words, told), (code, said) in zip(WRONG, json.loads(done.stdout), strict=True):
-        assert code == 2, (words, said)
-        assert told in said, words
-        assert len(said.strip().splitlines()) == 1, said
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("video", "absent.mp4"), "no such file"),
+        (("video", "{clip}", "--smoothing", "much"), "expected seconds or off"),
+        (("video", "{clip}", "--overlay", "cam"), "give it an --output"),
+        (("video", "{clip}", "--every", "0"), "every"),
+        (("video", "{clip}", "-o", "a.gif"), ".mp4"),
+        (("video", "{clip}", "--fps", "inf"), "fps"),
+        (("video", "{clip}", "--summary", "{clip}"), "expected a folder to write into"),
+        (("webcam", "--record", "a.mp4"), "no display"),
+        (("webcam", "--text", "--source", "{clip}", "--record", "{clip}"), "is the clip itself"),
+        (("webcam", "--text", "--source", "absent.mp4"), "no such file"),
+    ],
+)
+def test_a_wrong_call_is_one_line(
+    clip: Path,
+    tmp_path: Path,
+    args: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr("sys.argv", ["mien", *(a.format(clip=clip) for a in args)])
+    monkeypatch.setattr("warnings.showwarning", None)  # put back: main sets it for the process
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2, said
+    assert words in said
+    assert len(said.strip().splitlines()) == 1, said
     assert not list(tmp_path.iterdir())
 
 
