@@ -215,7 +215,7 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         ),
         (("compare-groups", "rows.csv"), "expected --by"),
         (("predict", "-"), "empty list"),
-        (("models", "fetch", "retina"), "unknown model to fetch"),
+        (("models", "fetch", "retina"), "nothing to fetch"),
         (("models", "card", "absent.onnx"), "no such model file"),
     ],
 )
@@ -244,7 +244,7 @@ def test_what_click_refuses_is_one_line_and_its_help_names_what_is_registered(ru
     assert one_line(done).startswith("error: no such option: --colour")
     assert "see " in one_line(done)
     shown = " ".join(run("predict", "--help").stdout.replace("│", " ").split())
-    assert f"auto, or {', '.join(DETECTORS.names())}" in shown
+    assert f"or {', '.join(DETECTORS.names())}; none is" in shown
     assert "{detectors}" not in shown
     assert "Usage" in run().stderr + run().stdout
 

@@ -105,7 +105,7 @@ def test_a_contrast_is_the_difference_of_two_targets(
 def test_the_smile_is_in_the_lower_face(name: str, explained: dict[str, mien.Explanation]) -> None:
     e = explained[name]
     lower = e.regions["mouth"] + e.regions["cheeks"] + e.regions["chin"] + e.regions["nose"]
-    assert lower > 0.6 * sum(e.regions.values())
+    assert lower > 0.5 * sum(e.regions.values())
 
 
 @pytest.mark.parametrize("name", ALL)

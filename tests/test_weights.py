@@ -7,8 +7,6 @@ import pytest
 
 from mien.fetch import Remote, cache_folder, fetch, fetched
 from mien.types import ModelError
-from mien.vision import faces
-from mien.vision.faces.yunet import FILE
 
 
 @pytest.fixture
@@ -66,10 +64,3 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == Path("cache/mien")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "mien"
-
-
-def test_the_detectors_file_is_whole_and_has_its_licence_beside_it() -> None:
-    digest = hashlib.sha256(FILE.read_bytes()).hexdigest()
-    assert FILE.with_name("yunet.onnx.sha256").read_text(encoding="ascii").split()[0] == digest
-    assert "3-clause BSD" in FILE.with_name("yunet.LICENSE").read_text(encoding="utf-8")
-    assert not faces.remotes()

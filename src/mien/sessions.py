@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
+
+import numpy as np
+import numpy.typing as npt
 
 from mien.forks import before_fork, unforked
 from mien.types import ModelError, first_line
@@ -15,11 +19,17 @@ class Session:
 
     ``threads`` bounds those of ONNX Runtime, 0 takes as many as cores. They would stay behind in
     a forked process, which then waits for them when it ends: so parent and child each open the
-    file again after a fork.
+    file again after a fork. ``initializers`` returns the arrays that the file declares as external
+    data, by name, and must keep them: ONNX Runtime reads them where they are.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
-        self.path, self.threads = path, threads
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        initializers: Callable[[], Mapping[str, npt.NDArray[np.float32]]] | None = None,
+    ) -> None:
+        self.path, self.threads, self.initializers = path, threads, initializers
         self._opened: Any = None  # onnxruntime ships no types
         _sessions.add(self)
 
@@ -45,6 +55,10 @@ class Session:
         options.intra_op_num_threads = self.threads
         # waiting threads sleep instead of spinning, so that other processes keep their cores
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if self.initializers is not None:
+            given = self.initializers()
+            values = [ort.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
+            options.add_external_initializers(list(given), values)
         try:
             return ort.InferenceSession(
                 str(self.path),

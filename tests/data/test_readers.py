@@ -273,7 +273,7 @@ def test_jaffe_palette_is_resolved(tmp_path: Path) -> None:
     tree = example("jaffe", tmp_path / "set")
     done = prepare("jaffe", tree.source, tmp_path / "o.parquet")
     images = {i["path"]: i["bytes"] for i in column(done.path, "image")}
-    stored = Image.open(io.BytesIO(images["jaffe/YM.NE3.51.tiff"]))
+    stored = Image.open(io.BytesIO(images["YM.NE3.51.tiff"]))
     assert (stored.format, stored.mode) == ("PNG", "L")
     with Image.open(tree.source / "jaffe" / "YM.NE3.51.tiff") as original:
         np.testing.assert_array_equal(np.asarray(stored), np.asarray(original.convert("L")))

@@ -132,7 +132,7 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         create("gimefive15", classes=7)
     with pytest.raises(UnknownNameError, match="did you mean 'resnet101'"):
         create("timm:resnet1011", classes=7)
-    with pytest.raises(UnknownNameError, match="option of 'vit-b16' 'dropuot'; did you mean"):
+    with pytest.raises(UnknownNameError, match="option 'dropuot' of 'vit-b16'; did you mean"):
         create("vit-b16", classes=7, dropuot=0.1)
     with pytest.raises(UnknownNameError, match="unknown pooling 'maxx'; did you mean 'max'"):
         create("gimefive-15", classes=7, pooling="maxx")

