@@ -100,8 +100,8 @@ def _group() -> ImageArray:
 @cache
 def _frame(left: int, right: int) -> ImageArray:
     canvas = np.full((CLIP[1], CLIP[0], 3), (96, 104, 118), np.uint8)
-    _paste(canvas, _face(22, MUSCLES["happy"].scaled(left / 3), 190), 40, 25)
-    _paste(canvas, _face(25, MUSCLES["surprise"].scaled(right / 3), 190), 40, 265)
+    _paste(canvas, _face(23, MUSCLES["happy"].scaled(left / 3), 190), 40, 25)
+    _paste(canvas, _face(27, MUSCLES["surprise"].scaled(right / 3), 190), 40, 265)
     return canvas
 
 
