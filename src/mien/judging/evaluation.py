@@ -179,7 +179,7 @@ def measure(
             rows.append((candidate, answers, identity))
         first = rows[0][1]
         found += [
-            _measured(str(c), identity, path.stem, detector, a, None if a is first else first, seed)
+            scored(str(c), identity, path.stem, detector, a, None if a is first else first, seed)
             for c, a, identity in rows
         ]
     return found
@@ -312,7 +312,7 @@ def labelled(
                 yield number, truth, image_bytes(image)
 
 
-def _measured(
+def scored(
     model: str,
     identity: str,
     data: str,
@@ -321,7 +321,25 @@ def _measured(
     first: Answers | None,
     seed: int,
 ) -> Measured:
-    """The scores of a model's answers; faces that were not found are wrong answers."""
+    """The scores of a model's answers; faces that were not found are wrong answers.
+
+    Parameters
+    ----------
+    model
+        How the model is called in tables.
+    identity
+        What identifies it.
+    data
+        The set's name.
+    detector
+        What found the faces, ``none`` for crops.
+    answers
+        What it said.
+    first
+        What the model that it is set against said, if any.
+    seed
+        Of the bootstrap interval.
+    """
     k = len(answers.labels)
     p, labels = answers.probability, answers.labels
     if not answers.found.all():  # a column of its own, so that no expression is answered there
