@@ -90,7 +90,7 @@ COLOUR = """() => {
 
 def test_a_photo_is_answered_and_explained(open_page: Open) -> None:
     page = with_portrait(open_page())
-    assert re.fullmatch(r"happy\s+(over )?0\.99", page.inner_text("#answer .expression"))
+    assert re.fullmatch(r"happy\s+(> )?0\.99", page.inner_text("#answer .expression"))
     assert page.locator("h1:visible").count() == 1
     assert page.locator("#boxes .face").count() == 1
     assert "Face 1 of 1: happy, " in str(page.get_attribute("#boxes .face", "aria-label"))

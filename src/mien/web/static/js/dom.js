@@ -29,12 +29,11 @@ function set(node, props) {
 
 /** A probability that never claims certainty, as the rest of Mien writes it. */
 export function chance(p) {
-  if (p > 0.99) return "over 0.99";
-  if (p < 0.01) return "under 0.01";
+  if (p > 0.99) return "> 0.99";
+  if (p < 0.01) return "< 0.01";
   return p.toFixed(2);
 }
 
-export const short = (p) => (p > 0.99 ? "> .99" : p < 0.01 ? "< .01" : p.toFixed(2).slice(1));
 export const signed = (v) => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(2);
 export const rgb = (c) => `rgb(${c.join(" ")})`;
 export function clock(t) {

@@ -1,6 +1,6 @@
 // The photo tab: a photo comes in, its faces are outlined, one of them is looked at.
 
-import { $, chance, h, kindOf, rgb, s, save, short, tell } from "./dom.js";
+import { $, chance, h, kindOf, rgb, s, save, tell } from "./dom.js";
 import { predict, predictTable } from "./api.js";
 import { settingPickers } from "./settings.js";
 import { Why } from "./why.js";
@@ -167,6 +167,6 @@ export function chances(face, colours) {
     h("dt", { class: name === face.dominant_emotion ? "first" : "" }, name),
     h("dd", { vars: { "--p": p, "--colour": rgb(colours[name] || [128, 128, 128]) } },
       h("span", { class: "track", "aria-hidden": "true" }, h("span", { class: "fill" })),
-      h("span", { class: "number", title: p.toPrecision(3) }, short(p))),
+      h("span", { class: "number", title: p.toPrecision(3) }, chance(p))),
   ]));
 }
