@@ -227,6 +227,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="only a mixed load, for so long")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     written = chosen.out / "serve.json"
     results: dict[str, Any] = json.loads(written.read_text()) if written.is_file() else {}
     if chosen.minutes is None:
