@@ -63,7 +63,9 @@ class ExplanationAnswer(Shape):
     method: str = Field(examples=["regions"])
     target: str = Field(examples=["happy"])
     against: str | None = Field(examples=[None])
-    sentence: str = Field(examples=["happy, > 0.99: above all the mouth (mouth +2.3 of +5.1 logits)"])
+    sentence: str = Field(
+        examples=["happy, > 0.99: above all the mouth (mouth +2.3 of +5.1 logits)"]
+    )
     paragraph: str = Field(
         examples=["The model reads happy (> 0.99)."],
         description="what made the answer so and how far to believe that, in plain words",
