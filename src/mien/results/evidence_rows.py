@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mien import extras
 from mien.files import whole_file
 from mien.results.attribution import Attribution
+from mien.results.frames import TEXT, WHOLE, arrow_table
 from mien.results.predictions import BOX, file_format, require_parquet
 from mien.results.tables import csv_text
 from mien.types import Prediction
@@ -23,6 +23,8 @@ COLUMNS: Final = (
     "input", "face_id", *BOX, "detector", "dominant_emotion", "score", "method", "target",
     "against", "baseline", "unit", *REGIONS, "total", "model", "mien", "error",
 )  # fmt: skip
+#: What each column holds, as :func:`mien.results.frames.arrow_table` takes it.
+KINDS: Final = {n: TEXT if n in TEXTS else WHOLE if n == "face_id" else "" for n in COLUMNS}
 
 
 def evidence_row(e: Attribution) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def save_evidence(rows: Sequence[dict[str, Any]], path: Path) -> Path:
     kind = file_format(path)
     with whole_file(path) as part:
         if kind == "parquet":
-            require_parquet().write_table(_arrow(rows), part)
+            require_parquet().write_table(arrow_table(rows, KINDS), part)
         else:
             part.write_text(_text(rows, kind), encoding="utf-8", errors="surrogateescape")
     return path
@@ -90,18 +92,3 @@ def _text(rows: Sequence[dict[str, Any]], kind: str) -> str:
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
-
-
-def _arrow(rows: Sequence[dict[str, Any]]) -> Any:
-    """The rows as an Arrow table, with the same columns and kinds whatever they hold."""
-    pa = extras.need("pyarrow", "parquet", "Parquet")
-    kinds = {name: pa.string() if name in TEXTS else pa.float64() for name in COLUMNS}
-    kinds["face_id"] = pa.int64()
-    encodable = [
-        {
-            k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v
-            for k, v in row.items()
-        }
-        for row in rows
-    ]
-    return pa.Table.from_pylist(encodable, schema=pa.schema(list(kinds.items())))

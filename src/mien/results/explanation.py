@@ -16,9 +16,9 @@ from mien.results.attribution import Attribution
 from mien.results.draw import data_url
 from mien.results.drawing import Drawing
 from mien.results.evidence import Evidence, Query
-from mien.results.evidence_rows import COLUMNS, TEXTS, error_row, evidence_row
+from mien.results.evidence_rows import COLUMNS, KINDS, error_row, evidence_row
 from mien.results.explanation_figure import figure as explanation_figure
-from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
+from mien.results.frames import arrow_table, data_frame
 from mien.results.overview import Overview
 from mien.results.predictions import Results, read_prediction
 from mien.results.sheets import sheets
@@ -226,8 +226,7 @@ class Explanations(Results[Explanation]):
 
     def to_arrow(self) -> Any:
         """:meth:`table` as an Arrow table; MissingExtraError without pyarrow."""
-        kinds = {n: TEXT if n in TEXTS else WHOLE if n == "face_id" else "" for n in COLUMNS}
-        return arrow_table(self.table(), kinds)
+        return arrow_table(self.table(), KINDS)
 
     def __repr__(self) -> str:
         faces = {(row.prediction.input, row.prediction.face_id) for row in self.rows}
