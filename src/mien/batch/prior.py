@@ -29,16 +29,16 @@ def estimate_prior(out: Place, units: int) -> dict[str, float] | None:
     if known.exists():
         return dict(json.loads(known.read()))
     parts = [part_of(out, number) for number in range(units)]
-    found = [_read(part) for part in parts]
+    found = [_stated(part, _table(part)) for part in parts]
     labels = found[0][0] if found else []
     even = np.full(len(labels), 1 / max(len(labels), 1))
-    answers = np.concatenate([shifted(p, prior, even) for _, p, prior in found])
+    answers = np.concatenate([shifted(_faces(p), prior, even) for _, p, prior in found])
     if not len(answers):
         return None
     goal = estimated(answers, even)
     shares = dict(zip(labels, map(float, goal), strict=True))
     for part in parts:
-        _rewrite(part, labels, goal)
+        _rewrite(part, goal)
     known.write(json.dumps(shares).encode())
     return shares
 
@@ -50,9 +50,11 @@ def _table(part: Place) -> Any:
         return pq.read_table(file)
 
 
-def _read(part: Place) -> tuple[list[str], FloatArray, FloatArray]:
-    """Labels, the answers of the faces ``[N, K]``, and the prior ``[K]`` that they are under."""
-    table = _table(part)
+def _stated(part: Place, table: Any) -> tuple[list[str], FloatArray, FloatArray]:
+    """Labels, the answers of all rows ``[N, K]``, and the prior ``[K]`` that they are under.
+
+    Rows without a face hold NaN.
+    """
     labels = [n for n in table.column_names if n not in (*PLAIN, *BOX, *MEASURES)]
     stated = (table.schema.metadata or {}).get(PRIOR)
     if stated is None:
@@ -61,24 +63,23 @@ def _read(part: Place) -> tuple[list[str], FloatArray, FloatArray]:
             "--prior estimate"
         )
     shares = json.loads(stated)
-    return labels, _answers(table, labels), np.array([float(shares[name]) for name in labels])
-
-
-def _answers(table: Any, labels: list[str]) -> FloatArray:
     columns = [table.column(name).to_numpy(zero_copy_only=False) for name in labels]
     values = np.stack(columns, axis=1).astype(np.float64)
+    return labels, values, np.array([float(shares[name]) for name in labels])
+
+
+def _faces(values: FloatArray) -> FloatArray:
     return np.asarray(values[~np.isnan(values).any(axis=1)])
 
 
-def _rewrite(part: Place, labels: list[str], goal: FloatArray) -> None:
+def _rewrite(part: Place, goal: FloatArray) -> None:
     """One file's rows under the prior ``goal`` ``[K]``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = _table(part)
-    _, _, prior = _read(part)
-    columns = [table.column(name).to_numpy(zero_copy_only=False) for name in labels]
-    p = shifted(np.stack(columns, axis=1).astype(np.float64), prior, goal)
+    labels, values, prior = _stated(part, table)
+    p = shifted(values, prior, goal)
     empty = np.asarray(np.isnan(p).any(axis=1))
     best = np.where(empty, 0, np.nan_to_num(p).argmax(axis=1))
     named = [None if e else labels[i] for e, i in zip(empty.tolist(), best.tolist(), strict=True)]
