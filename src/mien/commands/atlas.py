@@ -48,10 +48,20 @@ def atlas(
     from mien.judging import atlas as work
     from mien.judging.atlas_pictures import first, write
     from mien.judging.own import sample
+    from mien.judging.rows import rows_for
 
     check_folder(output)
+    wanted = methods or ["regions"]
     drawn = sample(
-        model, data, n=n, seed=seed, split=split, detector=detector, head=head, prior=prior
+        model,
+        data,
+        n=n,
+        seed=seed,
+        split=split,
+        detector=detector,
+        head=head,
+        prior=prior,
+        check=lambda model: rows_for(model, wanted),  # a wrong name fails before the work
     )
     say(f"{len(drawn.faces)} images, {drawn.known}")
     output.mkdir(parents=True, exist_ok=True)
@@ -59,7 +69,7 @@ def atlas(
         found = work.atlas(
             drawn.recognizer,
             drawn.faces,
-            methods=methods or ["regions"],
+            methods=wanted,
             seed=seed,
             on_face=advance,
         )

@@ -68,9 +68,17 @@ def judge(
     check_folder(output)
     expected = None if action_units is None else read_expected(action_units)
     found = sample(
-        model, data, n=n, seed=seed, split=split, detector=detector, head=head, prior=prior
+        model,
+        data,
+        n=n,
+        seed=seed,
+        split=split,
+        detector=detector,
+        head=head,
+        prior=prior,
+        check=lambda model: rows_for(model, methods),  # a wrong name fails before the work
     )
-    rows = rows_for(found.recognizer.model, methods)  # a wrong name fails before the work
+    rows = rows_for(found.recognizer.model, methods)
     say(f"{len(found.faces)} images, {found.known}")
     output.mkdir(parents=True, exist_ok=True)
     note(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +42,7 @@ def sample(
     detector: str = "none",
     head: str | None = None,
     prior: Prior | None = None,
+    check: Callable[[BaseModel], object] = lambda _model: None,
 ) -> Sample:
     """At most ``n`` labelled faces of a file on which a model may be judged.
 
@@ -51,27 +52,30 @@ def sample(
     Of a model that did not write down its images, such as an ONNX file, the file's own split is
     taken, and ``known`` says so.
 
-    Raises InputError for a file that cannot be read or has no such faces.
+    ``check`` is called with the model before any face is answered, and may refuse it. Raises
+    InputError for a file that cannot be read or has no such faces.
     """
     how: dict[str, Any] = {"head": head, "prior": prior, "detector": detector}
-    folder = Path(model)
-    is_run = str(model) not in BUILT_IN and folder.is_dir()
-    sides = read_sides(run_of(folder)) if is_run else None
-    source = ImageTable(Path(path))
+    folder, sides = Path(model), _sides(model)
     if sides is None:
         recognizer = load(model, **how)
+        check(recognizer.model)
         faces = sample_faces(path, recognizer, n=n, seed=seed, split=split)
         return Sample(recognizer, faces, recognizer.model.identity, _unknown(recognizer))
+    source = ImageTable(Path(path))
     keys = _keys(source)
     own = [sides.own(*key) for key in keys]
     if not any(own):
-        return _foreign(load(model, **how), source, sides, keys, n=n, seed=seed, split=split)
+        recognizer = load(model, **how)
+        check(recognizer.model)
+        return _foreign(recognizer, source, sides, keys, n=n, seed=seed, split=split)
     folds = {place.name: place for place in folds_of_run(folder)}
     wanted = _wanted(folder, folds, split)
     inside = np.array([side in wanted for side in own], dtype=bool)
     places = folds or {"": folder}
     recognizers = Opened(places, how)
     first = recognizers(next(iter(places)))
+    check(first.model)
     rows = draw_rows(source, first.labels, n=n, seed=seed, inside=inside)
     if not len(rows):
         raise InputError(f"{path}: expected images of the side {split!r} of {folder}, got none")
@@ -101,15 +105,14 @@ def parts_of(model: str | Path, path: str | Path, split: str = "") -> list[Part]
     ``split`` as for :func:`sample`; "" is ``test``. Where the file is not what a run was trained
     from, its copies of the run's images stay out.
     """
-    folder, source = Path(model), ImageTable(Path(path))
-    is_run = str(model) not in BUILT_IN and folder.is_dir()
-    sides = read_sides(run_of(folder)) if is_run else None
+    folder, sides = Path(model), _sides(model)
     if sides is None:
         return [Part(model, None)]
+    source = ImageTable(Path(path))
     keys = _keys(source)
     own = np.array([sides.own(*key) or "" for key in keys], dtype=object)
     if not own.astype(bool).any():
-        seen = np.array([sides.alike(pixels) is not None for _, pixels in keys], dtype=bool)
+        seen = _copies(sides, keys)
         has = not split and "split" in source.names and rows_in_split(source, "test").any()
         inside = rows_in_split(source, split or "test") if split or has else ~seen
         return [Part(model, inside & ~seen, _told_foreign(seen))]
@@ -146,6 +149,18 @@ class _ModelOf:
 
     def __call__(self) -> BaseModel:
         return self.opened(self.name).model
+
+
+def _sides(model: str | Path) -> Sides | None:
+    """The images of a run; None for a model that did not write them down."""
+    folder = Path(model)
+    is_run = str(model) not in BUILT_IN and folder.is_dir()
+    return read_sides(run_of(folder)) if is_run else None
+
+
+def _copies(sides: Sides, keys: Sequence[tuple[str, str]]) -> BoolArray:
+    """Which rows ``[N]`` have the pixels of an image of the run."""
+    return np.array([sides.alike(pixels) is not None for _, pixels in keys], dtype=bool)
 
 
 def _keys(source: ImageTable) -> list[tuple[str, str]]:
@@ -187,7 +202,7 @@ def _foreign(
     split: str,
 ) -> Sample:
     """Faces of a file that the run was not trained from, without copies of its own images."""
-    seen = np.array([sides.alike(pixels) is not None for _, pixels in keys], dtype=bool)
+    seen = _copies(sides, keys)
     inside = rows_in_split(source, split) & ~seen
     rows = draw_rows(source, recognizer.labels, n=n, seed=seed, inside=inside)
     if not len(rows):
