@@ -29,13 +29,8 @@ KEPT: Final = 0.8  # score of a face
 WINDOW: Final = 128  # pixels of a second look
 ACROSS: Final = 2.0  # faces across a second look
 PLACES: Final = 16  # most that are looked at again in an image
-TURNS: Final = (
-    -1.3,
-    -0.6,
-    0.6,
-    1.3,
-    np.pi,
-)  # radians, for places that a level look leaves in doubt
+#: Radians by which places are turned that a level look leaves in doubt.
+TURNS: Final = (-1.3, -0.6, 0.6, 1.3, np.pi)
 
 
 @dataclass(frozen=True, eq=False)
