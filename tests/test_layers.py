@@ -35,6 +35,7 @@ LAYERS = (
     ("explainers",),
     ("runs",),
     ("recognizer",),
+    ("loading",),
     ("shortcuts",),
     ("train", "judging", "video"),
     ("batch",),

@@ -144,7 +144,7 @@ def _holds_photos(path: Path) -> bool:
 
 def _predicted(folder: Path, *, measures: bool) -> Predictions:
     """Rows of all photos in a folder."""
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
 

@@ -122,7 +122,7 @@ def explain(
     """
     from mien.commands.sheet_places import sheet_places, table_place
     from mien.emotions import label
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.vision.find import find_images
 
     asked, photos = _methods(method or ["regions"], option or []), find_images(paths)

@@ -85,8 +85,8 @@ def predict(
     exit code is 1, and all other images are done. With --prior estimate, the prior of all these
     faces is estimated from their answers, once they are all there.
     """
+    from mien.loading import load
     from mien.priors import ESTIMATE
-    from mien.recognizer import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
 

@@ -92,7 +92,7 @@ def video(
 
     Each face keeps its number. Control-C keeps what is done.
     """
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.video.analysis import analyse, make_folder
     from mien.video.frames import FrameResult, VideoOptions
     from mien.video.stopping import stop_on_signals

@@ -43,7 +43,7 @@ def webcam(
     Nothing is written unless --record or --timeline asks for it. Escape, q or Control-C ends.
     Without a display, the page of mien serve shows the camera of the browser that opens it.
     """
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.video import camera
     from mien.video.frames import VideoOptions
     from mien.video.live import Meter, run

@@ -1,7 +1,7 @@
 """Schemes by which a set is split; each is a function of its columns and a seed.
 
 >>> SCHEMES.names()
-['official', 'train-test', 'deduplicated', 'ratio', 'counts', 'folds', 'grouped', 'one-out']
+['counts', 'deduplicated', 'folds', 'grouped', 'official', 'one-out', 'ratio', 'train-test']
 """
 
 from __future__ import annotations

@@ -158,6 +158,25 @@ def supported(model: BaseModel, against: str | None = None) -> list[str]:
     return [n for n in names(model) if against is None or METHODS.get(n).about_target]
 
 
+def given_or_made(
+    model: BaseModel,
+    query: Query | Sequence[Query] | None,
+    methods: str | Sequence[str] | None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    **question: Any,
+) -> tuple[Query, ...]:
+    """The queries that are given, or those made of their parts, by ``regions`` where none is named.
+
+    Raises InputError for both at once, and as :func:`queries`.
+    """
+    if query is None:
+        return queries(model, methods or "regions", options=options, **question)
+    if options or methods is not None or any(question.values()):
+        raise InputError("expected a query, or its parts by their names; got both")
+    return (query,) if isinstance(query, Query) else tuple(query)
+
+
 def queries(
     model: BaseModel,
     methods: str | Sequence[str],

@@ -16,7 +16,8 @@ from PIL import Image
 from mien import files
 from mien.emotions import EIGHT
 from mien.files import check_writable, whole_file, write_whole
-from mien.recognizer import Recognizer, load
+from mien.loading import load
+from mien.recognizer import Recognizer
 from mien.types import ImageArray, InputError
 from mien.video import figure
 from mien.video.annotate import Annotator
