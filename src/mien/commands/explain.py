@@ -90,6 +90,7 @@ Kind = Annotated[
 Scale = Annotated[
     float, typer.Option(help="Of a PNG: times as many pixels, 96 to the inch at 1; 3 for print.")
 ]
+Landmarks = Annotated[bool, typer.Option(help="Draw the 24 landmarks on each face.")]
 Photos = Annotated[list[str], typer.Argument(help="Images, folders or quoted globs.")]
 
 
@@ -105,6 +106,7 @@ def explain(
     table: TableFile = None,
     format: Kind = None,  # noqa: A002 - the option's name
     scale: Scale = 1.0,
+    landmarks: Landmarks = False,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
@@ -131,37 +133,35 @@ def explain(
     table = table_place(table, output, many=many)
     if not 0 < scale <= 20:
         raise InputError(f"scale: expected above 0 and up to 20, got {scale:g}")
-    question: dict[str, Any] = {
-        "target": target,
-        "against": against,
-        "baseline": baseline,
-        "seed": seed,
-    }
-    recognizer = load(
-        model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
-    )
+    how: dict[str, Any] = {"head": head, "contempt": contempt, "prior": prior, "flip": flip}
+    recognizer = load(model, detector=detector, **how)
     tell_framing(recognizer, detector)
-
     if many:  # once, and not for each of them
         for name in (target, against):
             label(name or "happy", recognizer.model.labels)
+    question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
+    ask = partial(recognizer.explain, face=face, method=asked, **question)  # type: ignore[arg-type]
 
     def one(photo: Path) -> Explanations:
-        ask = partial(recognizer.explain, photo, face=face, method=asked, **question)
         if many:
-            return ask(on_error="collect")
+            return ask(photo, on_error="collect")
         with progress(None, "explanations") as bar:
-            return ask(on_query=partial(_next, bar))
+            return ask(photo, on_query=partial(_next, bar))
 
-    rows, errors, stopped = _work(pictures, one, scale)
+    rows, errors, stopped = _work(pictures, one, {"scale": scale, "landmarks": landmarks})
     if table is not None:
         from mien.results.evidence_rows import save_evidence
 
         say(f"table: {save_evidence(rows, table)}")
     if many:
         _sum_up(rows, errors, pictures)
+    _end(len(rows), errors, stopped=stopped)
+
+
+def _end(rows: int, errors: int, *, stopped: bool) -> None:
+    """Exit with what tells a caller that not all was done."""
     if stopped:
-        fail(f"stopped after {len(rows)} rows; what was done is written")
+        fail(f"stopped after {rows} rows; what was done is written")
         raise typer.Exit(130)
     if errors:
         raise typer.Exit(1)
@@ -176,7 +176,7 @@ def _next(bar: Bar, query: Query, done: int, total: int) -> None:
 
 
 def _work(
-    pictures: Mapping[Path, Path], one: Callable[[Path], Explanations], scale: float
+    pictures: Mapping[Path, Path], one: Callable[[Path], Explanations], drawn: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], int, bool]:
     """Explain photo by photo; rows for the table, the number of errors, whether it was stopped."""
     from mien.results.evidence_rows import error_row, evidence_row
@@ -189,7 +189,7 @@ def _work(
             for photo, picture in pictures.items():
                 found = one(photo)
                 _tell(found, f"{photo}  " if many else "", brief=many)
-                written = found.save(picture, scale=scale) if found.rows else ()
+                written = found.save(picture, **drawn) if found.rows else ()
                 for what, path in zip(("picture", "record"), written, strict=False):
                     if not many:
                         say(f"{what}: {path}")

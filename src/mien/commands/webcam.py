@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, PriorShares, note, say
-from mien.commands.video import Overlay, Smoothing, TimelineFile, seconds
+from mien.commands.video import Landmarks, Overlay, Smoothing, TimelineFile, seconds
 
 if TYPE_CHECKING:
     from mien.video.camera import Window
@@ -32,6 +32,7 @@ def webcam(
     timeline: TimelineFile = None,
     smoothing: Smoothing = "0.3",
     overlay: Overlay = "none",
+    landmarks: Landmarks = False,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
@@ -49,10 +50,13 @@ def webcam(
     from mien.video.live import Meter, run
     from mien.video.stopping import stop_on_signals
 
-    options = VideoOptions(smoothing=seconds(smoothing), overlay=overlay, batch=1)
+    options = VideoOptions(
+        smoothing=seconds(smoothing), overlay=overlay, landmarks=landmarks, batch=1
+    )
     _check(source, record, timeline)
     # the page uses the browser's camera and writes nothing
-    page_will_do = source == "0" and record is None and timeline is None and overlay == "none"
+    plain = overlay == "none" and not landmarks
+    page_will_do = source == "0" and record is None and timeline is None and plain
     if not text and page_will_do and not camera.has_display():
         from mien.commands.serve import serve
 

@@ -171,7 +171,8 @@ def given_or_made(
     Raises InputError for both at once, and as :func:`queries`.
     """
     if query is None:
-        return queries(model, methods or "regions", options=options, **question)
+        wanted = "regions" if methods is None else methods
+        return queries(model, wanted, options=options, **question)
     if options or methods is not None or any(question.values()):
         raise InputError("expected a query, or its parts by their names; got both")
     return (query,) if isinstance(query, Query) else tuple(query)

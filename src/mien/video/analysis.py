@@ -207,7 +207,7 @@ class _Work:
         self.stopped = False
         self.cuts: list[float] = []
         self._collect = Collector(recognizer.labels, options.interval(clip.fps))
-        self._draw = Annotator()
+        self._draw = Annotator(landmarks=options.landmarks)
 
     def through(
         self,
