@@ -195,6 +195,9 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of the table.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
     near: Annotated[bool, typer.Option(help="Look for near duplicates.")] = True,
+    altered: Annotated[
+        bool, typer.Option("--altered", help="Also for mirrored, turned and cropped ones.")
+    ] = False,
     correlation: Annotated[
         float, typer.Option(help="Correlation of thumbnails from which two are near duplicates.")
     ] = 0.98,
@@ -209,7 +212,11 @@ def check(
     total = ImageTable(file).rows
     with progress(None, "images") as advance:
         found = checking.check(
-            file, near=near, correlation=correlation, advance=lambda rows: advance.show(rows, total)
+            file,
+            near=near,
+            altered=altered,
+            correlation=correlation,
+            advance=lambda rows: advance.show(rows, total),
         )
     if output is not None:
         _write_json(output, found.to_dict())

@@ -139,14 +139,19 @@ def explain(
     if many:  # once, and not for each of them
         for name in (target, against):
             label(name or "happy", recognizer.model.labels)
-    question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
-    ask = partial(recognizer.explain, face=face, method=asked, **question)  # type: ignore[arg-type]
+    question: dict[str, Any] = {
+        "target": target,
+        "against": against,
+        "baseline": baseline,
+        "seed": seed,
+    }
+    question |= {"face": face, "method": asked}
 
     def one(photo: Path) -> Explanations:
         if many:
-            return ask(photo, on_error="collect")
+            return recognizer.explain(photo, **question, on_error="collect")
         with progress(None, "explanations") as bar:
-            return ask(photo, on_query=partial(_next, bar))
+            return recognizer.explain(photo, **question, on_query=partial(_next, bar))
 
     rows, errors, stopped = _work(pictures, one, {"scale": scale, "landmarks": landmarks})
     if table is not None:
