@@ -98,9 +98,9 @@ def recalled(path: Path, each: int, seed: int = 0) -> dict[str, float]:
             for i, image in enumerate(images):
                 writer.add({"image": {"bytes": image, "path": str(i)}, "split": "train"})
             for name, change in CHANGES.items():
-                for row, image in pixels.items():
+                for row, shown in pixels.items():
                     meant.append((name, row))
-                    content = {"bytes": jpeg(image, change), "path": f"{row} {name}"}
+                    content = {"bytes": jpeg(shown, change), "path": f"{row} {name}"}
                     writer.add({"image": content, "split": "test"})
         found = set(alike(both, changed=True))
     hits = dict.fromkeys(CHANGES, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mien.models.base import BaseModel
 from mien.priors import Prior
@@ -61,26 +62,15 @@ def load(
         knowing = [name for name, h in opened.card.heads.items() if "contempt" in h.labels]
         if knowing and opened.head_name not in knowing:
             opened = open_model(model, head=knowing[0], threads=threads)
-    made = Recognizer(
-        faces.create(_detector(opened, detector)),
-        opened,
-        contempt=contempt,
-        prior=prior,
-        flip=flip,
-        measures=measures,
-    )
+    how: dict[str, Any] = {
+        "contempt": contempt,
+        "prior": prior,
+        "flip": flip,
+        "measures": measures,
+    }
+    made = Recognizer(faces.create(_detector(opened, detector)), opened, **how)
     if isinstance(model, str | Path):
-        made.again = partial(
-            load,
-            model,
-            head=head,
-            contempt=contempt,
-            prior=prior,
-            flip=flip,
-            detector=detector,
-            threads=threads,
-            measures=measures,
-        )
+        made.again = partial(load, model, head=head, detector=detector, threads=threads, **how)
     return made
 
 

@@ -118,9 +118,8 @@ def explain(
     """Say what each face expresses and which parts of it made the answer so.
 
     Writes PHOTO.mien.png and PHOTO.mien.json beside each photo, or where --output says. With
-    several methods, or all that the model allows, the picture shows them side by side. Of many
-    photos, one that shows no face or cannot be read is a line; all others are done, and the exit
-    code is 1.
+    several methods, the picture shows them side by side. Of many photos, one that shows no face
+    or cannot be read is a line; all others are done, and the exit code is 1.
     """
     from mien.commands.sheet_places import sheet_places, table_place
     from mien.emotions import label
@@ -139,13 +138,8 @@ def explain(
     if many:  # once, and not for each of them
         for name in (target, against):
             label(name or "happy", recognizer.model.labels)
-    question: dict[str, Any] = {
-        "target": target,
-        "against": against,
-        "baseline": baseline,
-        "seed": seed,
-    }
-    question |= {"face": face, "method": asked}
+    question: dict[str, Any] = {"target": target, "against": against, "baseline": baseline}
+    question |= {"face": face, "method": asked, "seed": seed}
 
     def one(photo: Path) -> Explanations:
         if many:
@@ -154,22 +148,24 @@ def explain(
             return recognizer.explain(photo, **question, on_query=partial(_next, bar))
 
     rows, errors, stopped = _work(pictures, one, {"scale": scale, "landmarks": landmarks})
+    _end(rows, errors, pictures, table)
+    if stopped:
+        fail(f"stopped after {len(rows)} rows; what was done is written")
+        raise typer.Exit(130)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _end(
+    rows: Sequence[dict[str, Any]], errors: int, pictures: Mapping[Path, Path], table: Path | None
+) -> None:
+    """Write the table, and sum up where there were many photos."""
     if table is not None:
         from mien.results.evidence_rows import save_evidence
 
         say(f"table: {save_evidence(rows, table)}")
-    if many:
+    if len(pictures) > 1:
         _sum_up(rows, errors, pictures)
-    _end(len(rows), errors, stopped=stopped)
-
-
-def _end(rows: int, errors: int, *, stopped: bool) -> None:
-    """Exit with what tells a caller that not all was done."""
-    if stopped:
-        fail(f"stopped after {rows} rows; what was done is written")
-        raise typer.Exit(130)
-    if errors:
-        raise typer.Exit(1)
 
 
 def _next(bar: Bar, query: Query, done: int, total: int) -> None:
