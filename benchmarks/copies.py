@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from mien.data.copies import alike
-from mien.data.table import ImageTable, Writer, image_bytes, schema
+from mien.data.table import ImageTable, Writer, image_bytes, pixel_hash, schema
 from mien.results.tables import markdown_table
 from mien.types import ImageArray
 from mien.vision.read import read_image
@@ -87,10 +88,14 @@ def recalled(path: Path, each: int, seed: int = 0) -> dict[str, float]:
     """The share of copies that is found, by what was done to them."""
     images = [image_bytes(v) for b in ImageTable(path).batches(["image"]) for v in b[0].to_pylist()]
     own = {row for pair in alike(path, changed=True) for row in pair}
+    times = Counter(map(pixel_hash, map(read_image, images)))
     pixels: dict[int, ImageArray] = {}
-    for row in np.random.default_rng(seed).permutation(len(images)):
-        if row not in own and len(pixels) < each:
-            pixels[int(row)] = read_image(images[row])
+    for row in map(int, np.random.default_rng(seed).permutation(len(images))):
+        shown = read_image(images[row])
+        if row not in own and times[pixel_hash(shown)] == 1:
+            pixels[row] = shown
+        if len(pixels) == each:
+            break
     meant: list[tuple[str, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder) / "both.parquet"

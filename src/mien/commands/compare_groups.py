@@ -39,7 +39,7 @@ By = Annotated[
 Cluster = Annotated[
     str | None,
     typer.Option(
-        help="The column, or several with commas, that names what is independent (a person), "
+        help="Column, or several with commas, of the independent units, such as a person, "
         "where it has several rows."
     ),
 ]

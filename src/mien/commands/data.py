@@ -279,7 +279,9 @@ def split(
     ] = "honest",
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-O", help="ratios=70,15,15 counts=780,201 folds=10 near=no"),
+        typer.Option(
+            "--option", "-O", help="ratios=70,15,15 counts=780,201 folds=10 near=no altered=yes"
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -338,7 +340,7 @@ def synth(
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     seed: Seed = 0,
 ) -> None:
-    """Draw faces whose evidence is known: images with masks, to try everything with no data set."""
+    """Draw faces whose evidence is known: images with masks, to try Mien without a data set."""
     from mien.data import synthetic
 
     with progress(None, "faces") as advance:

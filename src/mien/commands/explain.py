@@ -65,7 +65,7 @@ Baseline = Annotated[
 ]
 MethodOptions = Annotated[
     list[str] | None,
-    typer.Option(help="What the one method takes, as key=value; may be given again."),
+    typer.Option(help="Option of the method, as key=value; may be given again."),
 ]
 Output = Annotated[
     str | None,

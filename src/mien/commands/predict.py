@@ -81,7 +81,7 @@ def _answered(recognizer: Recognizer, paths: Sequence[Path]) -> tuple[list[Predi
                 rows += part
                 advance()
         except KeyboardInterrupt:
-            return rows, True  # what is done is written all the same
+            return rows, True  # what is done is still written
     return rows, False
 
 

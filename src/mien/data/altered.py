@@ -23,7 +23,7 @@ from mien.types import FloatArray, ImageArray
 CORE: Final = 0.8  # of a side: what is left of a square turned by up to 16 degrees
 DEGREES: Final = 10.0
 CUT: Final = 0.05  # of a side
-TURN, ZOOM, MOVE = 4.0, 0.035, 0.03  # degrees, a part, parts of a side: how far aligning may go
+TURN, ZOOM, MOVE = 6.0, 0.06, 0.04  # degrees, a part, parts of a side: how far aligning may go
 STEPS: Final = 20  # of the alignment
 BLUR: Final = 3  # pixels of the Gaussian under which it looks for the way
 EVERYWHERE: Final = np.full((2 * SIDE, 2 * SIDE), 255, np.uint8)

@@ -2,7 +2,7 @@
 
 A face is drawn twice from the same numbers, neutral and with its expression: the pixels that
 differ are the evidence, exactly. Everything else (person, pose, light, glasses, something before
-the face, clutter behind it) is drawn by chance, independently of the expression.
+the face, clutter behind it) is drawn at random, independently of the expression.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of many images: read, answered together, and each bad one told by itself."""
+"""Rows of many images: read, answered together, and each failure reported by itself."""
 
 from __future__ import annotations
 
