@@ -18,9 +18,7 @@ Output = Annotated[
 
 Literature = Annotated[
     bool,
-    typer.Option(
-        "--literature", help="Also list what the papers print of other work on the same sets."
-    ),
+    typer.Option("--literature", help="Also what the papers print of other work on these sets."),
 ]
 
 
