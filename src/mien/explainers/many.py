@@ -1,4 +1,4 @@
-"""Explanations of many images: every query about every face, and each failure reported by itself."""
+"""Explanations of many images: every query about every face; a failure costs no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of many images: read, answered together, and each failure reported by itself."""
+"""Rows of many images: read ahead, answered together; a failure costs no other."""
 
 from __future__ import annotations
 
