@@ -17,14 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.emotions import SEVEN
-from mien.judging.evaluation import (
-    Answers,
-    Measured,
-    labelled,
-    measure,
-    scored,
-    table,
-)
+from mien.judging.answering import Answers, labelled
+from mien.judging.evaluation import Measured, measure, scored, table
 from mien.types import FloatArray
 
 RESULTS = Path(__file__).parent / "results"

@@ -23,7 +23,7 @@ from mien.explainers.method import Case
 from mien.explainers.surrogates import Game, partition_values
 from mien.judging.measures import rank_correlation
 from mien.judging.sampling import sample_faces
-from mien.recognizer import load
+from mien.loading import load
 from mien.types import FloatArray
 
 HERE = Path(__file__).parent

@@ -414,6 +414,35 @@ def kills(folder: Path) -> dict[str, Any]:
         "--detector",
         "blazeface-near",
     )
+    killed = _killed(args, out)
+    done = subprocess.run(args, capture_output=True, text=True, check=False)
+    import pyarrow.dataset as ds
+
+    rows = ds.dataset(str(out), format="parquet").to_table(columns=["input", "face_id"]).to_pylist()
+    times = Counter((row["input"], row["face_id"]) for row in rows)
+    inputs = {row["input"] for row in rows}
+    whole = {str(path) for path in source.iterdir()}
+    # faces of an image are counted again by a plain run of the library
+    recognizer = mien.load(_model_of(out), detector="blazeface-near", threads=1)
+    wanted = {
+        (rows[0].input, row.face_id)
+        for rows in recognizer.predict_many([(p, p) for p in sorted(whole)], reduced=True)
+        for row in rows
+    }
+    return {
+        "kills": dict(killed),
+        "exit code of the last run": done.returncode,
+        "images": len(whole),
+        "images lost": len(whole - inputs),
+        "rows": len(rows),
+        "rows lost": len(wanted - set(times)),
+        "rows twice": sum(n - 1 for n in times.values()) + len(set(times) - wanted),
+        "files left half written": len(list(out.rglob("*.part"))),
+    }
+
+
+def _killed(args: list[str], out: Path) -> Counter[str]:
+    """Start a job again and again and kill it, or a worker, until twenty kills are counted."""
     rng = random.Random(6)
     killed: Counter[str] = Counter()
     job: subprocess.Popen[str] | None = None
@@ -442,30 +471,7 @@ def kills(folder: Path) -> dict[str, Any]:
                 killed["a worker"] += 1
     if job is not None:
         job.wait()
-    done = subprocess.run(args, capture_output=True, text=True, check=False)
-    import pyarrow.dataset as ds
-
-    rows = ds.dataset(str(out), format="parquet").to_table(columns=["input", "face_id"]).to_pylist()
-    times = Counter((row["input"], row["face_id"]) for row in rows)
-    inputs = {row["input"] for row in rows}
-    whole = {str(path) for path in source.iterdir()}
-    # faces of an image are counted again by a plain run of the library
-    recognizer = mien.load(_model_of(out), detector="blazeface-near", threads=1)
-    wanted = {
-        (rows[0].input, row.face_id)
-        for rows in recognizer.predict_many([(p, p) for p in sorted(whole)], reduced=True)
-        for row in rows
-    }
-    return {
-        "kills": dict(killed),
-        "exit code of the last run": done.returncode,
-        "images": len(whole),
-        "images lost": len(whole - inputs),
-        "rows": len(rows),
-        "rows lost": len(wanted - set(times)),
-        "rows twice": sum(n - 1 for n in times.values()) + len(set(times) - wanted),
-        "files left half written": len(list(out.rglob("*.part"))),
-    }
+    return killed
 
 
 def _model_of(out: Path) -> str:

@@ -86,9 +86,16 @@ def test_results_are_short_in_a_shell_and_safe_in_a_notebook(
 def test_what_is_saved_is_given_back_and_tables_go_to_pandas_and_arrow(tmp_path: Path) -> None:
     face = Face((1.0, 2.0, 3.0, 4.0), 0.5, "haar")
     row = mien.Prediction(
-        "=a.jpg", 0, face.box, 0.5, {"happy": 0.75, "sad": 0.25}, "happy", 0.75,
-        face=face, measures={"head_yaw": 12.5, "mouth_width": 1.25},
-    )  # fmt: skip
+        "=a.jpg",
+        0,
+        face.box,
+        0.5,
+        {"happy": 0.75, "sad": 0.25},
+        "happy",
+        0.75,
+        face=face,
+        measures={"head_yaw": 12.5, "mouth_width": 1.25},
+    )
     none = mien.Prediction("b.jpg", error="no image")
     rows = mien.Predictions(
         (row, none), ("happy", "sad"), measured=("head_yaw", "mouth_width", "eye_opening")

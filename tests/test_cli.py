@@ -260,7 +260,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(run: Run) -> None:
 
 def test_a_fault_of_our_own_is_one_line_too(run: Run, photo: Path) -> None:
     code = (
-        "import mien.recognizer as r\n"
+        "import mien.loading as r\n"
         "r.load = lambda *a, **k: 1 / 0\n"
         "from mien.commands.main import main; main()"
     )

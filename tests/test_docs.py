@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.main import get_command
 
-from mien import recognizer
+from mien import loading
 from mien.commands.main import app
 from mien.data.base import DATASETS
 from mien.data.synthetic import write as draw_faces
@@ -24,6 +24,7 @@ from mien.explainers import METHODS
 from mien.models.onnx import Model
 from mien.models.torch import MODELS
 from mien.models.weights import BUILT_IN, locate
+from mien.recognizer import Recognizer
 from mien.vision.faces import DETECTORS
 from tests.conftest import PORTRAIT, ROOT
 from tests.pages import PAGES, blocks, commands, follow, run_command, same
@@ -53,7 +54,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(PORTRAIT, place / name / "a.jpg")
     shutil.copytree(ROOT / "examples", place / "examples")
     (place / "scores").mkdir()
-    recognizer.load().predict([PORTRAIT] * 2).save(place / "scores" / "part.parquet")
+    loading.load().predict([PORTRAIT] * 2).save(place / "scores" / "part.parquet")
     clips.write(place / "clip.mp4", 12)
     draw_faces(place / "drawn.parquet", 7, people=7, seed=0)
     drawn = pq.read_table(place / "drawn.parquet").slice(3, 2)
@@ -73,7 +74,7 @@ def folder(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture(autouse=True)
 def one_recognizer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recognizers are made once for all pages."""
-    made, load = MADE, recognizer.load
+    made, load = MADE, loading.load
 
     def kept(*given: Any, **options: Any) -> Any:
         key = repr((given, options))
@@ -83,10 +84,10 @@ def one_recognizer(monkeypatch: pytest.MonkeyPatch) -> None:
             made[key] = load(*given, **options)
         return made[key]
 
-    monkeypatch.setattr(recognizer, "load", kept)
+    monkeypatch.setattr(loading, "load", kept)
 
 
-MADE: dict[str, recognizer.Recognizer] = {}
+MADE: dict[str, Recognizer] = {}
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from mien.metrics import mcnemar, precision, top_k
-from mien.runs.compare import clock
 from mien.runs.evaluate import Report, compare, evaluate
 from mien.runs.read import read_history, read_run, read_scores
 from mien.runs.recipe import About, Data, Network, Recipe
@@ -179,16 +178,6 @@ def test_the_curves_of_folds_are_drawn_apart(report: Report) -> None:
     ]
     page = html(RECIPE, report, {}, rows)
     assert "<h2>Learning curves</h2>" in page
-
-
-def test_durations_are_written_as_people_say_them() -> None:
-    assert [clock(s) for s in (0.4, 99, 754, 5399, 5400)] == [
-        "0 s",
-        "99 s",
-        "13 min",
-        "90 min",
-        "1.5 h",
-    ]
 
 
 def test_a_run_is_written_and_read_back(report: Report, tmp_path: Path) -> None:

@@ -102,16 +102,24 @@ def test_what_is_compared_comes_from_any_table_and_what_is_left_out_is_counted(
     assert (happy.cliffs_delta, sad.hedges_g) == (1.0, None)  # nothing varies in sad
     assert happy.p == pytest.approx(2 / 924)
     answers = mien.Predictions(
-        tuple(mien.Prediction(f"{f}/{i}.jpg", 0, emotions={"happy": 0.1 * i, "sad": 0.2})
-              for f in "ab" for i in range(4)), ("happy", "sad"))  # fmt: skip
+        tuple(
+            mien.Prediction(f"{f}/{i}.jpg", 0, emotions={"happy": 0.1 * i, "sad": 0.2})
+            for f in "ab"
+            for i in range(4)
+        ),
+        ("happy", "sad"),
+    )
     assert compare_groups(answers, by="folder").groups == ("a", "b")
     answers[:4].save(tmp_path / "one.json")
     answers[4:].save(tmp_path / "two.csv")
     files = compare_groups([tmp_path / "one.json", tmp_path / "two.csv"])
     assert files.groups == ("one", "two")
     assert {test.p_holm for test in files.tests} == {1.0}
-    regions = [{**r, "method": m, **dict.fromkeys(REGIONS, i * 0.1)} for m in ("regions", "cam")
-               for i, r in enumerate(rows(0.3))]  # fmt: skip
+    regions = [
+        {**r, "method": m, **dict.fromkeys(REGIONS, i * 0.1)}
+        for m in ("regions", "cam")
+        for i, r in enumerate(rows(0.3))
+    ]
     for row in regions:
         row["group"] = int(str(row["input"])[0]) % 2
     with pytest.raises(mien.InputError, match=r"regions of one method, got cam, regions"):

@@ -35,6 +35,7 @@ LAYERS = (
     ("explainers",),
     ("runs",),
     ("recognizer",),
+    ("loading",),
     ("shortcuts",),
     ("train", "judging", "video"),
     ("batch",),
@@ -69,6 +70,16 @@ def imported(file: Path) -> set[str]:
 
 def room(module: str) -> str:
     return module.split(".")[1]
+
+
+def test_functions_and_modules_are_short() -> None:
+    for file in MODULES:
+        text = file.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, f"{dotted(file)} is long; give a part of it a module"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                assert lines <= 60, f"{dotted(file)}.{node.name} has {lines} lines"
 
 
 def test_every_module_has_its_layer() -> None:

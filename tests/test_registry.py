@@ -24,6 +24,13 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         things.get("zzz")
 
 
+def test_the_order_of_names_is_not_that_of_imports() -> None:
+    things = Registry[int]("thing")
+    for name in ("nose", "brow", "mouth"):
+        things.register(name)(1)
+    assert things.names() == ["brow", "mouth", "nose"]
+
+
 def test_the_label_sets_extend_one_another_in_order() -> None:
     assert EIGHT[:7] == SEVEN
     assert SEVEN[:6] == SIX

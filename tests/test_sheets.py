@@ -20,7 +20,7 @@ import mien
 from mien.emotions import COLOURS
 from mien.explainers import queries, supported
 from mien.results import draw
-from mien.types import ImageArray, InputError, UnknownNameError
+from mien.types import FloatArray, ImageArray, InputError, UnknownNameError
 from mien.vision.regions import region_map
 from tests.conftest import PORTRAIT
 from tests.explaining import changed
@@ -53,6 +53,46 @@ def test_their_picture_is_one_sheet_for_the_face(
     two_faces = crops_only.explain([face_crop, face_crop], method=SEVERAL[:2], names=["a", "b"])
     pair = crops_only.explain(face_crop, method=SEVERAL[:2], names=["a"])
     assert two_faces.picture().shape[0] == 2 * pair.picture().shape[0]
+
+
+def inside(e: mien.Explanation) -> FloatArray:
+    """The landmarks that lie in the crop; a chin may lie below it."""
+    size = len(e.labels)
+    kept = ((e.landmarks > -0.5) & (e.landmarks < size - 0.5)).all(axis=1)
+    assert kept.sum() > 20
+    return e.landmarks[kept]
+
+
+def test_landmarks_are_drawn_on_request_and_where_they_are(several: mien.Explanations) -> None:
+    for found in (several[:1], several):
+        plain, dotted = found.picture(), found.picture(landmarks=True)
+        assert plain.shape == dotted.shape
+        down, across = np.nonzero((plain != dotted).any(axis=2))
+        yellow = (np.abs(dotted.astype(int) - draw.PLACE).sum(axis=2) < 30).sum()
+        count = len(inside(found[0]))
+        assert count * 6 < yellow < len(down) < count * 70
+        seen = np.array([np.ptp(across), np.ptp(down)])
+        side = 264 if len(found) == 1 else 200
+        dot = 6  # pixels, with its ring
+        expected = np.ptp(inside(found[0]), axis=0) * side / len(found[0].labels) + dot
+        np.testing.assert_allclose(seen, expected, atol=3)
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf"])
+def test_dots_are_lines_of_no_length_with_round_ends(
+    several: mien.Explanations, kind: str, tmp_path: Path
+) -> None:
+    found, _ = several[:1].save(tmp_path / f"why.{kind}", landmarks=True)
+    content = found.read_bytes()
+    if kind == "svg":
+        paths = [e for e in ET.fromstring(content).iter() if e.tag.endswith("path")]
+        (core,) = [e for e in paths if e.get("stroke") == "#f0e442"]
+        assert core.get("d", "").count("M") == len(inside(several[0]))
+        assert core.get("stroke-linecap") == "round"
+    else:
+        drawn = zlib.decompress(content.split(b"stream\n")[1].split(b"\nendstream")[0])
+        (core,) = re.findall(rb"0\.941 0\.894 0\.259 RG 4 w 1 J\n?(.*)S", drawn)
+        assert core.count(b" m ") == len(inside(several[0]))
 
 
 def test_all_is_every_method_that_can_answer_the_question(crops_only: mien.Recognizer) -> None:

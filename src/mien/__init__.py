@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.explainers import Query
-    from mien.recognizer import Recognizer, load
+    from mien.loading import load
+    from mien.recognizer import Recognizer
     from mien.results.comparison import GroupComparison, compare_groups
     from mien.results.explanation import Explanation, Explanations
     from mien.results.predictions import Predictions
@@ -54,7 +55,7 @@ _HOME = {
     "UnknownNameError": "types",
     "compare_groups": "results.comparison",
     "explain": "shortcuts",
-    "load": "recognizer",
+    "load": "loading",
     "predict": "shortcuts",
     "read_image": "vision.read",
 }

@@ -116,7 +116,7 @@ def before_fork(work: Callable[[], None]) -> Callable[[], None]:
 def unforked() -> Iterator[None]:
     """Work that holds locks: a fork by another thread waits for its end.
 
-    Raises MienError in a process that was forked all the same, after two minutes of waiting.
+    Raises MienError in a process that was forked nevertheless, after two minutes of waiting.
 
     >>> with unforked():
     ...     1 + 1

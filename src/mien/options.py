@@ -80,8 +80,8 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     found = {}
     for p in parameters:
         if p.kind is p.KEYWORD_ONLY:
-            told = [one for one in get_args(p.annotation) if isinstance(one, About)]
-            about = told[0] if told else About(p.name)
+            notes = [one for one in get_args(p.annotation) if isinstance(one, About)]
+            about = notes[0] if notes else About(p.name)
             kind = kind_of(p.annotation)
             found[p.name] = Option(p.name, kind, p.default, about.title, about.choices)
     return found

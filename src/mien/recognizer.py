@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import product
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from mien.explainers import Query, queries
-from mien.explainers import explain as explain_face
+from mien.explainers import Query
+from mien.explainers.explaining import given_or_made
+from mien.explainers.many import explain_many
 from mien.explainers.method import go_on
 from mien.metrics import probabilities
 from mien.models.base import BaseModel
 from mien.models.onnx import Model
 from mien.models.weights import BUILT_IN, locate
 from mien.priors import ESTIMATE, Prior, shares_of
-from mien.results.explanation import Explanation, Explanations
-from mien.results.overview import Overview
+from mien.results.explanation import Explanations
 from mien.results.predictions import Predictions
-from mien.runs.open import open_model
 from mien.types import (
     Face,
     FloatArray,
@@ -40,7 +38,7 @@ from mien.vision.stream import in_groups, read_ahead
 
 
 class Recognizer:
-    """Finds faces in images, says what they express, and shows why. Made by :func:`load`.
+    """Finds faces in images, says what they express, and shows why. Made by :func:`mien.load`.
 
     >>> import mien, numpy as np
     >>> recognizer = mien.load(detector="none")
@@ -78,14 +76,15 @@ class Recognizer:
         self.model = model  # what answers
         #: The model that places landmarks: the same, or the built-in one where it has none.
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
-        #: What :func:`load` was given, for other processes to do the same.
-        self.arguments: dict[str, Any] | None = None
+        #: Makes it once more in another process; None where it is around a model in memory.
+        self.again: partial[Recognizer] | None = None
 
     @property
     def prior(self) -> dict[str, float] | None:
         """The share of each expression that the answers expect, None where that is not known.
 
-        >>> sorted(load(prior="fer2013").prior.items(), key=lambda item: -item[1])[0][0]
+        >>> import mien
+        >>> sorted(mien.load(prior="fer2013").prior.items(), key=lambda item: -item[1])[0][0]
         'happy'
         """
         return shares_of(self.model.prior, self.labels)
@@ -100,11 +99,12 @@ class Recognizer:
         detector
             What finds the faces; None keeps the one there is.
         prior
-            As of :func:`load`; None keeps the one there is.
+            As of :func:`mien.load`; None keeps the one there is.
 
-        Raises InputError for a prior that cannot be had, as :func:`load`.
+        Raises InputError for a prior that cannot be had, as :func:`mien.load`.
 
-        >>> other = load().using(detector=faces.create("none"), prior="fer2013")
+        >>> import mien
+        >>> other = mien.load().using(detector=faces.create("none"), prior="fer2013")
         >>> other.detector.name, round(other.prior["disgust"], 3)
         ('none', 0.015)
         """
@@ -114,9 +114,9 @@ class Recognizer:
             twin.model = self.model.answering(prior, labels=self.labels, flip=self.model.flip)
             if self.locator is self.model:
                 twin.locator = twin.model
-        if self.arguments is not None:
-            changed = {"prior": prior} if prior is not None else {}
-            twin.arguments = {**self.arguments, "detector": twin.detector.name, **changed}
+        if self.again is not None:
+            changed = {} if prior is None else {"prior": prior}
+            twin.again = partial(self.again, detector=twin.detector.name, **changed)
         return twin
 
     def predict(
@@ -216,20 +216,15 @@ class Recognizer:
 
         Parameters
         ----------
-        images
+        images, bgr, names
             One image or a list, as :meth:`predict` takes them.
-        bgr
-            Set it for arrays in OpenCV's channel order.
-        names
-            What stands in the rows' ``input``; paths name themselves.
         query
             What is asked, or several such; else it is made from method, target, against, baseline,
             options and seed.
         method
             ``regions`` (the default), ``dncshap``, or another of
-            :func:`mien.explainers.supported`; several of them, which may carry options
-            (``dncshap:levels=4,contexts=owen``); or ``all`` that can answer for this model. A
-            face's explanations follow one another in that order.
+            :func:`mien.explainers.supported`; several, which may carry options
+            (``dncshap:levels=4,contexts=owen``), or ``all``: a face's explanations in that order.
         target, against
             Expressions: the target's logit is explained, less the other's where one is given.
             Default: the answer.
@@ -243,8 +238,7 @@ class Recognizer:
         on_error
             ``raise`` (InputError for an image that cannot be read or shows no such face),
             ``collect`` (such an image, or a method that fails on one, becomes a row of the
-            result's ``errors``, and all else is done), or ``auto``: raise for one image, collect
-            for a list.
+            result's ``errors``, and all else is done), or ``auto``: raise for one, collect many.
         stop
             Called before each forward pass; it raises :class:`mien.types.Stopped` to end the work.
         on_query
@@ -254,52 +248,12 @@ class Recognizer:
         """
         fail = raises(on_error, images)
         question = {"target": target, "against": against, "baseline": baseline, "seed": seed}
-        if query is None:
-            asked = queries(
-                self.model, "regions" if method is None else method, options=options, **question
-            )
-        elif options or method is not None or any(question.values()):
-            raise InputError("expected a query, or its parts by their names; got both")
-        else:
-            asked = (query,) if isinstance(query, Query) else tuple(query)
-        return self._answered(named_images(images, names), asked, face, bgr, fail, stop, on_query)
-
-    def _answered(
-        self,
-        named: Iterable[tuple[str, Source]],
-        wanted: Sequence[Query],
-        face: int | None,
-        bgr: bool,
-        fail: bool,
-        stop: Callable[[], None],
-        on_query: Callable[[Query, int, int], None],
-    ) -> Explanations:
-        """Every query about every face; with ``fail`` the first failure is raised."""
-        results: list[Explanation] = []
-        errors: list[Prediction] = []
-        overviews: dict[str, Overview] = {}
-        for name, source in named:
-            try:
-                pairs = self._faces_to_explain(name, source, face, bgr)
-            except InputError as error:
-                if fail:
-                    raise
-                errors.append(Prediction(name, error=str(error)))
-                continue
-            if len(pairs) > 1:
-                rows = [answer for _, answer in pairs]
-                overviews[name] = Overview.of(pairs[0][0].photo, rows)
-            chosen = [pair for pair in pairs if face in (None, pair[1].face_id)]
-            asked = list(product(chosen, wanted))
-            for i, ((crop, answer), one) in enumerate(asked):
-                on_query(one, i, len(asked))
-                try:
-                    results.append(explain_face(self.model, crop, answer, one, stop=stop))
-                except MienError as error:
-                    if fail:
-                        raise
-                    errors.append(Prediction(name, error=f"{name}: {one.method}: {error}"))
-        return Explanations(tuple(results), tuple(errors), overviews)
+        asked = given_or_made(self.model, query, method, options=options, **question)
+        faces_of = partial(self._faces_to_explain, face=face, bgr=bgr)
+        named = named_images(images, names)
+        return explain_many(
+            self.model, named, asked, faces_of, face=face, fail=fail, stop=stop, on_query=on_query
+        )
 
     def _faces_to_explain(
         self, name: str, source: Source, face: int | None, bgr: bool
@@ -400,103 +354,18 @@ class Recognizer:
     def __repr__(self) -> str:
         """What answers, and what finds faces.
 
-        >>> load(detector="none")
+        >>> import mien
+        >>> mien.load(detector="none")
         <Recognizer: mien, faces by none>
         """
         return f"<Recognizer: {self.model.card.name}, faces by {self.detector.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as the arguments of :func:`load`: sessions and cascades cannot travel."""
-        if self.arguments is None:
+        """Pickled as the call of :func:`mien.load` that made it: sessions cannot travel."""
+        if self.again is None:
             raise TypeError(
                 f"expected a recognizer of a model's name or path, got one around "
                 f"{self.model.card.name!r} in memory, which cannot be pickled; save the model, or "
                 "call mien.load in the other process"
             )
-        return _again, (self.arguments,)
-
-
-def _again(arguments: dict[str, Any]) -> Recognizer:
-    return load(**arguments)
-
-
-def load(
-    model: str | Path | BaseModel = "mien",
-    *,
-    head: str | None = None,
-    contempt: bool = False,
-    prior: Prior | None = None,
-    flip: bool = False,
-    detector: str = "auto",
-    threads: int = 0,
-    measures: bool = False,
-) -> Recognizer:
-    """A recognizer: a model and a face detector.
-
-    Parameters
-    ----------
-    model
-        ``mien``, ``mien-int8`` (smaller and faster), the path of an ONNX file with its card, the
-        folder of a finished run (which takes torch), or a model such as
-        :class:`mien.models.torch.model.TorchModel`.
-    head
-        One of the card's label sets: of ``mien``, ``both`` (the default), ``ferplus`` (crowd
-        votes) or ``fer2013`` (the original labels).
-    contempt
-        Of the built-in model: answer with eight classes instead of seven, by the head that knows
-        it (``ferplus``) where none is named. Another model answers all that it was trained on.
-    prior
-        How often each expression is expected before the face is seen: ``even``, the name of a
-        head for its training data, or shares, as ``{"happy": .4, ...}`` or ``"happy=.4,..."``.
-        Default: the head's own, which is even for ``both``.
-    flip
-        Answer with the mean over each crop and its mirror image, for twice the model's time.
-    detector
-        ``blazeface``, ``yunet``, ``haar``, or ``none`` for face crops. ``auto`` takes the one by
-        which a run's training images were cut, or the whole picture where they were whole; else
-        the best that is here.
-    threads
-        CPU threads of an ONNX network; 0 takes all cores.
-    measures
-        Rows also hold the face's geometry: head pose, openings of eyes and mouth, and more, as
-        :data:`mien.vision.measures.MEASURES` says.
-
-    >>> load(detector="haar").labels
-    ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
-    """
-    opened = open_model(model, head=head, threads=threads)
-    if contempt and head is None and not isinstance(model, BaseModel):
-        knowing = [name for name, h in opened.card.heads.items() if "contempt" in h.labels]
-        if knowing and opened.head_name not in knowing:
-            opened = open_model(model, head=knowing[0], threads=threads)
-    made = Recognizer(
-        faces.create(_detector(opened, detector)),
-        opened,
-        contempt=contempt,
-        prior=prior,
-        flip=flip,
-        measures=measures,
-    )
-    if isinstance(model, str | Path):
-        made.arguments = {
-            "model": model,
-            "head": head,
-            "contempt": contempt,
-            "prior": prior,
-            "flip": flip,
-            "detector": detector,
-            "threads": threads,
-            "measures": measures,
-        }
-    return made
-
-
-def _detector(model: BaseModel, asked: str) -> str:
-    """The detector by which a model's training images were cut, where ``auto`` leaves the choice.
-
-    Whole pictures are answered by what saw whole pictures.
-    """
-    framing = model.card.framing
-    if asked != "auto" or framing is None:
-        return asked
-    return framing.detector or "none"
+        return self.again, ()

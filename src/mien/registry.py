@@ -95,9 +95,9 @@ class Registry(Generic[T]):
         return self._entries[choose(self.kind, name, self._entries)]
 
     def names(self) -> list[str]:
-        """All names, in the order of registration."""
+        """All names in the order of the alphabet, whatever was imported first."""
         self._fill()
-        return list(self._entries)
+        return sorted(self._entries)
 
     def _fill(self) -> None:
         with self._filling:

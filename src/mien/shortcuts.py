@@ -8,9 +8,9 @@ from typing import Any
 
 from mien.explainers import Query
 from mien.explainers.method import go_on
+from mien.loading import load
 from mien.models.base import BaseModel
 from mien.priors import ESTIMATE, Prior
-from mien.recognizer import load
 from mien.results.explanation import Explanations
 from mien.results.predictions import Predictions
 from mien.vision.read import Source

@@ -22,10 +22,10 @@ def counted(number: int, what: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time that work takes, about.
+    """A time that work takes or took, about.
 
-    >>> duration(4.2), duration(95), duration(5400)
-    ('4 s', '2 min', '1.5 h')
+    >>> duration(0.4), duration(4.2), duration(95), duration(5400)
+    ('1 s', '4 s', '2 min', '1.5 h')
     """
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"

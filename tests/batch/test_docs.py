@@ -1,30 +1,14 @@
-"""The first batch goes as its page says; the tables of docs/scale.md are the cost model's."""
+"""The tables of docs/scale.md are the cost model's. The first batch is followed in test_job.py."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
 from benchmarks import cost_model
-from tests.conftest import ROOT
-from tests.pages import follow, same
 
 RESULT = json.loads((cost_model.HERE / "scale.json").read_text(encoding="utf-8"))
-
-
-def test_the_first_batch_goes_as_its_page_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_address: str
-) -> None:
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    monkeypatch.chdir(tmp_path)
-    page = ROOT / "docs" / "tutorials" / "first-batch.md"
-    printed = follow(page, also=["--address", ray_address], codes=(1,))  # one photo is broken
-    assert len(printed) == 2
-    for block, said in printed:
-        assert same(block.code, said), (block.line, said)
 
 
 def test_the_page_has_the_tables_of_the_cost_model() -> None:

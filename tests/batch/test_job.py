@@ -1,9 +1,13 @@
-"""mien.batch on Ray: whole jobs, and what is left when they are killed."""
+"""mien.batch on Ray: whole jobs, and what is left when they are killed.
+
+All tests that take Ray stand here: files are shared out to processes, and each would start its own.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +21,14 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
-from mien.batch import JobSettings, Summary, score
+from mien.batch import JobSettings, Summary, folder, score
+from mien.batch.storage import place
 from mien.extras import install
 from mien.types import InputError
 from tests.batch.conftest import jpeg
+from tests.batch.test_units import HAAR
+from tests.conftest import ROOT
+from tests.pages import follow, same
 from tests.test_cli import one_line
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -138,6 +146,31 @@ def test_killed_workers_and_a_killed_job_lose_nothing_and_double_nothing(
     assert sum(r["error"] is not None for r in rows) == 2
     assert not list(out.rglob("*.part"))
     assert not list((out / "_mien" / "attempts").iterdir())
+
+
+def test_a_worker_s_error_reaches_the_command_as_it_is(
+    tmp_path: Path, photos: Path, ray_address: str
+) -> None:
+    assert ray_address
+    settings = JobSettings((str(photos),), **HAAR)
+    out = tmp_path / "out"
+    folder.prepare(settings, place(str(out)))
+    (out / "00000").rmdir()
+    (out / "00000").write_text("a file where the rows should go")
+    with pytest.raises(InputError, match=r"cannot be written .*; make room there"):
+        score(settings, str(out), workers=1)
+
+
+def test_the_first_batch_goes_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_address: str
+) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "tutorials" / "first-batch.md"
+    printed = follow(page, also=["--address", ray_address], codes=(1,))  # one photo is broken
+    assert len(printed) == 2
+    for block, said in printed:
+        assert same(block.code, said), (block.line, said)
 
 
 def test_a_wrong_model_fails_before_any_worker_starts(photos: Path, tmp_path: Path) -> None:

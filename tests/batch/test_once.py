@@ -192,19 +192,6 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_when_there_is_room(
     assert Worker(settings, str(out)).do(0).images == 12
 
 
-def test_a_worker_s_error_reaches_the_command_as_it_is(
-    tmp_path: Path, photos: Path, ray_address: str
-) -> None:
-    assert ray_address
-    settings = JobSettings((str(photos),), **HAAR)
-    out = tmp_path / "out"
-    folder.prepare(settings, place(str(out)))
-    (out / "00000").rmdir()
-    (out / "00000").write_text("a file where the rows should go")
-    with pytest.raises(InputError, match=r"cannot be written .*; make room there"):
-        job.score(settings, str(out), workers=1)
-
-
 def holding(out: Path) -> subprocess.Popen[str]:
     """A process that holds the lock of an output until it is killed."""
     program = (

@@ -86,10 +86,10 @@ def test_errors() -> None:
 
 def test_expressions_can_be_told_apart() -> None:
     """A nearest-centroid rule on the drawn points of new people beats chance by far."""
-    drawn = list(faces(210, people=30, size=48))
+    drawn = list(faces(105, people=15, size=48))
     labels = np.array([one.label for one in drawn])
     points = np.array([_frame(one.landmarks) for one in drawn])
-    train = np.arange(210) < 140
+    train = np.arange(105) < 70
     centres = {n: points[train & (labels == n)].mean(axis=0) for n in SEVEN}
     guess = [min(SEVEN, key=lambda n: float(np.abs(p - centres[n]).sum())) for p in points[~train]]
     assert np.mean(np.array(guess) == labels[~train]) > 0.7
@@ -105,15 +105,16 @@ def _frame(points: np.ndarray) -> np.ndarray:
 def test_command_writes_masks_and_honest_splits(tmp_path: Path) -> None:
     path = tmp_path / "faces.parquet"
     done = CliRunner().invoke(
-        app, ["data", "synth", "-o", str(path), "--images", "140", "--people", "20", "--size", "32"]
+        app, ["data", "synth", "-o", str(path), "--images", "42", "--people", "6", "--size", "32"]
     )
     assert done.exit_code == 0, done.output
     table = pq.read_table(path)
-    assert table.num_rows == 140
+    assert table.num_rows == 42
+    assert set(table.column("split").to_pylist()) == {"train", "val", "test"}
     masks = table.column("mask").to_pylist()
     with Image.open(io.BytesIO(masks[3]["bytes"])) as mask:
         assert mask.size == (32, 32)
     assert table.column("evidence").to_pylist()[3] == ["mouth"]
     found = check(path, near=False)
     assert not found.leaks
-    assert found.subjects == 20
+    assert found.subjects == 6

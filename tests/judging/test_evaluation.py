@@ -23,7 +23,8 @@ import mien
 from mien.commands.main import app
 from mien.data import synthetic
 from mien.emotions import SEVEN
-from mien.judging.evaluation import labelled, measure, read_candidate, table
+from mien.judging.answering import labelled
+from mien.judging.evaluation import measure, read_candidate, table
 from mien.types import InputError, UnknownNameError
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
@@ -10,6 +13,7 @@ svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed: 
 from mien.models.torch import create  # noqa: E402 - after the checks
 from mien.models.torch.networks.svm import FeatureSVM, fit_svm  # noqa: E402
 from mien.models.torch.registry import shrunk  # noqa: E402
+from mien.runs.export import TOLERANCE, to_onnx  # noqa: E402
 from mien.types import InputError  # noqa: E402
 
 OPTIONS = shrunk("vgg19-svm")
@@ -38,6 +42,23 @@ def test_the_layer_decides_as_scikit_learn_does(classes: int, pool: str) -> None
     expected = model.decision_function(scaled)
     np.testing.assert_allclose(found[:, 1] if classes == 2 else found, expected, atol=1e-3)
     assert (found.argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_a_network_that_was_never_trained_keeps_what_images_differ_in(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, spec = create("vgg19-svm", classes=3, **{**OPTIONS, "channels": (64,) * 5})
+    assert isinstance(net, FeatureSVM)
+    labels, size = np.arange(24) % 3, spec.preprocess.size
+    noise = np.random.default_rng(0).random((24, 3, size, size)) * 85
+    bright = noise * (1 + labels[:, None, None, None])
+    pixels = torch.from_numpy(spec.preprocess.normalise(bright.astype(np.float32)))
+    fit_svm(net, [(pixels, labels)])
+    to_onnx(net.eval(), spec.preprocess, ["logits"], tmp_path / "svm.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "svm.onnx"))
+    with torch.no_grad():
+        expected = net(pixels).numpy()
+    found = session.run(None, {"pixels": pixels.numpy()})[0]
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
 def test_a_class_without_images_is_refused() -> None:

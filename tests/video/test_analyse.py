@@ -17,14 +17,16 @@ from PIL import Image
 import mien
 from mien import video
 from mien.emotions import COLOURS
+from mien.results import draw
 from mien.results.predictions import Predictions
 from mien.types import InputError
-from mien.video.annotate import shade
+from mien.video.annotate import Annotator, shade
 from mien.video.figure import clock
 from mien.video.layout import Layout
 from mien.video.prior import clip_prior
 from mien.video.reader import read_frames
 from mien.video.summary import Collector
+from mien.vision.geometry import DISPLAY, invert, transform
 from tests.video import clips
 
 Done = tuple[video.Analysis, Path]
@@ -264,6 +266,22 @@ def test_evidence_is_drawn_on_the_crop_only_and_in_its_place() -> None:
     assert canvas[32, 62, 0] > canvas[32, 62, 2]  # vermilion speaks for
     assert canvas[68, 98, 2] > canvas[68, 98, 0]  # blue against
     shade(canvas, matrix + np.array([[0, 0, 1e4], [0, 0, 0]]), values, 1.0)  # beyond the frame
+
+
+def test_landmarks_are_drawn_where_they_are_and_only_when_asked_for(
+    looker: mien.Recognizer, clip: Path
+) -> None:
+    result = next(r for r in video.stream(clip, looker) if r.faces)
+    image = result.frame.image
+    plain, dotted = (Annotator(landmarks=asked)(image, result.faces) for asked in (False, True))
+    for face in result.faces:
+        marks = face.prediction.face.landmarks if face.prediction.face else None
+        if marks is None:  # the model's own, on the crop
+            marks = transform(face.crop.landmarks * DISPLAY - 0.5, invert(face.crop.matrix))
+        found = np.array([dotted[y, x] for x, y in np.round(marks).astype(int)]).astype(int)
+        on = np.abs(found - draw.PLACE).max(axis=1) < 40
+        assert on.sum() >= 22  # the face's box is drawn over some
+    assert 0 < (plain != dotted).any(axis=2).mean() < 0.1
 
 
 def test_sums_stay_small_however_long_the_clip(looker: mien.Recognizer, clip: Path) -> None:

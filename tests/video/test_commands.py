@@ -95,6 +95,7 @@ def test_a_damaged_clip_is_exit_code_1_and_its_results_are_there(tmp_path: Path)
         (("video", "absent.mp4"), "no such file"),
         (("video", "{clip}", "--smoothing", "much"), "expected seconds or off"),
         (("video", "{clip}", "--overlay", "cam"), "give it an --output"),
+        (("video", "{clip}", "--landmarks"), "give it an --output"),
         (("video", "{clip}", "--every", "0"), "every"),
         (("video", "{clip}", "-o", "a.gif"), ".mp4"),
         (("video", "{clip}", "--fps", "inf"), "fps"),

@@ -39,7 +39,7 @@ def prepare(settings: JobSettings, out: Place) -> tuple[int, int]:
     check_output(out)
     if (out / ABOUT).exists():
         return _read_about(settings, out)
-    from mien.recognizer import load
+    from mien.loading import load
 
     # a wrong name fails here, in one line, not in every worker
     recognizer = load(

@@ -77,7 +77,7 @@ class Worker:
     def __init__(self, settings: JobSettings, output: str) -> None:
         import cv2
 
-        from mien.recognizer import load
+        from mien.loading import load
 
         cv2.setNumThreads(1)  # each worker has one core
         self.settings = settings

@@ -18,7 +18,7 @@ Output = Annotated[
 
 Literature = Annotated[
     bool,
-    typer.Option("--literature", help="Below: what the papers print of others on the same sets."),
+    typer.Option("--literature", help="Also what the papers print of other work on these sets."),
 ]
 
 

@@ -39,7 +39,7 @@ By = Annotated[
 Cluster = Annotated[
     str | None,
     typer.Option(
-        help="The column, or several with commas, that names what is independent (a person), "
+        help="Column, or several with commas, of the independent units, such as a person, "
         "where it has several rows."
     ),
 ]
@@ -144,7 +144,7 @@ def _holds_photos(path: Path) -> bool:
 
 def _predicted(folder: Path, *, measures: bool) -> Predictions:
     """Rows of all photos in a folder."""
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
 

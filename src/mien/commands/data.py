@@ -195,6 +195,9 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of the table.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
     near: Annotated[bool, typer.Option(help="Look for near duplicates.")] = True,
+    altered: Annotated[
+        bool, typer.Option("--altered", help="Also for mirrored, turned and cropped ones.")
+    ] = False,
     correlation: Annotated[
         float, typer.Option(help="Correlation of thumbnails from which two are near duplicates.")
     ] = 0.98,
@@ -209,7 +212,11 @@ def check(
     total = ImageTable(file).rows
     with progress(None, "images") as advance:
         found = checking.check(
-            file, near=near, correlation=correlation, advance=lambda rows: advance.show(rows, total)
+            file,
+            near=near,
+            altered=altered,
+            correlation=correlation,
+            advance=lambda rows: advance.show(rows, total),
         )
     if output is not None:
         _write_json(output, found.to_dict())
@@ -272,7 +279,9 @@ def split(
     ] = "honest",
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-O", help="ratios=70,15,15 counts=780,201 folds=10 near=no"),
+        typer.Option(
+            "--option", "-O", help="ratios=70,15,15 counts=780,201 folds=10 near=no altered=yes"
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -331,7 +340,7 @@ def synth(
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     seed: Seed = 0,
 ) -> None:
-    """Draw faces whose evidence is known: images with masks, to try everything with no data set."""
+    """Draw faces whose evidence is known: images with masks, to try Mien without a data set."""
     from mien.data import synthetic
 
     with progress(None, "faces") as advance:

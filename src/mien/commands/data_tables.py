@@ -47,6 +47,8 @@ def check_table(found: Check) -> Table:
     table.add_row("pairs of near duplicates", str(found.near_pairs))
     table.add_row("  with conflicting labels", str(found.near_conflicting))
     _add_pairs(table, found.near)
+    for how, number in found.altered.items():
+        table.add_row(f"pairs of which one is {how}", str(number))
     table.add_row("images with a copy on another side", str(found.across))
     table.add_row("subjects", str(found.subjects) if found.subjects else "not named")
     if len(found.shared_subjects) > MOST_PAIRS:

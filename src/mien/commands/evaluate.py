@@ -28,9 +28,7 @@ Output = Annotated[
 Labels = Annotated[
     str, typer.Option(help="Only images of these: six, seven, eight, or happy,sad,...")
 ]
-Among = Annotated[
-    bool, typer.Option("--among", help="Answer with one of --labels, too; others cannot be given.")
-]
+Among = Annotated[bool, typer.Option("--among", help="Choose each answer among --labels, too.")]
 Split = Annotated[
     str, typer.Option(help="Only this split; default: test where a set has one, else all.")
 ]

@@ -65,7 +65,7 @@ Baseline = Annotated[
 ]
 MethodOptions = Annotated[
     list[str] | None,
-    typer.Option(help="What the one method takes, as key=value; may be given again."),
+    typer.Option(help="Option of the method, as key=value; may be given again."),
 ]
 Output = Annotated[
     str | None,
@@ -90,6 +90,7 @@ Kind = Annotated[
 Scale = Annotated[
     float, typer.Option(help="Of a PNG: times as many pixels, 96 to the inch at 1; 3 for print.")
 ]
+Landmarks = Annotated[bool, typer.Option(help="Draw the 24 landmarks on each face.")]
 Photos = Annotated[list[str], typer.Argument(help="Images, folders or quoted globs.")]
 
 
@@ -105,6 +106,7 @@ def explain(
     table: TableFile = None,
     format: Kind = None,  # noqa: A002 - the option's name
     scale: Scale = 1.0,
+    landmarks: Landmarks = False,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
@@ -116,13 +118,12 @@ def explain(
     """Say what each face expresses and which parts of it made the answer so.
 
     Writes PHOTO.mien.png and PHOTO.mien.json beside each photo, or where --output says. With
-    several methods, or all that the model allows, the picture shows them side by side. Of many
-    photos, one that shows no face or cannot be read is a line; all others are done, and the exit
-    code is 1.
+    several methods, the picture shows them side by side. Of many photos, one that shows no face
+    or cannot be read is a line; all others are done, and the exit code is 1.
     """
     from mien.commands.sheet_places import sheet_places, table_place
     from mien.emotions import label
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.vision.find import find_images
 
     asked, photos = _methods(method or ["regions"], option or []), find_images(paths)
@@ -131,40 +132,40 @@ def explain(
     table = table_place(table, output, many=many)
     if not 0 < scale <= 20:
         raise InputError(f"scale: expected above 0 and up to 20, got {scale:g}")
-    question: dict[str, Any] = {
-        "target": target,
-        "against": against,
-        "baseline": baseline,
-        "seed": seed,
-    }
-    recognizer = load(
-        model, head=head, contempt=contempt, prior=prior, flip=flip, detector=detector
-    )
+    how: dict[str, Any] = {"head": head, "contempt": contempt, "prior": prior, "flip": flip}
+    recognizer = load(model, detector=detector, **how)
     tell_framing(recognizer, detector)
-
     if many:  # once, and not for each of them
         for name in (target, against):
             label(name or "happy", recognizer.model.labels)
+    question: dict[str, Any] = {"target": target, "against": against, "baseline": baseline}
+    question |= {"face": face, "method": asked, "seed": seed}
 
     def one(photo: Path) -> Explanations:
-        ask = partial(recognizer.explain, photo, face=face, method=asked, **question)
         if many:
-            return ask(on_error="collect")
+            return recognizer.explain(photo, **question, on_error="collect")
         with progress(None, "explanations") as bar:
-            return ask(on_query=partial(_next, bar))
+            return recognizer.explain(photo, **question, on_query=partial(_next, bar))
 
-    rows, errors, stopped = _work(pictures, one, scale)
-    if table is not None:
-        from mien.results.evidence_rows import save_evidence
-
-        say(f"table: {save_evidence(rows, table)}")
-    if many:
-        _sum_up(rows, errors, pictures)
+    rows, errors, stopped = _work(pictures, one, {"scale": scale, "landmarks": landmarks})
+    _end(rows, errors, pictures, table)
     if stopped:
         fail(f"stopped after {len(rows)} rows; what was done is written")
         raise typer.Exit(130)
     if errors:
         raise typer.Exit(1)
+
+
+def _end(
+    rows: Sequence[dict[str, Any]], errors: int, pictures: Mapping[Path, Path], table: Path | None
+) -> None:
+    """Write the table, and sum up where there were many photos."""
+    if table is not None:
+        from mien.results.evidence_rows import save_evidence
+
+        say(f"table: {save_evidence(rows, table)}")
+    if len(pictures) > 1:
+        _sum_up(rows, errors, pictures)
 
 
 def _next(bar: Bar, query: Query, done: int, total: int) -> None:
@@ -176,7 +177,7 @@ def _next(bar: Bar, query: Query, done: int, total: int) -> None:
 
 
 def _work(
-    pictures: Mapping[Path, Path], one: Callable[[Path], Explanations], scale: float
+    pictures: Mapping[Path, Path], one: Callable[[Path], Explanations], drawn: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], int, bool]:
     """Explain photo by photo; rows for the table, the number of errors, whether it was stopped."""
     from mien.results.evidence_rows import error_row, evidence_row
@@ -189,7 +190,7 @@ def _work(
             for photo, picture in pictures.items():
                 found = one(photo)
                 _tell(found, f"{photo}  " if many else "", brief=many)
-                written = found.save(picture, scale=scale) if found.rows else ()
+                written = found.save(picture, **drawn) if found.rows else ()
                 for what, path in zip(("picture", "record"), written, strict=False):
                     if not many:
                         say(f"{what}: {path}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,29 +24,36 @@ from mien.commands.terminal import (
 )
 from mien.wording import counted
 
+if TYPE_CHECKING:
+    from mien.judging.judge import Verdict
+
+
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for JSON, Markdown, HTML and figure.")
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", "-m", help="Only these of {methods}; options behind, as in dncshap:levels=4."
+    ),
+]
+Shaken = Annotated[
+    int, typer.Option(help="Faces on which sensitivity and randomisation are measured.")
+]
+ActionUnits = Annotated[
+    Path | None, typer.Option(help='A table of your own: happy = ["mouth", "cheeks"], ...')
+]
+
 
 def judge(
     model: ModelArgument,
     data: FacesFile,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for JSON, Markdown, HTML and figure.")
-    ] = Path("judge"),
+    output: Output = Path("judge"),
     n: FaceCount = 200,
     split: SplitName = "test",
-    methods: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            "-m",
-            help="Only these of {methods}; options behind, as in dncshap:levels=4.",
-        ),
-    ] = None,
-    shaken: Annotated[
-        int, typer.Option(help="Faces on which sensitivity and randomisation are measured.")
-    ] = 40,
-    action_units: Annotated[
-        Path | None, typer.Option(help='A table of your own: happy = ["mouth", "cheeks"], ...')
-    ] = None,
+    methods: Methods = None,
+    shaken: Shaken = 40,
+    action_units: ActionUnits = None,
     detector: CropDetector = "none",
     head: HeadName = None,
     prior: PriorShares = None,
@@ -60,7 +67,6 @@ def judge(
     """
     from mien.files import check_folder
     from mien.judging import judge as work
-    from mien.judging import report
     from mien.judging.action_units import read_expected
     from mien.judging.own import sample
     from mien.judging.rows import rows_for
@@ -96,7 +102,13 @@ def judge(
             on_face=lambda _done, _all: advance(),
         )
     facts = {**verdict.facts, "images": found.known}
-    verdict = replace(verdict, model=found.identity, facts=facts)
+    _tell(replace(verdict, model=found.identity, facts=facts), output)
+
+
+def _tell(verdict: Verdict, output: Path) -> None:
+    """The table, and where the rest was written."""
+    from mien.judging import report
+
     cells = report.brief_rows(verdict)
     say(report.headline(verdict))
     show(cells[0], cells[1:], left=cells[0][:1])

@@ -156,7 +156,7 @@ def main() -> None:
         return
     try:
         code = app(standalone_mode=False, prog_name="mien")
-        sys.stdout.flush()  # a full disk is told here, and not while Python ends
+        sys.stdout.flush()  # a full disk is reported here, and not while Python ends
         sys.exit(code if isinstance(code, int) else 0)
     except MienError as error:
         fail(str(error))

@@ -61,7 +61,7 @@ def _prior(head: Head) -> str:
 
 @app.command("fetch")
 def fetch_model(
-    name: Annotated[str, typer.Argument(help="A detector that lacks its file.")],
+    name: Annotated[str, typer.Argument(help="The detector whose file is wanted.")],
 ) -> None:
     """Fetch a model file once and check its SHA-256."""
     from mien.fetch import fetch

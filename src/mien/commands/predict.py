@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -33,6 +34,7 @@ from mien.types import InputError, Prediction
 from mien.wording import brief, counted
 
 if TYPE_CHECKING:
+    from mien.recognizer import Recognizer
     from mien.results.predictions import Predictions
 
 
@@ -67,6 +69,22 @@ def _listed(paths: list[str]) -> list[str]:
     return lines
 
 
+def _answered(recognizer: Recognizer, paths: Sequence[Path]) -> tuple[list[Prediction], bool]:
+    """Rows of the images up to an interrupt, and whether there was one."""
+    rows: list[Prediction] = []
+    with progress(len(paths), "images") as advance:
+        try:
+            # a bar moves with each image, and an interrupt loses little
+            batch = 1 if err.is_terminal else 8
+            named = ((str(path), path) for path in paths)
+            for part in recognizer.predict_many(named, batch=batch):
+                rows += part
+                advance()
+        except KeyboardInterrupt:
+            return rows, True  # what is done is still written
+    return rows, False
+
+
 def predict(
     paths: Paths,
     format: Format = None,  # noqa: A002 - the option's name
@@ -85,36 +103,18 @@ def predict(
     exit code is 1, and all other images are done. With --prior estimate, the prior of all these
     faces is estimated from their answers, once they are all there.
     """
+    from mien.loading import load
     from mien.priors import ESTIMATE
-    from mien.recognizer import load
     from mien.results.predictions import Predictions
     from mien.vision.find import find_images
 
     kind = _kind(format, output)
     found = find_images(_listed(paths))
     stated = None if prior == ESTIMATE else prior
-    recognizer = load(
-        model,
-        head=head,
-        contempt=contempt,
-        prior=stated,
-        flip=flip,
-        detector=detector,
-        measures=measures,
-    )
+    how: dict[str, Any] = {"head": head, "contempt": contempt, "flip": flip, "measures": measures}
+    recognizer = load(model, prior=stated, detector=detector, **how)
     tell_framing(recognizer, detector)
-    rows: list[Prediction] = []
-    stopped = False
-    with progress(len(found), "images") as advance:
-        try:
-            # a bar moves with each image, and an interrupt loses little
-            batch = 1 if err.is_terminal else 8
-            named = ((str(path), path) for path in found)
-            for part in recognizer.predict_many(named, batch=batch):
-                rows += part
-                advance()
-        except KeyboardInterrupt:
-            stopped = True  # what is done is written all the same
+    rows, stopped = _answered(recognizer, found)
     results = Predictions(tuple(rows), recognizer.labels, recognizer.prior, recognizer.measured)
     if prior == ESTIMATE and results.faces:
         results = results.under(ESTIMATE)

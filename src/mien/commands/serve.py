@@ -50,7 +50,7 @@ AllowHost = Annotated[
 Workers = Annotated[
     int, typer.Option(help="Threads that answer photos; 0: as many as cores, at most 4.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No line per answer.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not log requests.")]
 
 
 def serve(

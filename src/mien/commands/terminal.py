@@ -56,8 +56,8 @@ PriorShares = Annotated[
     typer.Option(
         "--prior",
         help="How often each expression is expected: even, ferplus or fer2013 (as in that training "
-        "data), shares as happy=.4,sad=.1,..., or, for many faces, estimate: that which they have. "
-        "Default: the head's own, of both even.",
+        "data), shares as happy=.4,sad=.1,..., or estimate: from the answers for many faces. "
+        "Default: the head's own; even for the head both.",
     ),
 ]
 Flip = Annotated[

@@ -45,8 +45,8 @@ Curves = Annotated[
     bool,
     typer.Option(
         "--curves",
-        help="Note the accuracy on training and test images after each epoch, as some papers plot "
-        "it; nothing is chosen by it.",
+        help="Record accuracy on training and test images after each epoch, as some papers plot "
+        "it; nothing is selected by it.",
     ),
 ]
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")]

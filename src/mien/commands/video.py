@@ -42,6 +42,7 @@ Overlay = Annotated[
         "gradcam, gradcam++, layercam, attention, rollout, gradrollout, activations."
     ),
 ]
+Landmarks = Annotated[bool, typer.Option(help="Draw the 24 landmarks on each face, too.")]
 TimelineFile = Annotated[
     Path | None, typer.Option(help="Table to write, a row per face and frame: .csv, .parquet.")
 ]
@@ -80,6 +81,7 @@ def video(
     fps: PerSecond = None,
     smoothing: Smoothing = "0.3",
     overlay: Overlay = "none",
+    landmarks: Landmarks = False,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
@@ -92,19 +94,16 @@ def video(
 
     Each face keeps its number. Control-C keeps what is done.
     """
-    from mien.recognizer import load
-    from mien.video.analysis import analyse, make_folder
-    from mien.video.frames import FrameResult, VideoOptions
-    from mien.video.stopping import stop_on_signals
-    from mien.vision.measures import beyond, cautions
+    from mien.loading import load
+    from mien.video.analysis import make_folder
+    from mien.video.frames import VideoOptions
 
-    options = VideoOptions(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
-    if overlay != "none" and output is None:
-        raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
+    options = VideoOptions(
+        every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay, landmarks=landmarks
+    )
+    _check(options, output, measures=measures, timeline=timeline)
     if summary is not None:
         make_folder(summary)
-    if measures and timeline is None:
-        raise InputError("--measures are columns of the table; give it a --timeline")
     how: dict[str, Any] = {
         "head": head,
         "contempt": contempt,
@@ -115,33 +114,12 @@ def video(
     shares = _estimated(clip, load(model, **how)) if prior == ESTIMATE else prior
     recognizer = load(model, prior=shares, **how)
     tell_framing(recognizer, detector)
-    files: dict[str, Any] = {"output": output, "timeline": timeline}
-    turned: Counter[str] = Counter()
-
-    def look(result: FrameResult) -> None:
-        turned.update(n for face in result.faces for n in beyond(face.prediction.measures))
-
-    with progress(None, "frames") as bar:
-
-        def show(seen: Progress) -> None:
-            rate = f"{seen.frame / max(seen.elapsed, 1e-9):.0f} frames/s"
-            bar.show(seen.frame, seen.frames, rate)
-
-        with stop_on_signals() as stop:
-            result = analyse(
-                clip,
-                recognizer=recognizer,
-                options=options,
-                on_frame=look,
-                progress=show,
-                cancel=stop,
-                **files,
-            )
+    result, turned = _analyse(clip, recognizer, options, {"output": output, "timeline": timeline})
     if result.stopped and not result.frames:
         fail("stopped before the first frame; nothing is written")
         raise typer.Exit(130)
     _tell(result, options, {"annotated": output, "table": timeline}, summary)
-    for text in cautions(turned):
+    for text in turned:
         warn(f"of all frames' faces, {text}")
     if result.stopped:
         fail(f"stopped after {result.frames} frames; what was done is written")
@@ -149,6 +127,45 @@ def video(
     if result.problem:
         fail(f"{result.problem}; the frames before that are done")
         raise typer.Exit(1)
+
+
+def _check(
+    options: VideoOptions, output: Path | None, *, measures: bool, timeline: Path | None
+) -> None:
+    """Raise InputError, before any work, where what was asked for would go nowhere."""
+    if output is None and options.overlay != "none":
+        raise InputError(
+            f"--overlay {options.overlay} is drawn into the video; give it an --output"
+        )
+    if output is None and options.landmarks:
+        raise InputError("--landmarks are drawn into the video; give it an --output")
+    if measures and timeline is None:
+        raise InputError("--measures are columns of the table; give it a --timeline")
+
+
+def _analyse(
+    clip: Path, recognizer: Recognizer, options: VideoOptions, files: dict[str, Any]
+) -> tuple[Analysis, list[str]]:
+    """The analysis, under a bar, and what is to be said of faces that are turned too far."""
+    from mien.video.analysis import analyse
+    from mien.video.frames import FrameResult
+    from mien.video.stopping import stop_on_signals
+    from mien.vision.measures import beyond, cautions
+
+    turned: Counter[str] = Counter()
+
+    def look(result: FrameResult) -> None:
+        turned.update(n for face in result.faces for n in beyond(face.prediction.measures))
+
+    with progress(None, "frames") as bar, stop_on_signals() as stop:
+
+        def show(seen: Progress) -> None:
+            rate = f"{seen.frame / max(seen.elapsed, 1e-9):.0f} frames/s"
+            bar.show(seen.frame, seen.frames, rate)
+
+        how: dict[str, Any] = {"options": options, "cancel": stop, **files}
+        result = analyse(clip, recognizer=recognizer, on_frame=look, progress=show, **how)
+    return result, list(cautions(turned))
 
 
 def _estimated(clip: Path, recognizer: Recognizer) -> dict[str, float] | None:

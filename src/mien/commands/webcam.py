@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.commands.terminal import Contempt, Detector, HeadName, ModelName, PriorShares, note, say
-from mien.commands.video import Overlay, Smoothing, TimelineFile, seconds
+from mien.commands.video import Landmarks, Overlay, Smoothing, TimelineFile, seconds
 
 if TYPE_CHECKING:
     from mien.video.camera import Window
@@ -32,6 +32,7 @@ def webcam(
     timeline: TimelineFile = None,
     smoothing: Smoothing = "0.3",
     overlay: Overlay = "none",
+    landmarks: Landmarks = False,
     detector: Detector = "auto",
     model: ModelName = "mien",
     head: HeadName = None,
@@ -43,16 +44,19 @@ def webcam(
     Nothing is written unless --record or --timeline asks for it. Escape, q or Control-C ends.
     Without a display, the page of mien serve shows the camera of the browser that opens it.
     """
-    from mien.recognizer import load
+    from mien.loading import load
     from mien.video import camera
     from mien.video.frames import VideoOptions
     from mien.video.live import Meter, run
     from mien.video.stopping import stop_on_signals
 
-    options = VideoOptions(smoothing=seconds(smoothing), overlay=overlay, batch=1)
+    options = VideoOptions(
+        smoothing=seconds(smoothing), overlay=overlay, landmarks=landmarks, batch=1
+    )
     _check(source, record, timeline)
     # the page uses the browser's camera and writes nothing
-    page_will_do = source == "0" and record is None and timeline is None and overlay == "none"
+    plain = overlay == "none" and not landmarks
+    page_will_do = source == "0" and record is None and timeline is None and plain
     if not text and page_will_do and not camera.has_display():
         from mien.commands.serve import serve
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mien.data.altered import ALTERATIONS
 from mien.data.base import EXCLUDED
-from mien.data.copies import CORRELATION, hashed
+from mien.data.copies import CORRELATION, Looks, hashed
 from mien.data.prepare import Cell, nested
 from mien.data.table import ImageTable
 from mien.types import InputError
@@ -21,13 +22,17 @@ Pairs = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True)
 class Group:
-    """Images that are alike: their rows, names, labels and splits; 1.0 for exact copies."""
+    """Images that are alike: their rows, names, labels and splits; 1.0 for exact copies.
+
+    ``how`` says of altered copies what was done to one of them.
+    """
 
     rows: tuple[int, ...]
     paths: tuple[str, ...]
     labels: tuple[str | None, ...]
     splits: tuple[str | None, ...]
     correlation: float = 1.0
+    how: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
@@ -37,6 +42,7 @@ class Group:
             "labels": list(self.labels),
             "splits": list(self.splits),
             "correlation": round(self.correlation, 4),
+            **({"how": self.how} if self.how else {}),
         }
 
 
@@ -46,9 +52,10 @@ class Check:
 
     ``copies[a, b]`` counts the images of split ``a`` that have an exact copy in split ``b``
     (in the same split: the images beyond the first of each group); ``near`` counts the same for
-    near duplicates that are no exact copies; ``across`` counts the images with either kind of copy
-    on another side. Where the file has a column ``fold``, folds are the sides. Lists hold at most
-    :data:`LISTED` entries; all are counted.
+    near duplicates that are no exact copies; ``altered`` counts the pairs of which one image is the
+    other, mirrored, turned or cropped, where these were looked for; ``across`` counts the images
+    with any kind of copy on another side. Where the file has a column ``fold``, folds are the
+    sides. Lists hold at most :data:`LISTED` entries; all are counted.
     """
 
     path: Path
@@ -61,6 +68,7 @@ class Check:
     near_pairs: int
     near_conflicting: int
     near: Pairs
+    altered: Mapping[str, int]
     subjects: int
     across: int
     shared_subjects: Mapping[tuple[str, str], tuple[str, ...]]
@@ -70,6 +78,7 @@ class Check:
     unreadable_count: int
     examples: tuple[Group, ...]
     near_examples: tuple[Group, ...]
+    altered_examples: tuple[Group, ...]
 
     @property
     def leaks(self) -> bool:
@@ -94,6 +103,7 @@ class Check:
             "near_pairs": self.near_pairs,
             "near_conflicting_pairs": self.near_conflicting,
             "near": spell(self.near),
+            "altered_pairs": dict(self.altered),
             "across": self.across,
             "subjects": self.subjects,
             "shared_subjects": {f"{a}, {b}": list(s) for (a, b), s in self.shared_subjects.items()},
@@ -104,6 +114,7 @@ class Check:
             "leaks": self.leaks,
             "groups": [g.to_dict() for g in self.examples],
             "near_groups": [g.to_dict() for g in self.near_examples],
+            "altered_groups": [g.to_dict() for g in self.altered_examples],
         }
 
 
@@ -111,23 +122,30 @@ def check(
     path: str | Path,
     *,
     near: bool = True,
+    altered: bool = False,
     correlation: float = CORRELATION,
     advance: Callable[[int], object] | None = None,
 ) -> Check:
     """Check a Parquet file of images; every image is decoded.
 
     ``near`` also looks for near duplicates: perceptual hashes within 8 of 63 bits, verified by a
-    correlation of thumbnails of at least ``correlation``. ``advance`` is called with the number
-    of rows done. Raises InputError for a file without images.
+    correlation of thumbnails of at least ``correlation``. With ``altered`` also for images that
+    are others mirrored, turned by about 10 degrees or cropped by 5 to 10 %, by the same measures
+    (:mod:`mien.data.altered`). ``advance`` is called with the number of rows done. Raises
+    InputError for a file without images.
     """
     if not 0 < correlation <= 1:
         raise InputError(f"correlation: expected above 0 and at most 1, got {correlation}")
-    source = ImageTable(Path(path))
-    with hashed(source, near, correlation, advance) as base:
-        return _report(base, Path(path), source.rows, near)
+    if altered and not near:
+        raise InputError("altered copies are looked for beside near ones; leave near on")
+    source, looks = ImageTable(Path(path)), Looks(near, altered, correlation)
+    with hashed(source, looks, advance) as base:
+        return _report(base, Path(path), source.rows, looks)
 
 
-def _report(base: sqlite3.Connection, path: Path, total: int, near: bool) -> Check:
+def _report(base: sqlite3.Connection, path: Path, total: int, looks: Looks) -> Check:
+    near = looks.near
+
     def number(query: str) -> int:
         return int(base.execute(query).fetchone()[0])
 
@@ -169,8 +187,9 @@ def _report(base: sqlite3.Connection, path: Path, total: int, near: bool) -> Che
         if near
         else 0,
         near=_near(base) if near else {},
+        altered=_altered(base) if looks.altered else {},
         subjects=number("SELECT COUNT(DISTINCT subject) FROM rows"),
-        across=_across(base, near),
+        across=_across(base, looks),
         shared_subjects={pair: tuple(people) for pair, people in shared.items()},
         blank=tuple(row[0] for row in blank),
         blank_count=number("SELECT COUNT(*) FROM rows WHERE blank"),
@@ -178,6 +197,7 @@ def _report(base: sqlite3.Connection, path: Path, total: int, near: bool) -> Che
         unreadable_count=number("SELECT COUNT(*) FROM rows WHERE error IS NOT NULL"),
         examples=tuple(_examples(base)),
         near_examples=tuple(_near_examples(base)) if near else (),
+        altered_examples=tuple(_altered_examples(base)) if looks.altered else (),
     )
 
 
@@ -211,7 +231,15 @@ def _near(base: sqlite3.Connection) -> Pairs:
     return {(one, other): n for one, other, n in base.execute(query)}
 
 
-def _across(base: sqlite3.Connection, near: bool) -> int:
+def _altered(base: sqlite3.Connection) -> Mapping[str, int]:
+    """Pairs of images of which one is the other, by what was done to it."""
+    found = dict.fromkeys((name for name, _ in ALTERATIONS), 0)
+    for how, n in base.execute("SELECT how, COUNT(*) FROM altered GROUP BY how"):
+        found[ALTERATIONS[how - 1][0]] += n
+    return found
+
+
+def _across(base: sqlite3.Connection, looks: Looks) -> int:
     """Images that have a copy, exact or near, on another side; excluded ones are on none."""
     exact = (
         "SELECT x.id AS id FROM groups g JOIN rows x ON x.pixels = g.pixels"
@@ -220,12 +248,14 @@ def _across(base: sqlite3.Connection, near: bool) -> int:
     )
     alike = (
         " UNION SELECT x.id FROM"
-        " (SELECT a AS one, b AS other FROM pairs UNION ALL SELECT b, a FROM pairs) p"
+        " (SELECT a AS one, b AS other FROM {0} UNION ALL SELECT b, a FROM {0}) p"
         " JOIN rows f ON f.id = p.one JOIN rows x ON x.pixels = f.pixels"
         " JOIN rows g ON g.id = p.other JOIN rows y ON y.pixels = g.pixels"
         f" WHERE x.split <> y.split AND x.split <> '{EXCLUDED}' AND y.split <> '{EXCLUDED}'"
     )
-    query = f"SELECT COUNT(DISTINCT id) FROM ({exact}{alike if near else ''})"
+    more = {"pairs": looks.near, "altered": looks.altered}
+    others = "".join(alike.format(table) for table, looked in more.items() if looked)
+    query = f"SELECT COUNT(DISTINCT id) FROM ({exact}{others})"
     return int(base.execute(query).fetchone()[0])
 
 
@@ -254,3 +284,14 @@ def _near_examples(base: sqlite3.Connection) -> Iterator[Group]:
     )
     for row in base.execute(query, (LISTED,)):
         yield _group([row[:4], row[4:8]], min(row[8], 1.0))
+
+
+def _altered_examples(base: sqlite3.Connection) -> Iterator[Group]:
+    query = (
+        "SELECT x.id, x.path, x.label, x.split, y.id, y.path, y.label, y.split, correlation, how"
+        " FROM altered JOIN rows x ON x.id = a JOIN rows y ON y.id = b"
+        " ORDER BY x.split = y.split, correlation DESC, a LIMIT ?"
+    )
+    for row in base.execute(query, (LISTED,)):
+        found = _group([row[:4], row[4:8]], min(row[8], 1.0))
+        yield replace(found, how=ALTERATIONS[row[9] - 1][0])

@@ -101,7 +101,7 @@ def empty_folder_is_refused(name: str, folder: Path) -> None:
         prepare(name, source, output)
     except InputError as error:
         _expect("expected" in str(error), name, f"the error does not say what it expected: {error}")
-        _expect(not output.exists(), name, "a file was written all the same")
+        _expect(not output.exists(), name, "a file was written nevertheless")
         return
     raise AssertionError(f"the data set {name!r}: an empty folder was read without an error")
 

@@ -10,12 +10,12 @@ SIDE = 32  # thumbnails, pixels
 BLANK = 1.0  # standard deviation in grey levels below which an image shows nothing
 
 
-def thumbnail(pixels: ImageArray) -> FloatArray:
-    """Grey thumbnail ``[32, 32] float32`` of ``[H, W, 3]``."""
+def thumbnail(pixels: ImageArray, side: int = SIDE) -> FloatArray:
+    """Grey thumbnail ``[side, side] float32`` of ``[H, W, 3]``."""
     import cv2
 
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def is_blank(pixels: ImageArray) -> bool:

@@ -132,11 +132,7 @@ def merge(
     if pool:
         _check_parts(sources, pool)
     validation = _draw(sources, maps, pool) if pool else frozenset()
-    columns: dict[str, str] = {}
-    for source in sources:
-        for name, kind in source.about["columns"].items():
-            if columns.setdefault(name, kind) != kind:
-                raise InputError(f"{source.path}: column {name!r} is {kind}, elsewhere it is not")
+    columns = _columns(sources)
     framings = {framing_of(source) for source in sources}
     if len(framings) > 1:
         ways = "; ".join(sorted(framing.words for framing in framings))
@@ -171,6 +167,16 @@ def merge(
         _differences(pool, by_source),
         str(hashed),
     )
+
+
+def _columns(sources: Sequence[ImageTable]) -> dict[str, str]:
+    """The columns of all inputs with their kinds; InputError where two differ."""
+    columns: dict[str, str] = {}
+    for source in sources:
+        for name, kind in source.about["columns"].items():
+            if columns.setdefault(name, kind) != kind:
+                raise InputError(f"{source.path}: column {name!r} is {kind}, elsewhere it is not")
+    return columns
 
 
 def _map(source: ImageTable, pool: Pool | None) -> Mapping[str, str] | None:

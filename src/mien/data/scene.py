@@ -1,4 +1,4 @@
-"""Who is drawn, how the face moves, and how the picture is taken; by chance where asked."""
+"""Who is drawn, how the face moves, and how the picture is taken; at random on request."""
 
 from __future__ import annotations
 

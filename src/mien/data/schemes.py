@@ -1,7 +1,7 @@
 """Schemes by which a set is split; each is a function of its columns and a seed.
 
 >>> SCHEMES.names()
-['official', 'train-test', 'deduplicated', 'ratio', 'counts', 'folds', 'grouped', 'one-out']
+['counts', 'deduplicated', 'folds', 'grouped', 'official', 'one-out', 'ratio', 'train-test']
 """
 
 from __future__ import annotations
@@ -123,14 +123,17 @@ def train_test(columns: Columns, seed: int) -> Values:
 
 
 @SCHEMES.register("deduplicated")
-def deduplicated(columns: Columns, seed: int, *, near: bool = True) -> Values:
+def deduplicated(
+    columns: Columns, seed: int, *, near: bool = True, altered: bool = False
+) -> Values:
     """The official split without the val and test images that are copies of training images.
 
     Test images that are copies of val images go too, since models are selected on those. With
-    ``near`` near duplicates count as copies.
+    ``near`` near duplicates count as copies, with ``altered`` mirrored, turned and cropped ones,
+    too.
     """
     values = official(columns, seed)
-    pairs = alike(columns.path) if near else []
+    pairs = alike(columns.path, changed=altered) if near or altered else []
     groups = join([(pixels,) for pixels in columns.pixels], pairs)
     taken: dict[Any, set[int]] = {name: set() for name in SPLITS}
     for group, value in zip(groups, values, strict=True):

@@ -2,7 +2,7 @@
 
 A face is drawn twice from the same numbers, neutral and with its expression: the pixels that
 differ are the evidence, exactly. Everything else (person, pose, light, glasses, something before
-the face, clutter behind it) is drawn by chance, independently of the expression.
+the face, clutter behind it) is drawn at random, independently of the expression.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -121,6 +121,11 @@ def faces(
         yield face(label, subject=subject, number=number, seed=seed, size=size)
 
 
+def _split(subject: str) -> str:
+    place = int(subject[1:]) % 20
+    return "val" if place in (3, 9, 15) else "test" if place in (5, 12, 18) else "train"
+
+
 def write(
     output: str | Path,
     images: int,
@@ -152,16 +157,13 @@ def write(
     """
     counts: dict[Cell, int] = {}
     hashed = Fingerprint()
-    about: dict[str, Any] = {
-        "set": "synthetic",
-        "options": {"people": str(people), "seed": str(seed)},
-    }
+    options = {"people": str(people), "seed": str(seed)}
+    about = {"set": "synthetic", "options": options}
     with Writer(Path(output), schema(COLUMNS, about)) as writer:
         for drawn in faces(images, people=people, seed=seed, size=size):
             if advance is not None:
                 advance(images)
-            place = int(drawn.subject[1:]) % 20
-            split = "val" if place in (3, 9, 15) else "test" if place in (5, 12, 18) else "train"
+            split = _split(drawn.subject)
             name = f"{drawn.subject}/{writer.count:07d}_{drawn.label}.png"
             data, pixels = encode(drawn.image)
             mask = encode(drawn.mask.astype(np.uint8) * 255)[0]

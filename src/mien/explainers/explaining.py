@@ -22,7 +22,7 @@ from mien.registry import choose
 from mien.results.evidence import Evidence, Query
 from mien.results.explanation import Explanation
 from mien.results.words import HIDING, HIDING_PROBABLE
-from mien.types import InputError, MienError, ModelError, Prediction
+from mien.types import FloatArray, InputError, MienError, ModelError, Prediction
 from mien.vision.crops import Crop
 from mien.vision.regions import region_labels
 
@@ -60,15 +60,9 @@ def explain(
     size = crop.pixels.shape[1]
     points = crop.landmarks * size - 0.5
     labels = region_labels(points, size)
-    direction = np.zeros(len(model.labels))
-    direction[model.labels.index(str(asked.target))] = 1.0
-    if asked.against is not None:
-        direction[model.labels.index(asked.against)] = -1.0
-    baseline = asked.baseline or "mean"
-    answered = tuple(model.labels.index(name) for name in prediction.emotions)
-    case = Case(
-        model, crop.pixels, labels, direction, baseline, asked.seed, stop, answered=answered
-    )
+    direction, baseline = _direction(model, asked), asked.baseline or "mean"
+    shown = tuple(model.labels.index(name) for name in prediction.emotions)
+    case = Case(model, crop.pixels, labels, direction, baseline, asked.seed, stop, answered=shown)
     stop()
     evidence = _run(method, case, asked)
     if not np.isfinite(evidence.values).all():
@@ -91,6 +85,15 @@ def explain(
         prior=shares_of(model.prior, tuple(prediction.emotions)),
         flip=model.flip,
     )
+
+
+def _direction(model: BaseModel, asked: Query) -> FloatArray:
+    """What is explained, as weights of the logits."""
+    direction = np.zeros(len(model.labels))
+    direction[model.labels.index(str(asked.target))] = 1.0
+    if asked.against is not None:
+        direction[model.labels.index(asked.against)] = -1.0
+    return direction
 
 
 def _footnote(method: Method, evidence: Evidence) -> str:
@@ -156,6 +159,26 @@ def supported(model: BaseModel, against: str | None = None) -> list[str]:
     'regions'
     """
     return [n for n in names(model) if against is None or METHODS.get(n).about_target]
+
+
+def given_or_made(
+    model: BaseModel,
+    query: Query | Sequence[Query] | None,
+    methods: str | Sequence[str] | None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    **question: Any,
+) -> tuple[Query, ...]:
+    """The queries that are given, or those made of their parts, by ``regions`` where none is named.
+
+    Raises InputError for both at once, and as :func:`queries`.
+    """
+    if query is None:
+        wanted = "regions" if methods is None else methods
+        return queries(model, wanted, options=options, **question)
+    if options or methods is not None or any(question.values()):
+        raise InputError("expected a query, or its parts by their names; got both")
+    return (query,) if isinstance(query, Query) else tuple(query)
 
 
 def queries(

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from mien.explainers.grids import chosen_layers, needs_layers, opened, spread
-from mien.explainers.method import Case, Evidence, method
+from mien.explainers.method import Case, Evidence, Function, method
 from mien.explainers.parameters import BranchNumber, LayerName
 from mien.types import FloatArray
 
@@ -24,15 +24,20 @@ GRADIENTS: Final = (
 )
 
 
-@method(
-    "gradcam",
-    rank=80,
-    title="Grad-CAM",
-    overlay="frame",
-    needs=needs_layers,
-    baseline=False,
-    footnote=GRADIENTS,
-)
+def _of_a_layer(name: str, *, rank: float, title: str) -> Callable[[Function], Function]:
+    """Registers one of these methods; what they need and what may be asked of them is the same."""
+    return method(
+        name,
+        rank=rank,
+        title=title,
+        overlay="frame",
+        needs=needs_layers,
+        baseline=False,
+        footnote=GRADIENTS,
+    )
+
+
+@_of_a_layer("gradcam", rank=80, title="Grad-CAM")
 def gradcam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), in logits.
 
@@ -43,15 +48,7 @@ def gradcam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> 
     return _evidence(case, layer, branch, gradcam_map)
 
 
-@method(
-    "gradcam++",
-    rank=90,
-    title="Grad-CAM++",
-    overlay="frame",
-    needs=needs_layers,
-    baseline=False,
-    footnote=GRADIENTS,
-)
+@_of_a_layer("gradcam++", rank=90, title="Grad-CAM++")
 def gradcam_plus(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): places weighted by gradients.
 
@@ -61,15 +58,7 @@ def gradcam_plus(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1
     return _evidence(case, layer, branch, gradcam_plus_map, unit="no unit")
 
 
-@method(
-    "layercam",
-    rank=100,
-    title="Layer-CAM",
-    overlay="frame",
-    needs=needs_layers,
-    baseline=False,
-    footnote=GRADIENTS,
-)
+@_of_a_layer("layercam", rank=100, title="Layer-CAM")
 def layercam(case: Case, *, layer: LayerName = "", branch: BranchNumber = -1) -> Evidence:
     """Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943): weighted place by place.
 

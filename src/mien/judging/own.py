@@ -12,10 +12,11 @@ import numpy as np
 
 from mien.data.table import ImageTable, image_bytes, image_path, pixel_hash
 from mien.judging.sampling import Sampled, draw_rows, faces_of, rows_in_split, sample_faces
+from mien.loading import load
 from mien.models.base import BaseModel
 from mien.models.weights import BUILT_IN
 from mien.priors import Prior
-from mien.recognizer import Recognizer, load
+from mien.recognizer import Recognizer
 from mien.runs.folder import folds_of_run, is_fold, run_of
 from mien.runs.sides import TRAINED, Sides, read_sides
 from mien.types import BoolArray, InputError

@@ -160,39 +160,28 @@ def compare_groups(
         :class:`mien.Predictions`, :class:`mien.Explanations`, a data frame, or dictionaries. Or
         a table for each group: a mapping of names to such, or a list of paths.
     by
-        The column that holds the groups; ``folder`` is the folder that each input lies in.
+        The column of the groups; ``folder`` is the folder that each input lies in.
     cluster
         The column or columns that name what is independent, such as a person, where there are
-        several rows of each: a cluster's rows are averaged and stay together. Where clusters have
-        rows in several groups, the test is of paired values, and those that lack a group are left
-        out.
-    columns
-        What to compare; default: every expression and region that the table holds.
-    where
-        Only rows with these values, as ``{"method": "regions"}``.
-    draws
+        several rows of each: a cluster's rows are averaged and stay together. Of clusters with
+        rows in several groups the test is paired, and those that lack a group are left out.
+    columns, where
+        What to compare, every expression and region where none is named; and only rows with these
+        values, as ``{"method": "regions"}``.
+    draws, seed
         Bootstrap draws, and assignments of a permutation test at most, 99 to 1,000,000.
-    seed
-        Of both; the same call gives the same numbers.
 
-    Rows with an error, without a face, a group or a value are left out and counted. Raises
-    InputError for fewer than 2 groups or 2 units in one, UnknownNameError for an unknown column.
+    Rows with an error, without a face, a group or a value are left out and counted. InputError for
+    fewer than 2 groups or 2 units in one, UnknownNameError for an unknown column.
 
     >>> rows = [{"who": i, "day": d, "happy": 0.1 * i + 0.3 * d} for i in range(6) for d in (0, 1)]
     >>> found = compare_groups(rows, by="day", cluster="who")
     >>> found.paired, round(found.tests[0].difference, 2), found.tests[0].p
     (True, 0.3, 0.03125)
     """
-    checked_seed(seed)
-    if not 99 <= draws <= 1_000_000:
-        raise InputError(f"expected 99 to 1,000,000 draws, got {draws:,}")
+    _check_draws(draws, seed)
     units = gather(tables, by=by, cluster=cluster, columns=columns, where=where)
-    for group in units.groups:
-        if len(units.values[group]) < 2:
-            raise InputError(
-                f"expected at least 2 units in each group, got {len(units.values[group])} in "
-                f"{group!r}; leave the group out, or name another cluster"
-            )
+    _check_sizes(units)
     keys = (cluster,) if isinstance(cluster, str) else tuple(cluster or ())
     tests, permuted = tests_of(units, draws, seed)
     return GroupComparison(
@@ -211,6 +200,22 @@ def compare_groups(
         exact=all(found.exact for found in permuted.values()),
         warnings=_warnings(units, len(tests), permuted),
     )
+
+
+def _check_draws(draws: int, seed: int) -> None:
+    checked_seed(seed)
+    if not 99 <= draws <= 1_000_000:
+        raise InputError(f"expected 99 to 1,000,000 draws, got {draws:,}")
+
+
+def _check_sizes(units: Units) -> None:
+    """Raise InputError for a group that is too small to be compared."""
+    for group in units.groups:
+        if len(units.values[group]) < 2:
+            raise InputError(
+                f"expected at least 2 units in each group, got {len(units.values[group])} in "
+                f"{group!r}; leave the group out, or name another cluster"
+            )
 
 
 def _warnings(

@@ -40,10 +40,15 @@ def figure(
     units = ", ".join(f"{g} ({counts[g]})" for g in groups)
     stars = "* p < 0.05, ** < 0.01, *** < 0.001 after Holm's correction"
     panels[0].legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=8,
-        title=f"Means with {LEVEL:.0%} bootstrap intervals: {units}", title_fontsize=8,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+        title=f"Means with {LEVEL:.0%} bootstrap intervals: {units}",
+        title_fontsize=8,
         alignment="left",
-    )  # fmt: skip
+    )
     drawn.supxlabel(stars, fontsize=7, color=PALE)
     return drawn
 
@@ -81,7 +86,12 @@ def _dots(axes: Any, means: list[GroupMean], shift: float, i: int, group: str) -
     below = [max(m.mean - m.low, 0.0) for m in means]
     above = [max(m.high - m.mean, 0.0) for m in means]
     axes.errorbar(
-        values, [y + shift for y in range(len(means))], xerr=[below, above],
-        fmt=MARKERS[i % len(MARKERS)], color=PALETTE[i % len(PALETTE)], markersize=4.5,
-        linewidth=1.3, label=group,
-    )  # fmt: skip
+        values,
+        [y + shift for y in range(len(means))],
+        xerr=[below, above],
+        fmt=MARKERS[i % len(MARKERS)],
+        color=PALETTE[i % len(PALETTE)],
+        markersize=4.5,
+        linewidth=1.3,
+        label=group,
+    )

@@ -15,6 +15,7 @@ from mien.results.drawing import (
     Bar,
     Colour,
     Drawing,
+    Lines,
     Mark,
     Part,
     Text,
@@ -29,16 +30,40 @@ from mien.results.drawing import (
 from mien.types import FloatArray, ImageArray, IntArray
 
 __all__ = [
-    "AGAINST", "FOR", "INK", "LOOK", "PALE", "PAPER", "RULE", "Colour", "Drawing", "Part", "bars",
-    "data_url", "drawing_of", "enlarge", "font", "frame", "legend", "outlined", "overlay",
-    "painted_by", "png", "side_by_side", "stack", "wrapped",
-]  # fmt: skip
+    "AGAINST",
+    "FOR",
+    "INK",
+    "LOOK",
+    "PALE",
+    "PAPER",
+    "PLACE",
+    "RULE",
+    "Colour",
+    "Drawing",
+    "Part",
+    "bars",
+    "data_url",
+    "dots",
+    "drawing_of",
+    "enlarge",
+    "font",
+    "frame",
+    "legend",
+    "outlined",
+    "overlay",
+    "painted_by",
+    "png",
+    "side_by_side",
+    "stack",
+    "wrapped",
+]
 
 PALE: Colour = (112, 118, 128)
 RULE: Colour = (214, 218, 224)
 FOR: Colour = (213, 94, 0)  # vermilion and blue of Okabe and Ito: safe for colour-blind readers
 AGAINST: Colour = (0, 114, 178)
 LOOK: Colour = (0, 158, 115)  # bluish green of the same palette: neither for nor against
+PLACE: Colour = (240, 228, 66)  # its yellow: where something is, such as a landmark
 
 
 def png(picture: ImageArray, dpi: float | None = None) -> bytes:
@@ -145,6 +170,20 @@ def legend(
     texts = [Text(x, 15, text, 12, INK, anchor) for x, anchor, text in marks]
     texts.append(Text(width // 2, 31, unit, 11, PALE, "ma"))
     return Drawing(width, 46, (*painted_by(ramp, width, 12).marks, *texts))
+
+
+def dots(points: FloatArray, side: float, width: float = 4) -> Drawing:
+    """Points ``[n, 2]`` in a square as yellow dots in dark rings, which show on any skin.
+
+    Those outside it are left out.
+
+    >>> [len(mark.parts) for mark in dots(np.array([[8.0, 8.0], [4.0, 20.0]]), 16).marks]
+    [1, 1]
+    """
+    inside = ((points >= 0) & (points <= side)).all(axis=1)
+    parts = tuple(points[inside, None])
+    ring, core = Lines(parts, INK, width + 2), Lines(parts, PLACE, width)
+    return Drawing(side, side, (ring, core))
 
 
 def bars(

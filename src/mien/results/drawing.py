@@ -62,7 +62,7 @@ class Bar:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """Lines that are one: where two of them meet they are no darker."""
+    """Lines that are one: where two of them meet they are no darker; one point alone is a dot."""
 
     parts: tuple[FloatArray, ...] = field(repr=False)  # each [n, 2], x and y
     colour: Colour

@@ -134,21 +134,31 @@ class Explanation(Attribution):
     def __repr__(self) -> str:
         return f"<Explanation of {self.prediction.input}: {self.method}: {self.sentence}>"
 
-    def drawing(self) -> Drawing:
-        """The sheet, to be drawn at any size: crop, overlay, region bars, probabilities."""
-        return sheets((self,))
+    def drawing(self, *, landmarks: bool = False) -> Drawing:
+        """The sheet, to be drawn at any size: crop, overlay, region bars, probabilities.
 
-    def picture(self, scale: float = 1.0) -> ImageArray:
+        Parameters
+        ----------
+        landmarks
+            Put a dot on each landmark of the aligned face.
+        """
+        return sheets((self,), landmarks=landmarks)
+
+    def picture(self, scale: float = 1.0, *, landmarks: bool = False) -> ImageArray:
         """The sheet that :meth:`save` writes, as pixels ``[H, W, 3] uint8``.
 
         Parameters
         ----------
         scale
             Pixels of the picture for one of the usual sheet.
+        landmarks
+            Put a dot on each landmark of the aligned face.
         """
-        return self.drawing().raster(scale)
+        return self.drawing(landmarks=landmarks).raster(scale)
 
-    def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
+    def save(
+        self, path: str | Path, *, scale: float = 1.0, landmarks: bool = False
+    ) -> tuple[Path, Path]:
         """Write the picture and its record; as :meth:`Explanations.save`.
 
         Parameters
@@ -157,8 +167,10 @@ class Explanation(Attribution):
             The file; its suffix is the format.
         scale
             Of PNG: pixels for one of the usual sheet.
+        landmarks
+            Put a dot on each landmark of the aligned face.
         """
-        return Explanations((self,)).save(path, scale=scale)
+        return Explanations((self,)).save(path, scale=scale, landmarks=landmarks)
 
     def _repr_html_(self) -> str:
         name = f"{self.prediction.input}: {self.sentence}"
@@ -235,32 +247,36 @@ class Explanations(Results[Explanation]):
         by = f" by {methods}" if methods else ""
         return f"<Explanations: {counted(len(faces), 'face')}{by}{failed}>"
 
-    def drawing(self) -> Drawing:
+    def drawing(self, *, landmarks: bool = False) -> Drawing:
         """A sheet for each face, below one another; InputError where there is none.
 
         A face that several methods explain has one sheet, with all of them side by side. Above
-        the faces of a group photo stands the photo, with their numbers.
+        the faces of a group photo stands the photo, with their numbers. With ``landmarks``, a dot
+        stands on each landmark of the aligned faces.
         """
         if not self.rows:
             raise InputError("expected at least one explanation to draw, got none")
-        return sheets(self.rows, self.overviews)
+        return sheets(self.rows, self.overviews, landmarks=landmarks)
 
-    def picture(self, scale: float = 1.0) -> ImageArray:
+    def picture(self, scale: float = 1.0, *, landmarks: bool = False) -> ImageArray:
         """The sheets as pixels ``[H, W, 3] uint8``, ``scale`` times as large."""
-        return self.drawing().raster(scale)
+        return self.drawing(landmarks=landmarks).raster(scale)
 
-    def save(self, path: str | Path, *, scale: float = 1.0) -> tuple[Path, Path]:
+    def save(
+        self, path: str | Path, *, scale: float = 1.0, landmarks: bool = False
+    ) -> tuple[Path, Path]:
         """Write all sheets as ``path`` and the records beside it; returns both paths.
 
         ``path`` ends in .png, .svg or .pdf; a PNG has ``scale`` times the pixels, and says that
-        so many more of them make an inch. The records of ``why.png`` and of ``why.mien.png`` are
-        in ``why.mien.json``. Each file appears whole or not at all. Raises InputError for another
-        suffix, or where a file cannot be written.
+        so many more of them make an inch. With ``landmarks`` they are drawn as dots. The records of
+        ``why.png`` and of ``why.mien.png`` are in ``why.mien.json``. Each file appears whole or
+        not at all. Raises InputError for another suffix, or where a file cannot be written.
         """
         path, record = Path(path), record_path(path)
         for place in (path, record):
             check_writable(place)
-        write_whole(path, picture_file(self.drawing(), picture_kind(path), scale))
+        drawn = self.drawing(landmarks=landmarks)
+        write_whole(path, picture_file(drawn, picture_kind(path), scale))
         write_whole(record, json.dumps(self.to_dict(), indent=1) + "\n")
         return path, record
 

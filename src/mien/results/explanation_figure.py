@@ -31,9 +31,14 @@ def figure(e: Attribution) -> Any:
     most = float(np.abs(e.values).max()) or 1.0
     low, colours = (-most, _diverging()) if e.signed else (0.0, _rising())
     shown = heat.imshow(
-        e.values, extent=extent, vmin=low, vmax=most, cmap=colours, alpha=0.65,
+        e.values,
+        extent=extent,
+        vmin=low,
+        vmax=most,
+        cmap=colours,
+        alpha=0.65,
         interpolation="nearest",
-    )  # fmt: skip
+    )
     drawn.colorbar(shown, ax=heat, shrink=0.8, label=f"{e.what} per pixel, {e.unit}")
     against = f" rather than {e.against}" if e.against else ""
     heat.set_title(f"{e.method}: {e.target}{against}")

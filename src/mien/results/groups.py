@@ -21,7 +21,7 @@ from mien.vision.measures import MEASURES
 from mien.vision.regions import REGIONS
 
 FOLDER: Final = "folder"  # as a column: the folder in which the input lies
-#: What a table holds of each kind, in the order in which it is told.
+#: What a table holds of each kind, in the order in which it is reported.
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "expression": EIGHT,
     "region": REGIONS,

@@ -40,11 +40,15 @@ def painted(explanation: Attribution) -> tuple[FloatArray, float, str]:
 
 
 def sheets(
-    explanations: Sequence[Attribution], overviews: Mapping[str, Overview] = NONE
+    explanations: Sequence[Attribution],
+    overviews: Mapping[str, Overview] = NONE,
+    *,
+    landmarks: bool = False,
 ) -> Drawing:
     """A sheet for each face, below one another: of its one method, or of all of them.
 
     Above those of a photo in ``overviews``, by its name, stands the photo with its faces numbered.
+    With ``landmarks`` each aligned face shows its own.
     """
     faces: dict[tuple[str, int | None], list[Attribution]] = {}
     for e in explanations:
@@ -52,7 +56,8 @@ def sheets(
     parts: list[Drawing] = []
     begun: set[str] = set()
     for (name, _), found in faces.items():
-        drawn = sheet(found[0]) if len(found) == 1 else comparison(found)
+        draw_all = sheet if len(found) == 1 else comparison
+        drawn = draw_all(found, landmarks=landmarks)
         if name in overviews and name not in begun:
             begun.add(name)
             above = overview_drawing(overviews[name], drawn.width - 2 * MARGIN)
@@ -61,11 +66,11 @@ def sheets(
     return draw.stack(parts)
 
 
-def sheet(explanation: Attribution) -> Drawing:
+def sheet(explanations: Sequence[Attribution], *, landmarks: bool = False) -> Drawing:
     """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
-    e = explanation
+    (e,) = explanations
     p = e.prediction
-    crop = draw.painted_by(partial(resized, e.crop), PANEL, PANEL)
+    crop = face_drawing(e, PANEL, landmarks=landmarks)
     seen = f"face {p.face_id}" + ("" if p.face is None else f", found by {p.face.detector}")
     passes = f"{e.evaluations} forward pass{'es' if e.evaluations > 1 else ''}"
     hidden = "nothing hidden" if e.base is None else f"hidden parts: {e.baseline}"
@@ -96,6 +101,14 @@ def sheet(explanation: Attribution) -> Drawing:
     return draw.frame(draw.stack(parts, 14), MARGIN)
 
 
+def face_drawing(e: Attribution, side: int, *, landmarks: bool = False) -> Drawing:
+    """The aligned face, with a dot on each of its landmarks where they are asked for."""
+    face = draw.painted_by(partial(resized, e.crop), side, side)
+    if not landmarks:
+        return face
+    return face.over(draw.dots((e.landmarks + 0.5) * side / len(e.labels), side))
+
+
 def provenance(e: Attribution) -> str:
     """The file's name, the model and the version of Mien that a sheet comes of, in a line."""
     name, _, weights = e.model.partition(" sha256:")
@@ -109,7 +122,7 @@ COLUMNS = 5  # maps in a row of a comparison
 TILE = 200  # pixels, the side of each
 
 
-def comparison(explanations: Sequence[Attribution]) -> Drawing:
+def comparison(explanations: Sequence[Attribution], *, landmarks: bool = False) -> Drawing:
     """One face by several methods: their maps side by side, each at its own scale.
 
     Under each map stand the regions that it puts first. Two maps differ in colour because their
@@ -118,7 +131,7 @@ def comparison(explanations: Sequence[Attribution]) -> Drawing:
     first = explanations[0]
     p = first.prediction
     width = COLUMNS * TILE + (COLUMNS - 1) * GAP
-    crop = draw.painted_by(partial(resized, first.crop), TILE, TILE).over(outlines(first, TILE))
+    crop = face_drawing(first, TILE, landmarks=landmarks).over(outlines(first, TILE))
     face = f"face {p.face_id}, in its regions"
     tiles = [draw.stack([_title("aligned face"), crop, _note(face, TILE)], 6)]
     tiles += [

@@ -99,7 +99,8 @@ def _svg_mark(mark: Mark) -> str:
         return f'<image {place} {size} preserveAspectRatio="none" href="{source}"/>'
     way = " ".join(_svg_way(part, mark.closed) for part in mark.parts)
     ink = f'stroke="{_hex(mark.colour)}" stroke-width="{_number(mark.width)}"'
-    return f'<path d="{way}" fill="none" {ink} stroke-opacity="{mark.opacity:g}"/>'
+    ends = 'stroke-linecap="round"'  # without them a single point would leave no dot
+    return f'<path d="{way}" fill="none" {ink} stroke-opacity="{mark.opacity:g}" {ends}/>'
 
 
 def _svg_way(part: Any, closed: bool) -> str:
@@ -152,7 +153,8 @@ def _pdf_mark(mark: Text | Bar | Lines, faint: dict[str, int]) -> Iterable[str]:
         (x, y), *others = np.asarray(part).tolist()
         ways.append(f"{x:.3f} {y:.3f} m " + " ".join(f"{a:.3f} {b:.3f} l" for a, b in others))
     end = " h " if mark.closed else " "
-    return ["q", f"/S{share} gs {ink} RG {mark.width:g} w", end.join([*ways, ""]) + "S", "Q"]
+    # round ends: without them a single point would leave no dot
+    return ["q", f"/S{share} gs {ink} RG {mark.width:g} w 1 J", end.join([*ways, ""]) + "S", "Q"]
 
 
 def _pdf_image(image: ImageArray) -> bytes:

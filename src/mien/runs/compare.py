@@ -9,6 +9,7 @@ from typing import Any
 from mien.runs.evaluate import compare
 from mien.runs.literature import Printed, printed
 from mien.runs.read import Scores, read_run, read_scores
+from mien.wording import duration
 
 COLUMNS = (
     "run",
@@ -77,21 +78,10 @@ def _row(folder: Path, report: dict[str, Any], versus: str) -> list[str]:
         facts["model"],
         f"{what}: {accuracy['images']:,} test" if what else f"{accuracy['images']:,} test",
         f"{facts['parameters']:,}",
-        clock(facts.get("training_seconds", facts["seconds"])),
+        duration(facts.get("training_seconds", facts["seconds"])),
         *shares,
         f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
         f"{test['macro_f1']:.3f}",
         "" if printed is None or short else f"{printed:.1%}",
         versus,
     ]
-
-
-def clock(seconds: float) -> str:
-    """A duration in words.
-
-    >>> clock(12.3), clock(754), clock(8000)
-    ('12 s', '13 min', '2.2 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -12,6 +12,7 @@ from mien.types import ImageArray
 from mien.vision import faces
 from mien.vision.crops import Finder
 from mien.vision.framing import Framing
+from mien.vision.geometry import largest
 
 
 def framing(
@@ -46,10 +47,9 @@ def cutter(policy: Framing) -> Cut:
     finder = Finder(faces.create(policy.detector or "none"), framed, model)
 
     def cut(image: ImageArray) -> ImageArray | None:
-        found = finder.detector(image)
-        if not found:
+        face = largest(finder.detector(image), lambda face: face.box)
+        if face is None:
             return None
-        face = max(found, key=lambda face: face.box[2] * face.box[3])
         (matrix,) = finder.matrices([image], [(0, face)])
         return policy.stored(image, matrix)
 

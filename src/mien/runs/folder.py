@@ -80,7 +80,7 @@ def _check(path: Path, wanted: str, recipe: Recipe) -> None:
 
 
 def run_recipe(folder: Path) -> Recipe:
-    """The recipe of a finished run; InputError, with the way out, where it cannot be read."""
+    """The recipe of a finished run; InputError, which says what to do, where it cannot be read."""
     try:
         return read_recipe(folder / RECIPE)
     except (InputError, UnknownNameError) as error:

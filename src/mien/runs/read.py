@@ -39,7 +39,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
 def read_facts(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
     """A JSON object that training wrote, with the fields ``needed``.
 
-    Raises InputError, which names the file and the way out, for one that is cut short, empty or
+    Raises InputError, which names the file and what to do, for one that is cut short, empty or
     something else.
     """
     try:

@@ -79,16 +79,14 @@ def fit(
         Made where it is absent. A run that was stopped in it, with the same recipe, goes on
         from its last epoch to the same result.
     weights
-        A local file of pretrained weights, or the folder of a run or of a fold of one; else they
-        come from the hub where the recipe wants any. The last layer of a run with other classes
-        starts anew.
+        A local file of pretrained weights, or the folder of a run or a fold; else they come from
+        the hub where the recipe wants any. The last layer of other classes starts anew.
 
     Raises InputError for data that do not fit the recipe, for the folder of another run and for
     one that another training writes to; ModelError for weights that do not fit; DivergedError for
     a training that does not stay finite.
     """
-    where = where or Where()
-    folder = Path(folder)
+    where, folder = where or Where(), Path(folder)
     if weights is not None and Path(weights).is_dir():
         weights = Path(weights) / WEIGHTS
     recipe = marked(recipe, where)

@@ -16,7 +16,8 @@ from PIL import Image
 from mien import files
 from mien.emotions import EIGHT
 from mien.files import check_writable, whole_file, write_whole
-from mien.recognizer import Recognizer, load
+from mien.loading import load
+from mien.recognizer import Recognizer
 from mien.types import ImageArray, InputError
 from mien.video import figure
 from mien.video.annotate import Annotator
@@ -174,13 +175,7 @@ def analyse(
         all_frames=output is not None,
     )
     with ExitStack() as stack:
-        if timeline is not None:
-            table = timeline_writer(
-                Path(timeline), recognizer.labels, recognizer.prior, recognizer.measured
-            )
-            work.table = stack.enter_context(table)
-        if output is not None:
-            work.sink = stack.enter_context(video_sink(Path(output), clip))
+        work.open(stack, output, timeline)
         work.through(stack.enter_context(closing(results)), on_frame, progress, cancel)
     return work.result(frames, [Path(p) for p in (output, timeline) if p is not None])
 
@@ -206,7 +201,18 @@ class _Work:
         self.stopped = False
         self.cuts: list[float] = []
         self._collect = Collector(recognizer.labels, options.interval(clip.fps))
-        self._draw = Annotator()
+        self._draw = Annotator(landmarks=options.landmarks)
+
+    def open(
+        self, stack: ExitStack, output: str | Path | None, timeline: str | Path | None
+    ) -> None:
+        """Begin the files that were asked for; they appear when the stack is left."""
+        if timeline is not None:
+            of = self.recognizer
+            table = timeline_writer(Path(timeline), of.labels, of.prior, of.measured)
+            self.table = stack.enter_context(table)
+        if output is not None:
+            self.sink = stack.enter_context(video_sink(Path(output), self.clip))
 
     def through(
         self,

@@ -13,9 +13,12 @@ from mien.results.predictions import brief
 from mien.types import FloatArray, ImageArray, Prediction
 from mien.video.frames import Tracked
 from mien.video.layout import Layout
+from mien.vision.crops import Crop
 from mien.vision.geometry import DISPLAY, invert, transform
 
 OPACITY = 0.55  # of the strongest evidence: the face stays in sight
+DOT = 0.012  # of the longer side of a face's box: the radius of a landmark's dot
+_SUB = 4  # bits of a pixel's fractions, for dots
 DECAY = 0.995  # per frame, of the value at which colours are full
 
 
@@ -26,7 +29,8 @@ class Annotator:
     value of late, which falls by half a percent a frame, so that the picture does not flicker.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, landmarks: bool = False) -> None:
+        self._landmarks = landmarks
         self._limit = 0.0
         self._layout = Layout()
 
@@ -40,6 +44,9 @@ class Annotator:
         for face in faces:
             if face.evidence is not None:
                 shade(canvas, face.crop.matrix, face.evidence, self._limit, signed=face.signed)
+        if self._landmarks:
+            for face in faces:
+                dot(canvas, face.crop)
         picture = Image.fromarray(canvas)
         unit = max(min(image.shape[:2]) // 45, 9)  # pixels of the text
         labels = [_Label(face.prediction, unit) for face in faces]
@@ -94,6 +101,19 @@ def shade(
     colour = np.where(strength >= 0, draw.FOR if signed else draw.LOOK, draw.AGAINST)
     alpha = OPACITY * np.abs(strength)
     part[:] = (part * (1 - alpha) + colour * alpha).astype(np.uint8)
+
+
+def dot(canvas: ImageArray, crop: Crop) -> None:
+    """Put a yellow dot in a dark ring on each of a face's landmarks, in place."""
+    import cv2
+
+    points = transform(crop.landmarks * DISPLAY - 0.5, invert(crop.matrix))
+    radius = max(DOT * max(crop.face.box[2:]), 1.5)
+    for around, colour in ((1.0, draw.INK), (0.0, draw.PLACE)):
+        for x, y in points:
+            place = (round(float(x) * 2**_SUB), round(float(y) * 2**_SUB))
+            reach = round((radius + around) * 2**_SUB)
+            cv2.circle(canvas, place, reach, colour, cv2.FILLED, cv2.LINE_AA, _SUB)
 
 
 class _Label:

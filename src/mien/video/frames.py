@@ -41,6 +41,7 @@ class VideoOptions:
     fps: float | None = None  # or at so many frames per second of the clip
     smoothing: float = DEFAULT  # seconds, 0 for none
     overlay: str = "none"  # evidence to draw: a method that suits videos, and its options
+    landmarks: bool = False  # draw them on each face, too
     key_seconds: float = 2.0  # of methods for key frames: explained anew after so many seconds
     batch: int = 32  # most frames analysed together
 

@@ -81,7 +81,7 @@ def run(
     """
     name = f"camera {camera.source}" if isinstance(camera.source, int) else camera.source
     follow = Follower(recognizer, options, name)
-    annotate = Annotator()
+    annotate = Annotator(landmarks=options.landmarks)
     with ExitStack() as stack:
         table = sink = None
         if timeline is not None:

@@ -20,6 +20,7 @@ from mien.vision.geometry import (
     box_matrix,
     cut,
     invert,
+    largest,
     sample,
     transform,
 )
@@ -174,7 +175,7 @@ class Finder:
         placed = list(found)
         for k, crops in zip(large, seek([images[found[k][0]] for k in large]), strict=True):
             i, face = found[k]
-            best = max(crops, key=lambda crop: max(crop.face.box[2:]), default=None)
+            best = largest(crops, lambda crop: crop.face.box)
             if best and max(best.face.box[2:]) < CLOSE * min(images[i].shape[:2]):
                 placed[k] = (i, replace(face, landmarks=best.face.landmarks))
         return placed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from mien.types import Box, FloatArray, ImageArray, InputError
 from mien.vision.landmarks import INDEX, eye_centres
 
 DISPLAY = 192  # pixels, the side of the crop that is kept for pictures
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,20 @@ def invert(matrix: FloatArray) -> FloatArray:
     """The matrix ``[2, 3]`` that undoes another."""
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def largest(things: Iterable[T], box: Callable[[T], Box]) -> T | None:
+    """What has the box of the largest area, the first of equals; None where there is nothing.
+
+    >>> largest([(0, 0, 9, 9), (5, 5, 20, 5)], lambda box: box)
+    (5, 5, 20, 5)
+    """
+
+    def area(thing: T) -> float:
+        _, _, width, height = box(thing)
+        return width * height
+
+    return max(things, key=area, default=None)
 
 
 def shrink(image: ImageArray, scale: float) -> ImageArray:

@@ -1,4 +1,4 @@
-"""Rows of many images: read, answered together, and each bad one told by itself."""
+"""Rows of many images: read ahead, answered together; a failure costs no other."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 from mien import __version__
-from mien.recognizer import load
+from mien.loading import load
 from mien.types import MissingExtraError
 from mien.web import examples, schemas, service, videos
 from mien.web.describe import NOTICE

@@ -117,7 +117,7 @@ class Service:
         self, request: Request, choice: Choice, *, csv: bool = False
     ) -> AsyncIterator[Photo]:
         """The photo in a request's body, within the limits; its place is kept until the end."""
-        self.engine.choices.get(choice)  # a wrong name is told before the body is read
+        self.engine.choices.get(choice)  # a wrong name is refused before the body is read
         kind = media_type(request)
         limits = self.limits
         body = Body(

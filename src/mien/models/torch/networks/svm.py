@@ -33,7 +33,9 @@ POOLS: Final = ("average", "flatten")
 class FeatureSVM(nn.Module):
     """VGG19's convolutions up to one of five groups, pooled, and the SVM as a linear layer.
 
-    ``features`` has VGG19's indices, so that published weights load.
+    ``features`` has VGG19's indices, so that published weights load. Without them it starts from
+    He et al. 2015 (arXiv:1502.01852), as VGG does: by torch's own start each layer's biases drown
+    what the images differ in, and the SVM would stretch the last bits of a float.
     """
 
     def __init__(
@@ -44,7 +46,10 @@ class FeatureSVM(nn.Module):
         inputs = 3
         for depth, outputs in list(zip(VGG19, channels, strict=True))[:group]:
             for _ in range(depth):
-                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+                convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+                nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # it has one
+                layers += [convolution, nn.ReLU()]
                 inputs = outputs
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
