@@ -115,7 +115,9 @@ def test_small_faces_are_found_where_the_first_look_sees_one_of_them(
     sizes = (120, 44, 42, 40, 38, 36)  # with hair; the faces have about half
     places = [(20, 20), (300, 40), (420, 60), (540, 200), (60, 330), (320, 380)]
     for side, (x, y) in zip(sizes, places, strict=True):
-        crowd[y : y + side, x : x + side] = face.resize((side, side), Image.Resampling.LANCZOS)
+        crowd[y : y + side, x : x + side] = np.asarray(
+            face.resize((side, side), Image.Resampling.LANCZOS)
+        )
     found = detector("yunet")(crowd)
     assert len(found) == len(places)
     for side, (x, y) in zip(sizes, places, strict=True):

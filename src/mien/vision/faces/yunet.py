@@ -95,28 +95,28 @@ class YuNet(Detector):
 
     def _second(self, sizes: _Sizes, doubtful: Found) -> Found:
         """What is a face of the places that may be one."""
-        looks = self._looks(sizes, doubtful, (0.0,))
+        looks = self._looks(sizes, doubtful.boxes, doubtful.rolls())
         scores = np.array([look.best() for look in looks])
         # tilted further than its eyes and mouth say, or upside down
         rest = doubtful.pick(np.flatnonzero((scores >= TURNED) & (scores < SURE)))
-        looks += self._looks(sizes, rest, TURNS)
-        seen = joined(*looks)
+        rolls = rest.rolls()[:, None] + TURNS
+        boxes = np.repeat(rest.boxes, len(TURNS), axis=0)
+        seen = joined(*looks, *self._looks(sizes, boxes, rolls.ravel()))
         best = seen.pick(np.flatnonzero(seen.scores >= KEPT)).different()
         # once more, now level by what the second look saw: so its eyes are where they belong
-        return joined(best.pick([]), *self._looks(sizes, best, (0.0,)))
+        return joined(best.pick([]), *self._looks(sizes, best.boxes, best.rolls()))
 
-    def _looks(self, sizes: _Sizes, places: Found, turns: tuple[float, ...]) -> list[Found]:
-        """What is seen of each place, set upright by its roll and turned by each turn more."""
-        if not len(places):
+    def _looks(self, sizes: _Sizes, boxes: FloatArray, rolls: FloatArray) -> list[Found]:
+        """What is seen at each of N boxes, set upright by its roll in radians, in one pass."""
+        if not len(boxes):
             return []
         matrices = []
-        for (x, y, width, height), roll in zip(places.boxes, places.rolls(), strict=True):
+        for (x, y, width, height), roll in zip(boxes, rolls, strict=True):
             scale = WINDOW / (ACROSS * max(width, height))
+            cos, sin = scale * np.cos(roll), scale * np.sin(roll)
+            linear = np.array([[cos, sin], [-sin, cos]])
             middle = np.array([x + width / 2, y + height / 2])
-            for turn in turns:
-                cos, sin = scale * np.cos(roll + turn), scale * np.sin(roll + turn)
-                linear = np.array([[cos, sin], [-sin, cos]])
-                matrices.append(np.column_stack([linear, WINDOW / 2 - linear @ middle]))
+            matrices.append(np.column_stack([linear, WINDOW / 2 - linear @ middle]))
         seen = self._places(np.stack([sizes.window(matrix) for matrix in matrices]))
         kept = []
         for look, matrix in zip(seen, matrices, strict=True):
