@@ -3,8 +3,9 @@
 ``python -m benchmarks.faces [--crops FACES.parquet] [--empty FOLDER] [--fer PYTHON]`` writes
 ``benchmarks/results/faces.json`` and ``.md``. FACES holds real crops (RAF-DB's, say), FOLDER more
 pictures without a face, PYTHON an environment with ``fer`` (``benchmarks.peers`` says how). The
-photographs come from npm; no picture is kept. Times are processor time of one thread, which other
-programs lengthen little, but for images per second, which are the wall's, beside fer's in turn.
+photographs come from npm; no picture is kept. Times are processor time (of one thread, and beside
+fer of all threads), which other programs lengthen little, but for images per second, which are the
+wall's, beside fer's in turn.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from mien.vision.read import read_image
 ROOT = Path(__file__).parent.parent
 OURS = ("yunet", "blazeface", "blazeface-near", "haar")
 FER_HAAR = "fer's Haar"  # OpenCV's default cascade with fer's parameters
-WIDTHS = (20, 32, 48, 64, 96)
+WIDTHS = (20, 24, 28, 32, 48, 64, 96)
 TURNS = (15, 30, 45, 90, 180)
 ANSWERS = """
 import mien
@@ -52,12 +53,13 @@ import mien
 made = mien.load({model!r}, detector={detector!r})
 paths = sys.argv[1:]
 made.predict(paths[:4])
-times = []
+times, busy = [], []
 for _ in range({repeats}):
-    started = time.perf_counter()
+    started, before = time.perf_counter(), time.process_time()
     faces = len(made.predict(paths).faces)
     times.append(time.perf_counter() - started)
-print("RESULT" + json.dumps({{"loaded": 0, "times": times, "faces": faces}}))
+    busy.append(time.process_time() - before)
+print("RESULT" + json.dumps({{"times": times, "busy": busy, "faces": faces}}))
 """
 Find = Callable[[ImageArray], Sequence[Box]]
 
@@ -119,28 +121,43 @@ def _milliseconds(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str
     return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
-def recall(
-    photos: list[tuple[ImageArray, int]], crops: Sequence[ImageArray], empty: list[ImageArray]
-) -> dict[str, Any]:
-    """Faces found in counted photographs, in crowds by size and by turn; finds where none are."""
+def recall(crops: Sequence[ImageArray], empty: list[ImageArray]) -> dict[str, Any]:
+    """Faces found in crowds by size and by turn; ``empty`` are their backgrounds."""
     crowds = {f"{width} pixels": people.crowd(crops, empty, width=width) for width in WIDTHS}
     for degrees in TURNS:
         crowds[f"64 pixels, turned {degrees}"] = people.crowd(
             crops, empty, width=64, degrees=degrees
         )
-    result: dict[str, Any] = {"faces": {"photographs": sum(count for _, count in photos)}}
-    result["faces"] |= {name: sum(len(p.centres) for p in pages) for name, pages in crowds.items()}
-    result["faces"]["no face"] = len(empty)
+    there = {name: sum(len(p.centres) for p in pages) for name, pages in crowds.items()}
+    result: dict[str, Any] = {"faces": there}
     for name, find in finders().items():
-        row: dict[str, Any] = {
-            "photographs": sum(min(len(find(image)), count) for image, count in photos)
-        }
+        row: dict[str, int] = {}
         extra = 0
         for kind, pages in crowds.items():
             pairs = [page.hits(find(page.image)) for page in pages]
             row[kind] = sum(hits for hits, _ in pairs)
             extra += sum(more for _, more in pairs)
-        row["false ones in crowds"] = extra
+        result[name] = {**row, "false ones": extra}
+        print(name, result[name], flush=True)
+    return result
+
+
+def counted(photos: list[tuple[ImageArray, int]], empty: list[ImageArray]) -> dict[str, Any]:
+    """Faces found in photographs, upright and turned; pictures without a face that show one."""
+    sets = {"photographs": photos} | {
+        f"turned {degrees}": [(people.turned(image, degrees), count) for image, count in photos]
+        for degrees in TURNS
+    }
+    result: dict[str, Any] = {"faces": dict.fromkeys(sets, sum(count for _, count in photos))}
+    result["faces"]["no face"] = len(empty)
+    for name, find in finders().items():
+        row: dict[str, int] = {}
+        extra = 0
+        for kind, pictures in sets.items():
+            numbers = [(len(find(image)), count) for image, count in pictures]
+            row[kind] = sum(min(found, count) for found, count in numbers)
+            extra += sum(max(found - count, 0) for found, count in numbers)
+        row["more than there are"] = extra
         row["no face"] = sum(bool(find(image)) for image in empty)
         result[name] = row
         print(name, row, flush=True)
@@ -159,6 +176,7 @@ def beside_fer(images: list[Path], python: str | None, repeats: int = 3) -> dict
         code = FER.format(mtcnn=False)
         programs["fer, Haar"] = (python, LOOP.format(code=code, repeats=3))
     rates: dict[str, list[float]] = {name: [] for name in programs}
+    costs: dict[str, list[float]] = {name: [] for name in programs}
     result: dict[str, Any] = {"images": len(images)}
     for _ in range(repeats):
         for name, (runner, program) in programs.items():
@@ -171,8 +189,12 @@ def beside_fer(images: list[Path], python: str | None, repeats: int = 3) -> dict
                 continue
             found = json.loads(line[6:])
             rates[name].append(len(images) / statistics.median(found["times"]))
-            rate = round(statistics.median(rates[name]), 1)
-            result[name] = {"images per second": rate, "faces": found["faces"]}
+            costs[name].append(1000 * statistics.median(found["busy"]) / len(images))
+            result[name] = {
+                "images per second": round(statistics.median(rates[name]), 1),
+                "processor ms per image": round(statistics.median(costs[name]), 1),
+                "faces": found["faces"],
+            }
             print(name, result[name], flush=True)
     return result
 
@@ -184,24 +206,27 @@ def report(result: dict[str, Any]) -> str:
     lines += ["| ms | " + " | ".join(times) + " |", "|---" * (len(times) + 1) + "|"]
     for key in next(iter(times.values())):
         lines.append(f"| {key} | " + " | ".join(f"{row[key]:g}" for row in times.values()) + " |")
-    for part in ("drawn", "real"):
-        if part not in result:
-            continue
+    titles = {
+        "photographs": "Photographs, and pictures without a face in which one is found",
+        "drawn": "Crowds of drawn faces",
+        "real": "Crowds of real faces",
+    }
+    for part in (part for part in titles if part in result):
         rows = result[part]
         names = [name for name in rows if name != "faces"]
-        title = "Drawn crowds, photographs, and pictures without a face"
-        lines += ["", f"## {title if part == 'drawn' else 'Crowds of real faces'}", ""]
+        lines += ["", f"## {titles[part]}", ""]
         lines += ["| | there | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
         for key in rows[names[0]]:
             there = rows["faces"].get(key, "")
             found = " | ".join(str(rows[name][key]) for name in names)
             lines.append(f"| {key} | {there} | {found} |")
     lines += ["", "## Beside fer, on the same photographs", ""]
-    lines += ["| | images per second | faces |", "|---|---|---|"]
+    keys = ("images per second", "processor ms per image", "faces")
+    lines += ["| | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
     for name, row in result.get("beside fer", {}).items():
         if isinstance(row, dict):
-            rate, count = row.get("images per second", row.get("error")), row.get("faces", "")
-            lines.append(f"| {name} | {rate} | {count} |")
+            shown = [str(row.get(key, row.get("error", ""))) for key in keys]
+            lines.append(f"| {name} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -216,12 +241,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     photos = people.photographs(given.cache)
     empty = people.without_faces(given.empty)
+    backgrounds = people.without_faces(None)
     drawn = [synthetic.face(SEVEN[n % 7], subject=n, size=192).image for n in range(24)]
     result: dict[str, Any] = {"stages": stages(photos[4][0])}
     print(json.dumps(result), flush=True)
-    result["drawn"] = recall(photos, drawn, empty)
+    result["photographs"] = counted(photos, empty)
+    result["drawn"] = recall(drawn, backgrounds)
     if given.crops is not None:
-        result["real"] = recall(photos, people.real_crops(given.crops, 48), empty)
+        result["real"] = recall(people.real_crops(given.crops, 144), backgrounds)
     with tempfile.TemporaryDirectory() as folder:
         images = sorted(photographs(Path(folder), 60).glob("*.jpg"))
         result["beside fer"] = beside_fer(images, given.fer)

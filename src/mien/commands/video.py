@@ -56,6 +56,10 @@ SummaryFolder = Annotated[
 Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
 PerSecond = Annotated[float | None, typer.Option(help="Analyse this many frames per second.")]
 
+Search = Annotated[
+    float, typer.Option(help="Seconds between searches for faces; 0 searches every frame.")
+]
+
 
 def seconds(text: str) -> float:
     """The value of ``--smoothing``.
@@ -79,6 +83,7 @@ def video(
     every: Every = 1,
     fps: PerSecond = None,
     smoothing: Smoothing = "0.3",
+    search: Search = 0.16,
     overlay: Overlay = "none",
     detector: Detector = "auto",
     model: ModelName = "mien",
@@ -98,7 +103,9 @@ def video(
     from mien.video.stopping import stop_on_signals
     from mien.vision.measures import beyond, cautions
 
-    options = VideoOptions(every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay)
+    options = VideoOptions(
+        every=every, fps=fps, smoothing=seconds(smoothing), search=search, overlay=overlay
+    )
     if overlay != "none" and output is None:
         raise InputError(f"--overlay {overlay} is drawn into the video; give it an --output")
     if summary is not None:
