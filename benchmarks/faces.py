@@ -1,11 +1,11 @@
 """Finding faces: where the time goes, how many are found, how many are none; beside other finders.
 
-``python -m benchmarks.faces [--crops FACES.parquet] [--empty FOLDER] [--fer PYTHON]`` writes
-``benchmarks/results/faces.json`` and ``.md``. FACES holds real crops (RAF-DB's, say), FOLDER more
-pictures without a face, PYTHON an environment with ``fer`` (``benchmarks.peers`` says how). The
-photographs come from npm; no picture is kept. Times are processor time (of one thread, and beside
-fer of all threads), which other programs lengthen little, but for images per second, which are the
-wall's, beside fer's in turn.
+``python -m benchmarks.faces [SECTION ...] [--crops FACES.parquet] [--empty FOLDER] [--fer PYTHON]``
+writes ``benchmarks/results/faces.json`` and ``.md``. FACES holds real crops (RAF-DB's, say), FOLDER
+more pictures without a face, PYTHON an environment with ``fer`` (``benchmarks.peers`` says how).
+The photographs come from npm; no picture is kept. Times are processor time (of one thread, and
+beside fer of all threads), which other programs lengthen little, but for images per second, which
+are the wall's, beside fer's in turn.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ print("RESULT" + json.dumps({{"times": times, "busy": busy, "faces": faces}}))
 Find = Callable[[ImageArray], Sequence[Box]]
 
 
-def finders() -> dict[str, Find]:
-    """What is compared: our detectors that are here, and fer's."""
+def finders(only: Sequence[str] = ()) -> dict[str, Find]:
+    """What is compared: our detectors that are here, and fer's; of these the chosen ones."""
     found: dict[str, Find] = {}
     for name in OURS:
-        if faces.DETECTORS.get(name).available():
+        if (name in only or not only) and faces.DETECTORS.get(name).available():
             detector = faces.create(name)
             found[name] = partial(_boxes, detector)
     cascade = cv2.CascadeClassifier(
@@ -80,14 +80,16 @@ def finders() -> dict[str, Find]:
         boxes = cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(50, 50))
         return [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
 
-    return {**found, FER_HAAR: fer}
+    return found if only and FER_HAAR not in only else {**found, FER_HAAR: fer}
 
 
 def _boxes(detector: faces.Detector, image: ImageArray) -> list[Box]:
     return [face.box for face in detector(image)]
 
 
-def stages(group: ImageArray, repeats: int = 7) -> dict[str, dict[str, float]]:
+def stages(
+    group: ImageArray, compared: dict[str, Find], repeats: int = 7
+) -> dict[str, dict[str, float]]:
     """Milliseconds of each stage, for a portrait, a group, 12 megapixels and a frame of video."""
     portrait = read_image(ROOT / "examples" / "astronaut.jpg")
     frame = np.ascontiguousarray(cv2.resize(group, (640, 360), interpolation=cv2.INTER_AREA))
@@ -104,7 +106,7 @@ def stages(group: ImageArray, repeats: int = 7) -> dict[str, dict[str, float]]:
             calls: dict[str, Callable[[], Any]] = {
                 "read": partial(read_image, file),
                 "align and answer": partial(recognizer.crops_of, [image], found=found),
-                **{f"find: {finder}": partial(find, image) for finder, find in finders().items()},
+                **{f"find: {finder}": partial(find, image) for finder, find in compared.items()},
             }
             result[name] = {"faces": len(found[0]), **_milliseconds(calls, repeats)}
     return result
@@ -121,7 +123,9 @@ def _milliseconds(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str
     return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
-def recall(crops: Sequence[ImageArray], empty: list[ImageArray]) -> dict[str, Any]:
+def recall(
+    crops: Sequence[ImageArray], empty: list[ImageArray], compared: dict[str, Find]
+) -> dict[str, Any]:
     """Faces found in crowds by size and by turn; ``empty`` are their backgrounds."""
     crowds = {f"{width} pixels": people.crowd(crops, empty, width=width) for width in WIDTHS}
     for degrees in TURNS:
@@ -130,7 +134,7 @@ def recall(crops: Sequence[ImageArray], empty: list[ImageArray]) -> dict[str, An
         )
     there = {name: sum(len(p.centres) for p in pages) for name, pages in crowds.items()}
     result: dict[str, Any] = {"faces": there}
-    for name, find in finders().items():
+    for name, find in compared.items():
         row: dict[str, int] = {}
         extra = 0
         for kind, pages in crowds.items():
@@ -142,7 +146,9 @@ def recall(crops: Sequence[ImageArray], empty: list[ImageArray]) -> dict[str, An
     return result
 
 
-def counted(photos: list[tuple[ImageArray, int]], empty: list[ImageArray]) -> dict[str, Any]:
+def counted(
+    photos: list[tuple[ImageArray, int]], empty: list[ImageArray], compared: dict[str, Find]
+) -> dict[str, Any]:
     """Faces found in photographs, upright and turned; pictures without a face that show one."""
     sets = {"photographs": photos} | {
         f"turned {degrees}": [(people.turned(image, degrees), count) for image, count in photos]
@@ -150,7 +156,7 @@ def counted(photos: list[tuple[ImageArray, int]], empty: list[ImageArray]) -> di
     }
     result: dict[str, Any] = {"faces": dict.fromkeys(sets, sum(count for _, count in photos))}
     result["faces"]["no face"] = len(empty)
-    for name, find in finders().items():
+    for name, find in compared.items():
         row: dict[str, int] = {}
         extra = 0
         for kind, pictures in sets.items():
@@ -164,7 +170,7 @@ def counted(photos: list[tuple[ImageArray, int]], empty: list[ImageArray]) -> di
     return result
 
 
-def beside_fer(images: list[Path], python: str | None, repeats: int = 3) -> dict[str, Any]:
+def beside_fer(images: list[Path], python: str | None, repeats: int) -> dict[str, Any]:
     """Images per second and faces, one process after another, all of it ``repeats`` times."""
     programs: dict[str, tuple[str, str]] = {}
     for model in ("mien", "mien-int8"):
@@ -202,10 +208,11 @@ def beside_fer(images: list[Path], python: str | None, repeats: int = 3) -> dict
 def report(result: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines = ["# Finding faces, measured", "", (__doc__ or "").split("\n\n")[1], ""]
-    times = result["stages"]
-    lines += ["| ms | " + " | ".join(times) + " |", "|---" * (len(times) + 1) + "|"]
-    for key in next(iter(times.values())):
-        lines.append(f"| {key} | " + " | ".join(f"{row[key]:g}" for row in times.values()) + " |")
+    if times := result.get("stages"):
+        lines += ["| ms | " + " | ".join(times) + " |", "|---" * (len(times) + 1) + "|"]
+        for key in next(iter(times.values())):
+            shown = " | ".join(f"{row[key]:g}" for row in times.values())
+            lines.append(f"| {key} | {shown} |")
     titles = {
         "photographs": "Photographs, and pictures without a face in which one is found",
         "drawn": "Crowds of drawn faces",
@@ -225,36 +232,49 @@ def report(result: dict[str, Any]) -> str:
     lines += ["| | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
     for name, row in result.get("beside fer", {}).items():
         if isinstance(row, dict):
-            shown = [str(row.get(key, row.get("error", ""))) for key in keys]
-            lines.append(f"| {name} | {' | '.join(shown)} |")
+            figures = [str(row.get(key, row.get("error", ""))) for key in keys]
+            lines.append(f"| {name} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", help="default: all; others keep their figures")
     parser.add_argument("--crops", type=Path)
     parser.add_argument("--empty", type=Path)
     parser.add_argument("--fer")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "photographs")
+    parser.add_argument("--repeats", type=int, default=3, help="of the comparison with fer")
+    parser.add_argument("--only", nargs="*", default=(), help=f"of {OURS} and {FER_HAAR}")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     photos = people.photographs(given.cache)
-    empty = people.without_faces(given.empty)
     backgrounds = people.without_faces(None)
     drawn = [synthetic.face(SEVEN[n % 7], subject=n, size=192).image for n in range(24)]
-    result: dict[str, Any] = {"stages": stages(photos[4][0])}
-    print(json.dumps(result), flush=True)
-    result["photographs"] = counted(photos, empty)
-    result["drawn"] = recall(drawn, backgrounds)
+    compared = finders(given.only)
+    sections: dict[str, Callable[[], dict[str, Any]]] = {
+        "beside fer": partial(_beside, given.fer, given.repeats),
+        "photographs": lambda: counted(photos, people.without_faces(given.empty), compared),
+        "drawn": partial(recall, drawn, backgrounds, compared),
+        "stages": partial(stages, photos[4][0], compared),
+    }
     if given.crops is not None:
-        result["real"] = recall(people.real_crops(given.crops, 144), backgrounds)
+        crops = people.real_crops(given.crops, 144)
+        sections["real"] = partial(recall, crops, backgrounds, compared)
+    file = ROOT / "benchmarks" / "results" / "faces.json"
+    for name in given.sections or sections:
+        found = sections[name]()
+        print(name, json.dumps(found), flush=True)
+        result = json.loads(file.read_text()) if file.exists() else {}
+        result[name] = found
+        file.write_text(json.dumps(result, indent=1) + "\n")
+        file.with_suffix(".md").write_text(report(result))
+
+
+def _beside(python: str | None, repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        images = sorted(photographs(Path(folder), 60).glob("*.jpg"))
-        result["beside fer"] = beside_fer(images, given.fer)
-    results = ROOT / "benchmarks" / "results"
-    (results / "faces.json").write_text(json.dumps(result, indent=1) + "\n")
-    (results / "faces.md").write_text(report(result))
+        return beside_fer(sorted(photographs(Path(folder), 60).glob("*.jpg")), python, repeats)
 
 
 if __name__ == "__main__":
