@@ -19,14 +19,16 @@ from mien.models.onnx import Model, built_in_template  # noqa: E402
 from mien.models.torch.networks.compact import CompactNet  # noqa: E402 - after the check for torch
 from mien.models.weights import locate  # noqa: E402
 from mien.runs.export import attach, halve_weights, quantise, to_onnx  # noqa: E402
+from training.answers import scores_of  # noqa: E402
 from training.augment import alignments, augment, erase, warp  # noqa: E402
 from training.card import first_card  # noqa: E402
 from training.examples import MEAN, STD  # noqa: E402
 from training.export import HEADS, OUTPUTS, Exported  # noqa: E402
 from training.light import blurred, compress, photograph, refocus, resize, speckle  # noqa: E402
+from training.networks import grow  # noqa: E402
 from training.recipe import Augmentation, Network, read_recipe  # noqa: E402
 from training.shipped import load_file  # noqa: E402
-from training.train import grow, has_bf16, train  # noqa: E402
+from training.train import has_bf16, train  # noqa: E402
 
 RECIPE = ROOT / "recipes" / "builtin" / "compact.toml"
 STILL = Augmentation(0, 0, 0, 0, 0, 0, 0.2)
@@ -242,9 +244,7 @@ def test_training_resumes_to_the_same_weights_and_exports(folder: Path) -> None:
 
 def interrupt_after_one() -> object:
     """A stand-in for the scores that lets one epoch pass and then stops the run."""
-    from training import train as module
-
-    real, calls = module.scores_of, []
+    real, calls = scores_of, []
 
     def scores(*args: object) -> dict[str, float]:
         calls.append(1)

@@ -22,10 +22,11 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor
 
 def loss_of(
     output: CompactOutput, targets: dict[str, Tensor], how: Training
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, Tensor]:
+    """The sum that training lessens, and its parts ``[3]``: both heads' and the landmarks'."""
     ferplus = soft_cross_entropy(output.ferplus.float(), targets["ferplus"], targets["weight"])
     fer2013 = soft_cross_entropy(
-        output.fer2013.float(), targets["fer2013"], torch.ones(len(targets["fer2013"]))
+        output.fer2013.float(), targets["fer2013"], torch.ones_like(targets["weight"])
     )
     distance = (output.landmarks.float() - targets["landmarks"]).abs().mean(dim=(1, 2))
     seen = targets["landmarks_ok"]
@@ -35,8 +36,7 @@ def loss_of(
         + how.fer2013_weight * fer2013
         + how.landmark_weight * landmarks
     )
-    parts = {"ferplus": ferplus.item(), "fer2013": fer2013.item(), "landmarks": landmarks.item()}
-    return total, parts
+    return total, torch.stack([ferplus, fer2013, landmarks]).detach()
 
 
 def targets_of(data: Examples, how: Training, folder: Path) -> tuple[Tensor, Tensor]:
@@ -54,37 +54,48 @@ def targets_of(data: Examples, how: Training, folder: Path) -> tuple[Tensor, Ten
 
 
 class Batches:
-    """Augmented, mixed-up batches of a split (mixup: Zhang et al. 2018, arXiv:1710.09412)."""
+    """Augmented, mixed-up batches of a split (mixup: Zhang et al. 2018, arXiv:1710.09412).
 
-    def __init__(self, data: Examples, recipe: Recipe, folder: Path) -> None:
-        self.data, self.recipe = data, recipe
-        self.ferplus, self.fer2013 = targets_of(data, recipe.training, folder)
+    The split stands on ``device``, and batches are made there.
+    """
+
+    def __init__(
+        self, data: Examples, recipe: Recipe, folder: Path, device: torch.device | str = "cpu"
+    ) -> None:
+        self.recipe = recipe
+        ferplus, fer2013 = targets_of(data, recipe.training, folder)
+        self.ferplus, self.fer2013 = ferplus.to(device), fer2013.to(device)
+        self.images, self.landmarks = data.images.to(device), data.landmarks.to(device)
+        self.weight, self.landmarks_ok = data.weight.to(device), data.landmarks_ok.to(device)
         self.aligned: Tensor | None = None
         if recipe.augmentation.align > 0:
             template = data.landmarks[data.landmarks_ok].mean(dim=0)
-            self.aligned = alignments(data.landmarks, data.landmarks_ok, template)
+            self.aligned = alignments(data.landmarks, data.landmarks_ok, template).to(device)
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def make(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Normalised pixels ``[n, 1, 48, 48]`` and targets of the rows ``[n]``."""
-        data, how = self.data, self.recipe.training
+        how, device = self.recipe.training, generator.device
         images, points = augment(
-            data.images[rows].float() / 255,
-            data.landmarks[rows],
+            self.images[rows].float() / 255,
+            self.landmarks[rows],
             self.recipe.augmentation,
             generator,
             None if self.aligned is None else self.aligned[rows],
         )
-        weight = data.weight[rows]
-        share = torch.ones(len(rows))
+        weight = self.weight[rows]
+        part = torch.ones(len(rows), device=device)
         if how.mixup > 0:
-            seed = int(torch.randint(2**31, (1,), generator=generator))
+            seed = int(torch.randint(2**31, (1,), generator=generator, device=device))
             beta = np.random.default_rng(seed).beta(how.mixup, how.mixup, len(rows))
-            share = torch.from_numpy(np.maximum(beta, 1 - beta)).float()
-        other = torch.randperm(len(rows), generator=generator)
+            part = torch.from_numpy(np.maximum(beta, 1 - beta)).float().to(device)
+        other = torch.randperm(len(rows), generator=generator, device=device)
 
         def mix(values: Tensor) -> Tensor:
-            part = share.view(-1, *[1] * (values.dim() - 1))
-            return values * part + values[other] * (1 - part)
+            own = part.view(-1, *[1] * (values.dim() - 1))
+            return values * own + values[other] * (1 - own)
 
         mixed_weight = mix(weight)
         ferplus = mix(self.ferplus[rows] * weight[:, None])
@@ -93,6 +104,6 @@ class Batches:
             "weight": mixed_weight,
             "fer2013": mix(self.fer2013[rows]),
             "landmarks": points,
-            "landmarks_ok": (data.landmarks_ok[rows] & (share > 0.9)).float(),
+            "landmarks_ok": (self.landmarks_ok[rows] & (part > 0.9)).float(),
         }
         return (mix(images) - MEAN) / STD, targets

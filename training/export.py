@@ -33,6 +33,6 @@ class Exported(nn.Module):
 def load_network(network: dict[str, Any], weights: Path) -> CompactNet:
     own = {name: value for name, value in network.items() if name != "started"}
     net: CompactNet = CompactNet(**own)
-    net.load_state_dict(torch.load(weights, weights_only=True))
+    net.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
     net.eval()
     return net

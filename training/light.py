@@ -92,7 +92,12 @@ LUMINANCE = (
 
 def uniform(count: int, bound: float, generator: torch.Generator) -> Tensor:
     """``count`` numbers, uniform in -bound..bound."""
-    return (torch.rand(count, generator=generator) * 2 - 1) * bound
+    return (torch.rand(count, generator=generator, device=generator.device) * 2 - 1) * bound
+
+
+def share(count: int, generator: torch.Generator) -> Tensor:
+    """``count`` numbers, uniform in 0..1."""
+    return torch.rand(count, generator=generator, device=generator.device)
 
 
 def _wide(values: Tensor) -> Tensor:
@@ -109,8 +114,10 @@ def relight(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     if how.slope > 0:
         angle = uniform(n, math.pi, generator)
         steep = uniform(n, how.slope, generator)
-        rows = torch.linspace(-1, 1, height)[None, :, None] * (angle.sin() * steep)[:, None, None]
-        columns = torch.linspace(-1, 1, width)[None, None] * (angle.cos() * steep)[:, None, None]
+        across = torch.linspace(-1, 1, width, device=images.device)[None, None]
+        down = torch.linspace(-1, 1, height, device=images.device)[None, :, None]
+        rows = down * (angle.sin() * steep)[:, None, None]
+        columns = across * (angle.cos() * steep)[:, None, None]
         lit = lit * (1 + (rows + columns)[:, None])
     lit = lit.clamp(0, 1)
     if how.gamma > 0:
@@ -121,7 +128,7 @@ def relight(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
 def blurred(images: Tensor, sigma: Tensor) -> Tensor:
     """Each image under a Gaussian of its own ``sigma [N]`` in pixels, 7 x 7."""
     n, _, height, width = images.shape
-    steps = torch.arange(-3, 4)
+    steps = torch.arange(-3, 4, device=images.device)
     kernel = torch.exp(-(steps[None] ** 2) / (2 * sigma[:, None] ** 2))
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
     padded = F.pad(images, (3, 3, 3, 3), mode="replicate").view(1, n, height + 6, width + 6)
@@ -132,25 +139,26 @@ def blurred(images: Tensor, sigma: Tensor) -> Tensor:
 def refocus(images: Tensor, generator: torch.Generator) -> Tensor:
     """Blur half of the images and sharpen the others, each by an amount of its own."""
     n = len(images)
-    soft = blurred(images, 0.3 + torch.rand(n, generator=generator) * (LARGEST_BLUR - 0.3))
-    sharper = torch.rand(n, generator=generator) < 0.5
-    amount = torch.where(sharper, -torch.rand(n, generator=generator), torch.ones(n))
+    soft = blurred(images, 0.3 + share(n, generator) * (LARGEST_BLUR - 0.3))
+    sharper = share(n, generator) < 0.5
+    amount = torch.where(sharper, -share(n, generator), torch.ones_like(sharper, dtype=soft.dtype))
     return (images + _wide(amount) * (soft - images)).clamp(0, 1)
 
 
 def resize(images: Tensor, generator: torch.Generator) -> Tensor:
     """Shrink to between 20 and 40 pixels by area and enlarge again, one size for the batch."""
     side = images.shape[2]
-    small = int(torch.randint(side * 20 // 48, side * 40 // 48 + 1, (1,), generator=generator))
-    shrunk = F.interpolate(images, size=small, mode="area")
-    mode = "bicubic" if torch.rand(1, generator=generator) < 0.5 else "bilinear"
+    small = float(share(1, generator)) * (side * 20 // 48 + 1)
+    shrunk = F.interpolate(images, size=side * 20 // 48 + int(small), mode="area")
+    mode = "bicubic" if float(share(1, generator)) < 0.5 else "bilinear"
     return F.interpolate(shrunk, size=side, mode=mode, align_corners=False).clamp(0, 1)
 
 
 def speckle(images: Tensor, generator: torch.Generator) -> Tensor:
     """Add Gaussian noise of a standard deviation up to 0.06."""
-    strength = _wide(torch.rand(len(images), generator=generator) * 0.06)
-    return (images + torch.randn(images.shape, generator=generator) * strength).clamp(0, 1)
+    strength = _wide(share(len(images), generator) * 0.06)
+    noise = torch.randn(images.shape, generator=generator, device=generator.device)
+    return (images + noise * strength).clamp(0, 1)
 
 
 def _cosines() -> Tensor:
@@ -163,10 +171,10 @@ def _cosines() -> Tensor:
 def compress(images: Tensor, generator: torch.Generator) -> Tensor:
     """Round the cosine transform of 8 x 8 blocks as JPEG does, at qualities of about 15 to 80."""
     n, _, height, width = images.shape
-    waves = _cosines()
+    waves = _cosines().to(images.device)
     low, high = math.log(0.4), math.log(3.3)
-    scale = (low + torch.rand(n, generator=generator) * (high - low)).exp()
-    table = LUMINANCE * scale[:, None, None, None, None]
+    scale = (low + share(n, generator) * (high - low)).exp()
+    table = LUMINANCE.to(images.device) * scale[:, None, None, None, None]
     blocks = images.view(n, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
     rounded = torch.round(waves @ (blocks - 0.5) @ waves.T / table) * table
     back = waves.T @ rounded @ waves + 0.5
@@ -175,11 +183,12 @@ def compress(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def photograph(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
     """Each of focus, size, noise and JPEG for a share ``how.photo`` of the images."""
-    if how.photo <= 0:
+    count = round(len(images) * how.photo)  # as many in each batch: an accelerator need not wait
+    if not count:
         return images
+    images = images.clone()
     for change in (refocus, resize, speckle, compress):
-        chosen = torch.rand(len(images), generator=generator) < how.photo
-        if chosen.any():
-            images = images.clone()
-            images[chosen] = change(images[chosen], generator)
+        order = torch.randperm(len(images), generator=generator, device=generator.device)
+        chosen = order[:count]
+        images[chosen] = change(images[chosen], generator)
     return images

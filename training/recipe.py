@@ -20,12 +20,13 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Lite0:
-    """A teacher, ``training.teacher.Lite0``."""
+class Lite:
+    """A teacher, ``training.teacher.Lite``."""
 
     size: int
     frozen: int
     dropout: float
+    variant: int = 0  # of EfficientNet-Lite: 0, 1 or 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Training:
     optimizer: str = "sgd"  # or adamw, which takes no momentum
     start: str = ""  # the recipe whose weights it starts from, by --start; else from scratch
     frozen: int = 0  # layers of the trunk, from its start, that keep the weights they start with
-    teachers: float = 0.0  # share of the targets that the teachers' answers make up
+    teachers: float = 0.0  # share of the targets: what teachers said of the crop as it stands
+    live: float = 0.0  # share of the targets: what teachers say of the changed crop, asked anew
     precision: str = "auto"  # bf16, fp32, or by what the processor has instructions for
 
 
@@ -67,7 +69,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    network: Network | Lite0
+    network: Network | Lite
     training: Training
     augmentation: Augmentation
 
@@ -81,7 +83,7 @@ def read_recipe(path: Path) -> Recipe:
     network: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
     }
-    kind = Lite0 if "frozen" in network else Network
+    kind = Lite if "frozen" in network else Network
     return Recipe(
         kind(**network), Training(**content["training"]), Augmentation(**content["augmentation"])
     )

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.answers import scores_of
 from training.batches import Batches
 from training.examples import Examples, read_examples
+from training.networks import build
 from training.recipe import read_recipe
-from training.train import build, scores_of
 
 STATISTICS = 64  # batches of augmented training crops that the normalisation is measured on
 
@@ -52,7 +53,7 @@ def measure_statistics(net: nn.Module, batches: Batches, seed: int) -> None:
     net.train()
     how = batches.recipe.training
     for _ in range(STATISTICS):
-        rows = torch.randint(len(batches.data), (how.batch_size,), generator=generator)
+        rows = torch.randint(len(batches), (how.batch_size,), generator=generator)
         net(batches.make(rows, generator)[0].to(memory_format=torch.channels_last))
     net.eval()
 
@@ -76,7 +77,7 @@ def main() -> None:
     net = build(recipe, data).to(memory_format=torch.channels_last)
     parts = []
     for path in args.networks:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         net.load_state_dict(state)
         value, text = selected(net, public)
         parts.append((value, path, state))

@@ -6,8 +6,11 @@ module of its own and may be run alone; one that is stopped goes on where it was
 1. ``compact``: a small network from scratch (recipes/builtin/compact.toml).
 2. ``teacher``: ImageNet's EfficientNet-Lite0, fine-tuned.
 3. ``grown``: more blocks, taught also by what ``compact`` answers, on crops as photos show them.
-4. ``distilled`` and ``again``: taught by ``compact`` and ``teacher`` together, with two seeds.
-5. the mean of the two, calibrated, exported and measured.
+4. ``distilled`` and ``again``: taught by ``compact`` and ``teacher`` together, with two seeds, and
+   the mean of the two, ``soup``.
+5. ``wide`` and ``lite1``: larger teachers, for an accelerator.
+6. ``student``: the mean trained on, with those two asked for every crop that it is shown;
+   calibrated, exported and measured.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "builtin"
-STAGES = ("compact", "teacher", "grown", "distilled", "again")
+STAGES = ("compact", "teacher", "grown", "distilled", "again", "soup", "wide", "lite1", "student")
 SECOND_SEED = "4"
 
 
@@ -43,8 +46,13 @@ def commands(folder: Path, output: Path) -> Iterator[list[str]]:
     yield ["train", recipe("distilled"), at["distilled"], *grown]
     yield ["train", recipe("distilled"), at["again"], *grown, "--seed", SECOND_SEED]
     mean = [best["distilled"], best["again"]]
-    yield ["soup", recipe("distilled"), str(folder), *mean]
-    yield ["release", recipe("distilled"), str(folder), str(output)]
+    yield ["soup", recipe("distilled"), at["soup"], *mean]
+    larger = ("wide", "lite1")
+    for name in larger:
+        yield ["train", recipe(name), at[name]]
+    asked = [part for name in larger for part in ("--teacher", f"{recipe(name)}={best[name]}")]
+    yield ["train", recipe("student"), at["student"], "--start", best["soup"], *asked]
+    yield ["release", recipe("student"), at["student"], str(output)]
 
 
 def run(module: str, *arguments: str) -> None:

@@ -13,56 +13,21 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
-from mien.data.votes import majority, plurality
-from mien.metrics import fit_temperature, probabilities
+from mien.metrics import probabilities
 from mien.types import FloatArray
+from training.answers import HEADS, outputs_of, score, temperatures
 from training.examples import Examples, read_examples
-from training.recipe import read_recipe
-from training.train import build, outputs_of
+from training.networks import best_device, open_teacher, placed
 from training.votes import label_chances
-
-HEADS = ("ferplus", "fer2013")
-
-
-def open_teacher(text: str, data: Examples) -> nn.Module:
-    """The network of ``RECIPE=WEIGHTS``."""
-    recipe, _, weights = text.partition("=")
-    if not weights:
-        raise SystemExit(f"{text}: expected RECIPE=WEIGHTS")
-    how, path = read_recipe(Path(recipe)), Path(weights)
-    if path.suffix == ".onnx":
-        return build(how, data, path)
-    net = build(how, data)
-    net.load_state_dict(torch.load(path, weights_only=True))
-    return net
-
-
-def temperatures(logits: dict[str, FloatArray], public: Examples) -> dict[str, float]:
-    """The temperature of each head, fitted on PublicTest."""
-    answer, kept = plurality(public.votes.numpy())
-    goals = {
-        "ferplus": (np.eye(8)[answer], kept.astype(float)),
-        "fer2013": (np.eye(7)[public.labels.numpy()], np.ones(len(public))),
-    }
-    return {head: fit_temperature(logits[head], *goals[head]) for head in HEADS}
-
-
-def score(said: dict[str, FloatArray], public: Examples) -> str:
-    """Accuracy on PublicTest by FER2013's labels and by FER+'s majority."""
-    label, kept = majority(public.votes.numpy())
-    fer2013 = (said["fer2013"].argmax(axis=1) == public.labels.numpy()).mean()
-    ferplus = (said["ferplus"].argmax(axis=1) == label)[kept].mean()
-    return f"fer2013 {fer2013:.4f}  ferplus {ferplus:.4f}"
 
 
 def answers(
     net: nn.Module, train: Examples, public: Examples
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Calibrated probabilities of both heads for the rows of Training and of PublicTest."""
-    net = net.to(memory_format=torch.channels_last)
+    net = placed(net, best_device())
     seen = outputs_of(net, public.images, flip=True)
     logits = {head: seen[head].double().numpy() for head in HEADS}
     heat = temperatures(logits, public)

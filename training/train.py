@@ -1,8 +1,13 @@
-"""Train the built-in model, or a teacher of it, on the CPU; resumable after a kill.
+"""Train the built-in model, or a teacher of it; resumable after a kill.
 
 Run ``python -m training.train recipes/builtin/compact.toml build/model``. It reads ``arrays.npz``
-there (and ``teachers.npz`` where the recipe has teachers) and writes ``history.csv``, ``last.pt``
-(to resume) and ``best.pt`` (best on PublicTest).
+there (and ``teachers.npz`` where the recipe has such targets) and writes ``history.csv``,
+``last.pt`` (to resume) and ``best.pt`` (best on PublicTest). It computes on an accelerator where
+torch sees one.
+
+``--seconds`` gives a training a time instead of the recipe's epochs, for a machine that is lent for
+so long: the learning rate follows the clock. Such a training says how many epochs it had, and is
+not resumed.
 """
 
 from __future__ import annotations
@@ -12,55 +17,19 @@ import copy
 import csv
 import math
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.data.votes import majority
-from mien.models.torch.networks.compact import CompactNet, ResidualBlock
+from training.answers import Ensemble, scores_of
 from training.batches import Batches, loss_of
-from training.examples import MEAN, STD, Examples, read_examples
-from training.recipe import Lite0, Recipe, Training, read_recipe
-from training.shipped import load_file
-
-CALIBRATION = 512  # crops whose statistics the shipped network's normalisation is unfolded with
-
-
-@torch.no_grad()
-def outputs_of(
-    net: nn.Module, images: Tensor, flip: bool = False, batch: int = 256
-) -> dict[str, Tensor]:
-    """float32 outputs for uint8 crops; with ``flip`` the logits are means over the mirror image."""
-    net.eval()
-    results: dict[str, list[Tensor]] = {"ferplus": [], "fer2013": [], "landmarks": []}
-    for chunk in torch.split(images, batch):
-        x = ((chunk.float() / 255 - MEAN) / STD).to(memory_format=torch.channels_last)
-        output = net(x)
-        mirrored = net(x.flip(3)) if flip else output
-        results["ferplus"].append((output.ferplus + mirrored.ferplus) / 2)
-        results["fer2013"].append((output.fer2013 + mirrored.fer2013) / 2)
-        results["landmarks"].append(output.landmarks)
-    return {name: torch.cat(parts) for name, parts in results.items()}
-
-
-def scores_of(net: nn.Module, data: Examples) -> dict[str, float]:
-    """Accuracy of both heads and the landmark error in per cent of the eye distance."""
-    out = outputs_of(net, data.images)
-    label, kept = majority(data.votes.numpy())
-    gap = (out["landmarks"] - data.landmarks).norm(dim=2).mean(dim=1)
-    eyes = (data.landmarks[:, 6:8].mean(dim=1) - data.landmarks[:, 8:10].mean(dim=1)).norm(dim=1)
-    right = (out["fer2013"].argmax(1) == data.labels).double()
-    recalls = [right[data.labels == c].mean().item() for c in set(data.labels.tolist())]
-    return {
-        "fer2013": right.mean().item(),
-        "fer2013_recall": float(np.mean(recalls)),
-        "ferplus": float((out["ferplus"].argmax(1).numpy() == label)[kept].mean()),
-        "landmark_error": (100 * gap / eyes)[data.landmarks_ok].mean().item(),
-    }
+from training.examples import read_examples
+from training.networks import best_device, build, freeze, open_teacher, placed
+from training.recipe import Network, Recipe, Training, read_recipe
 
 
 class Average:
@@ -70,85 +39,46 @@ class Average:
         self.net = copy.deepcopy(net).eval()
         self.decay = decay
         self.steps = 0
+        pairs = [*zip(self.net.state_dict().values(), net.state_dict().values(), strict=True)]
+        self._means = [mean for mean, _ in pairs if mean.dtype.is_floating_point]
+        self._values = [value for mean, value in pairs if mean.dtype.is_floating_point]
+        self._counts = [pair for pair in pairs if not pair[0].dtype.is_floating_point]
 
     @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
+    def update(self) -> None:
+        """Move a step towards the network's weights, which are the tensors seen at the start."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for mean, value in zip(
-            self.net.state_dict().values(), net.state_dict().values(), strict=True
-        ):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
+        torch._foreach_lerp_(self._means, self._values, 1 - decay)
+        for mean, value in self._counts:
+            mean.copy_(value)
 
 
-def learning_rate(step: int, steps_per_epoch: int, how: Training) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warmup = how.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return how.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / (how.epochs * steps_per_epoch - warmup)
+def learning_rate(done: float, how: Training) -> float:
+    """Linear warm-up, then half a cosine down to zero; ``done`` is the share of the training."""
+    warmup = how.warmup_epochs / how.epochs
+    if done < warmup:
+        return how.learning_rate * max(done / warmup, 1e-3)
+    progress = min((done - warmup) / (1 - warmup), 1.0)
     return how.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def build(recipe: Recipe, data: Examples, start: Path | None = None) -> nn.Module:
-    """The recipe's network with the weights that training starts from.
+@dataclass
+class Clock:
+    """How much of a training is done, by its steps or, where it has so many seconds, by time."""
 
-    ``start`` is the ``best.pt`` of another run, or a shipped file.
-    """
-    how = recipe.network
-    if isinstance(how, Lite0):
-        from training.teacher import Lite0 as Teacher  # which needs timm
+    steps: int
+    seconds: float | None
+    step: int = 0
+    started: float = 0.0
 
-        teacher = Teacher(how.size, how.frozen, how.dropout)
-        teacher.start()
-        return teacher
-    net = CompactNet(how.stem, how.widths, how.blocks, how.dropout)
-    net.template.copy_(data.landmarks[data.landmarks_ok].mean(dim=0))
-    if start is None:
-        return net
-    small = CompactNet(how.stem, how.widths, how.started or how.blocks, how.dropout)
-    if start.suffix == ".onnx":
-        load_file(small, (data.images[:CALIBRATION].float() / 255 - MEAN) / STD, start)
-    else:
-        small.load_state_dict(torch.load(start, weights_only=True))
-    grow(small, net)
-    return net
-
-
-@torch.no_grad()
-def grow(small: CompactNet, net: CompactNet) -> None:
-    """Make ``net`` compute what ``small`` does, which has fewer residual blocks in its stages.
-
-    A block more begins as the identity: the scale of its last normalisation is zero
-    (Goyal et al. 2017, arXiv:1706.02677, section 5.1), and what comes in is not negative.
-    """
-    own = {n: m for n, m in small.named_children() if n != "trunk"}
-    for name, module in own.items():
-        net.get_submodule(name).load_state_dict(module.state_dict())
-    net.template.copy_(small.template)
-    layers = list(small.trunk)
-    for layer in net.trunk:
-        if layers and type(layers[0]) is type(layer):
-            layer.load_state_dict(layers.pop(0).state_dict())
-        elif isinstance(layer, ResidualBlock):
-            layer.norm.weight.zero_()
-        else:
-            break
-    if layers:
-        raise ValueError(f"expected a network with no fewer blocks, {len(layers)} layers are left")
-
-
-def freeze(net: nn.Module, count: int) -> list[nn.Module]:
-    """The first ``count`` layers of the trunk, to be kept in evaluation, without gradients."""
-    if not count or not isinstance(net, CompactNet):
-        return []
-    kept = list(net.trunk[:count])
-    for layer in kept:
-        layer.requires_grad_(False)
-    return kept
+    def done(self) -> float:
+        """The share of the training that is done, 0..1."""
+        if self.seconds is None:
+            return self.step / self.steps
+        if not self.step:  # the first step, which starts up the device, does not count
+            self.started = time.perf_counter()
+        return min((time.perf_counter() - self.started) / self.seconds, 1.0)
 
 
 def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
@@ -163,86 +93,141 @@ def optimizer_of(net: nn.Module, how: Training) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=how.learning_rate, momentum=how.momentum, nesterov=True)
 
 
-def has_bf16(precision: str) -> bool:
+def has_bf16(precision: str, device: str = "cpu") -> bool:
     """Whether to compute in bf16: as asked, or where the processor has instructions for it."""
     if precision == "auto":
         cpu = torch.cpu
-        return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+        return device != "cpu" or bool(
+            cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
+        )
     return {"bf16": True, "fp32": False}[precision]
 
 
-def train(recipe: Recipe, folder: Path, start: Path | None = None) -> None:
+class Run:
+    """One training in a folder: its network, its optimiser, and what it did so far."""
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, start: Path | None, teachers: Sequence[str]
+    ) -> None:
+        how = recipe.training
+        torch.manual_seed(how.seed)
+        self.recipe, self.folder = recipe, folder
+        self.device = best_device()
+        self.halved = has_bf16(how.precision, self.device.type)
+        data = read_examples(folder / "arrays.npz", "train")
+        self.public = read_examples(folder / "arrays.npz", "val")
+        self.batches = Batches(data, recipe, folder, self.device)
+        self.net = placed(build(recipe, data, start), self.device)
+        # trying every algorithm pays for few shapes: the many of a Lite take longer than an epoch
+        torch.backends.cudnn.benchmark = isinstance(recipe.network, Network) and not teachers
+        self.kept = freeze(self.net, how.frozen)
+        self.optimizer = optimizer_of(self.net, how)
+        self.average = Average(self.net, how.ema_decay)
+        nets = [open_teacher(text, data) for text in teachers]
+        self.teachers = Ensemble(nets, self.public, self.device, self.halved) if nets else None
+        self.history: list[dict[str, Any]] = []
+
+    def resume(self) -> None:
+        """Go on where the last run in this folder ended, if there was one."""
+        last = self.folder / "last.pt"
+        if not last.exists():
+            return
+        state = torch.load(last, weights_only=True, map_location=self.device)
+        self.net.load_state_dict(state["net"])
+        self.average.net.load_state_dict(state["average"])
+        self.average.steps = state["steps"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history = state["history"]
+
+    def step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """One step of the optimiser; returns the losses ``[3]`` of the heads and landmarks."""
+        images, targets = self.batches.make(rows, generator)
+        images = images.to(memory_format=torch.channels_last)
+        how = self.recipe.training
+        if self.teachers is not None:
+            for head, said in self.teachers(images).items():
+                targets[head] = torch.lerp(targets[head], said, how.live)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halved):
+            output = self.net(images)
+        loss, parts = loss_of(output, targets, how)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update()
+        return parts
+
+    def epoch(self, clock: Clock) -> dict[str, Any]:
+        """Train for one epoch, or until the time is up; returns its mean losses."""
+        how, number = self.recipe.training, len(self.history)
+        seed = how.seed * 100_003 + number
+        generator = torch.Generator(self.device).manual_seed(seed)
+        torch.manual_seed(seed)  # dropout
+        order = torch.randperm(len(self.batches), generator=generator, device=self.device)
+        self.net.train()
+        for layer in self.kept:
+            layer.eval()
+        sums, steps = torch.zeros(3, device=self.device), 0
+        for rows in torch.split(order, how.batch_size):
+            done = clock.done()
+            if len(rows) < how.batch_size or done >= 1:
+                break
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(done, how)
+            sums += self.step(rows, generator)
+            clock.step += 1
+            steps += 1
+        means = dict(zip(("ferplus", "fer2013", "landmarks"), sums.tolist(), strict=True))
+        return {f"loss_{name}": value / max(steps, 1) for name, value in means.items()}
+
+    def keep(self, row: dict[str, Any]) -> None:
+        """Note an epoch, and keep the weights: the best on PublicTest, and those to resume from."""
+        self.history.append(row)
+        selected = [h["public_fer2013"] + h["public_ferplus"] for h in self.history]
+        if selected[-1] == max(selected):
+            torch.save(self.average.net.state_dict(), self.folder / "best.pt")
+        checkpoint = {
+            "net": self.net.state_dict(),
+            "average": self.average.net.state_dict(),
+            "steps": self.average.steps,
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history,
+        }
+        part = self.folder / "last.new"
+        torch.save(checkpoint, part)
+        part.replace(self.folder / "last.pt")
+        with (self.folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows(self.history)
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    start: Path | None = None,
+    teachers: Sequence[str] = (),
+    seconds: float | None = None,
+) -> None:
     """Train by the recipe in a folder that holds the arrays, or go on where the last run ended."""
     how = recipe.training
     if bool(how.start) != (start is not None):
         raise SystemExit(f"start: the recipe says {how.start or 'from scratch'!r}, got {start}")
-    torch.manual_seed(how.seed)
-    data = read_examples(folder / "arrays.npz", "train")
-    public = read_examples(folder / "arrays.npz", "val")
-    batches = Batches(data, recipe, folder)
-    net = build(recipe, data, start).to(memory_format=torch.channels_last)
-    kept = freeze(net, how.frozen)
-    optimizer = optimizer_of(net, how)
-    halved = has_bf16(how.precision)
-    average = Average(net, how.ema_decay)
-    history: list[dict[str, Any]] = []
-    last = folder / "last.pt"
-    if last.exists():
-        state = torch.load(last, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.net.load_state_dict(state["average"])
-        average.steps = state["steps"]
-        optimizer.load_state_dict(state["optimizer"])
-        history = state["history"]
-    steps_per_epoch = len(data) // how.batch_size
-    for epoch in range(len(history), how.epochs):
+    if bool(how.live) != bool(teachers):
+        raise SystemExit(f"teachers: the recipe asks them for {how.live}, got {len(teachers)}")
+    run = Run(recipe, folder, start, teachers)
+    if seconds is None:
+        run.resume()
+    per_epoch = len(run.batches) // how.batch_size
+    clock = Clock(how.epochs * per_epoch, seconds, step=len(run.history) * per_epoch)
+    while clock.done() < 1:
         started = time.perf_counter()
-        generator = torch.Generator().manual_seed(how.seed * 100_003 + epoch)
-        torch.manual_seed(how.seed * 100_003 + epoch)  # dropout
-        order = torch.randperm(len(data), generator=generator)
-        net.train()
-        for layer in kept:
-            layer.eval()
-        sums = {"ferplus": 0.0, "fer2013": 0.0, "landmarks": 0.0}
-        for i in range(steps_per_epoch):
-            rate = learning_rate(epoch * steps_per_epoch + i, steps_per_epoch, how)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            rows = order[i * how.batch_size : (i + 1) * how.batch_size]
-            images, targets = batches.make(rows, generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=halved):
-                output = net(images.to(memory_format=torch.channels_last))
-            loss, parts = loss_of(output, targets, how)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimizer.step()
-            average.update(net)
-            sums = {k: sums[k] + v for k, v in parts.items()}
-            if i % 50 == 49:
-                done = time.perf_counter() - started
-                print(f"  {i + 1}/{steps_per_epoch}  {done:.0f} s  {loss.item():.3f}", flush=True)
-        row: dict[str, Any] = {"epoch": epoch + 1}
-        row |= {f"loss_{k}": v / steps_per_epoch for k, v in sums.items()}
-        row |= {f"public_{k}": v for k, v in scores_of(average.net, public).items()}
+        row: dict[str, Any] = {"epoch": len(run.history) + 1}
+        row |= run.epoch(clock)
+        row["done"] = clock.done()
+        row |= {f"public_{k}": v for k, v in scores_of(run.average.net, run.public).items()}
         row["seconds"] = time.perf_counter() - started
-        history.append(row)
-        selected = [h["public_fer2013"] + h["public_ferplus"] for h in history]
-        if selected[-1] == max(selected):
-            torch.save(average.net.state_dict(), folder / "best.pt")
-        checkpoint = {
-            "net": net.state_dict(),
-            "average": average.net.state_dict(),
-            "steps": average.steps,
-            "optimizer": optimizer.state_dict(),
-            "history": history,
-        }
-        torch.save(checkpoint, last.with_suffix(".new"))
-        last.with_suffix(".new").replace(last)
-        with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows(history)
+        run.keep(row)
         print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
 
 
@@ -252,11 +237,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--start", type=Path, help="best.pt of another run, or a shipped .onnx")
     parser.add_argument("--seed", type=int, help="another seed than the recipe's")
+    parser.add_argument("--seconds", type=float, help="train for so long, whatever the epochs")
+    parser.add_argument(
+        "--teacher", action="append", default=[], help="RECIPE=WEIGHTS, asked for every crop"
+    )
     args = parser.parse_args()
     recipe = read_recipe(args.recipe)
     if args.seed is not None:
         recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
-    train(recipe, args.folder, args.start)
+    train(recipe, args.folder, args.start, args.teacher, args.seconds)
 
 
 if __name__ == "__main__":
