@@ -83,8 +83,11 @@ class YuNet(Detector):
         height, width = sizes.image.shape[:2]
         found = self._whole(sizes, 1).different()
         sure = _sure(found)
-        small = ~sure & (found.sizes() * sizes.scale(1) < SMALL) & (found.scores >= HINT)
-        if sizes.scale(1) < 1 and small.sum() >= max(height * width // LOOK, 1):
+        small = ~sure & (found.sizes() * sizes.scale(1) < SMALL)
+        hints = np.count_nonzero(small & (found.scores >= HINT))
+        if sizes.scale(1) < 1 and hints >= max(height * width // LOOK, 1):
+            # which of the small ones are faces, is for the better look to say
+            found = found.pick(np.flatnonzero(~small))
             found = joined(found, self._whole(sizes, 0)).different()
             sure = _sure(found)
         return found.pick(np.flatnonzero(sure)), found.pick(np.flatnonzero(~sure)[:PLACES])
