@@ -93,12 +93,13 @@ started = time.perf_counter()
 paths = sys.argv[1:]
 answer(paths[0])
 loaded = time.perf_counter() - started
-times, faces = [], 0
+times, busy, faces = [], [], 0
 for _ in range({repeats}):
-    started = time.perf_counter()
+    started, before = time.perf_counter(), time.process_time()
     faces = sum(answer(path) for path in paths)
     times.append(time.perf_counter() - started)
-print("RESULT" + json.dumps({{"loaded": loaded, "times": times, "faces": faces}}))
+    busy.append(time.process_time() - before)  # of all threads
+print("RESULT" + json.dumps({{"loaded": loaded, "times": times, "busy": busy, "faces": faces}}))
 """
 
 

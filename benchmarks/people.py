@@ -117,7 +117,7 @@ def crowd(
             room = np.array([PAGE[0] / 3, PAGE[1] / 2])
             margin = np.minimum(0.75 * width / part, room / 2 - 1)
             x, y = np.array([column, row]) * room + rng.uniform(margin, room - margin)
-            image = _pasted(image, crop, (x, y), width / part, degrees * rng.choice([-1, 1]))
+            image = pasted(image, crop, (x, y), width / part, degrees * rng.choice([-1, 1]))
             centres.append((float(x), float(y)))
         pages.append(Page(image.round().astype(np.uint8), tuple(centres), width))
     return pages
@@ -135,9 +135,10 @@ def turned(image: ImageArray, degrees: float) -> ImageArray:
     )
 
 
-def _pasted(
+def pasted(
     image: FloatArray, crop: ImageArray, centre: tuple[float, float], side: float, degrees: float
 ) -> FloatArray:
+    """A picture with a crop laid over it, ``side`` pixels wide, turned, its edges soft."""
     whole = crop.shape[0]
     shown = min(whole, max(round(1.5 * side), 1))  # so that what is shrunk does not alias
     small = cv2.resize(crop, (shown, shown), interpolation=cv2.INTER_AREA)
@@ -147,8 +148,9 @@ def _pasted(
     mask = cv2.GaussianBlur(mask, (0, 0), max(shown * 0.025, 0.1))
     matrix = cv2.getRotationMatrix2D(middle, degrees, side / shown)
     matrix[:, 2] += np.array(centre) - middle
-    alpha = cv2.warpAffine(mask, matrix, PAGE)[:, :, None]
-    return np.asarray(image * (1 - alpha) + cv2.warpAffine(small, matrix, PAGE) * alpha)
+    size = image.shape[1::-1]
+    alpha = cv2.warpAffine(mask, matrix, size)[:, :, None]
+    return np.asarray(image * (1 - alpha) + cv2.warpAffine(small, matrix, size) * alpha)
 
 
 def _at_most(image: ImageArray, longest: int) -> ImageArray:

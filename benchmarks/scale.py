@@ -210,7 +210,7 @@ def scaling(folder: Path) -> dict[str, Any]:
     from mien.batch import JobSettings, score
 
     found: dict[str, Any] = {}
-    for detector, count in (("blazeface-near", 1800), ("blazeface", 600)):
+    for detector, count in (("yunet", 1800), ("blazeface", 600)):
         source = photographs(folder / f"scaling-{detector}", count)
         rates: dict[int, list[float]] = {1: [], 2: []}
         busy: dict[int, list[float]] = {1: [], 2: []}  # processor time of one image

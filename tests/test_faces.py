@@ -107,6 +107,23 @@ def test_a_small_face_in_a_large_picture_is_found(portrait: ImageArray) -> None:
         assert inside(found[0].box, 1200 + 111, 600 + 58), name
 
 
+def test_small_faces_are_found_where_the_first_look_sees_one_of_them(
+    portrait: ImageArray,
+) -> None:
+    crowd = np.full((480, 640, 3), 190, np.uint8)
+    face = Image.fromarray(portrait[30:220, 125:315])
+    sizes = (120, 44, 42, 40, 38, 36)  # with hair; the faces have about half
+    places = [(20, 20), (300, 40), (420, 60), (540, 200), (60, 330), (320, 380)]
+    for side, (x, y) in zip(sizes, places, strict=True):
+        crowd[y : y + side, x : x + side] = np.asarray(
+            face.resize((side, side), Image.Resampling.LANCZOS)
+        )
+    found = detector("yunet")(crowd)
+    assert len(found) == len(places)
+    for side, (x, y) in zip(sizes, places, strict=True):
+        assert any(inside(one.box, x + side / 2, y + 0.4 * side) for one in found)
+
+
 def test_the_mesh_gives_landmarks_where_they_belong(portrait: ImageArray) -> None:
     landmarks = detector("blazeface")(portrait)[0].landmarks
     assert landmarks is not None

@@ -188,7 +188,7 @@ def tell_framing(recognizer: Recognizer, asked: str) -> None:
     if asked == "auto" and framing is not None and framing.crop == "none":
         note(
             f"{recognizer.model.card.name} was trained on {framing.words}: each picture is shown "
-            "to it whole; --detector blazeface finds the faces in photos"
+            "to it whole; --detector yunet finds the faces in photos"
         )
 
 

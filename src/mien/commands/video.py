@@ -57,6 +57,10 @@ SummaryFolder = Annotated[
 Every = Annotated[int, typer.Option(help="Look at every n-th frame.")]
 PerSecond = Annotated[float | None, typer.Option(help="Analyse this many frames per second.")]
 
+Search = Annotated[
+    float, typer.Option(help="Seconds between searches for faces; 0 searches every frame.")
+]
+
 
 def seconds(text: str) -> float:
     """The value of ``--smoothing``.
@@ -80,6 +84,7 @@ def video(
     every: Every = 1,
     fps: PerSecond = None,
     smoothing: Smoothing = "0.3",
+    search: Search = 0.16,
     overlay: Overlay = "none",
     landmarks: Landmarks = False,
     detector: Detector = "auto",
@@ -99,7 +104,12 @@ def video(
     from mien.video.frames import VideoOptions
 
     options = VideoOptions(
-        every=every, fps=fps, smoothing=seconds(smoothing), overlay=overlay, landmarks=landmarks
+        every=every,
+        fps=fps,
+        smoothing=seconds(smoothing),
+        search=search,
+        overlay=overlay,
+        landmarks=landmarks,
     )
     _check(options, output, measures=measures, timeline=timeline)
     if summary is not None:

@@ -112,7 +112,7 @@ def fit(
         tested = np.concatenate([fold.test for fold in folds])
         features = np.log(np.maximum(probability[tested], 1e-6))
     report = _report(recipe, rows, folds, probability)
-    facts = _facts(recipe, rows, folds, done, time.perf_counter() - started)
+    facts = _facts(recipe, rows, folds, done, time.perf_counter() - started, where)
     return Run(folder, recipe, rows, tuple(folds), probability, features, report, facts)
 
 
@@ -155,8 +155,21 @@ def _report(recipe: Recipe, rows: Rows, folds: Sequence[Fold], probability: Floa
     )
 
 
+def _machine(device: torch.device) -> str:
+    """What computed: the processor's kind and threads, and the accelerator's name."""
+    kind = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        return f"{kind}, {torch.cuda.get_device_name(device)}"
+    return kind if device.type == "cpu" else f"{kind}, {device.type}"
+
+
 def _facts(
-    recipe: Recipe, rows: Rows, folds: Sequence[Fold], each: list[dict[str, Any]], seconds: float
+    recipe: Recipe,
+    rows: Rows,
+    folds: Sequence[Fold],
+    each: list[dict[str, Any]],
+    seconds: float,
+    where: Where,
 ) -> dict[str, Any]:
     """What the report says of a run beside its scores; folds are averaged by their images."""
 
@@ -191,5 +204,5 @@ def _facts(
         "seconds": round(seconds, 1),
         "seed": recipe.training.seed,
         "versions": {n: version(n) for n in ("mien", "torch", "lightning", "timm", "numpy")},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": _machine(where.device),
     }

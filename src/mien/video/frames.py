@@ -6,7 +6,6 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +19,15 @@ from mien.results.evidence import Query
 from mien.types import Face, FloatArray, InputError, Prediction
 from mien.video.cuts import Change, CutDetector, ShotChanges
 from mien.video.reader import Frame, read_frames
+from mien.video.searching import Sampled, find_faces
 from mien.video.smooth import DEFAULT, Smoother
 from mien.video.track import Tracker
-from mien.vision.stream import in_groups, iterate_ahead, read_ahead
+from mien.vision.stream import in_groups, iterate_ahead
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
     from mien.vision.crops import Crop
-    from mien.vision.faces import Detector
 
-SEARCHERS = 2  # threads that look for faces
 HELD = 40_000_000  # pixels of frames that are analysed together, 120 MB
 
 
@@ -44,6 +42,7 @@ class VideoOptions:
     landmarks: bool = False  # draw them on each face, too
     key_seconds: float = 2.0  # of methods for key frames: explained anew after so many seconds
     batch: int = 32  # most frames analysed together
+    search: float = 0.16  # seconds between searches for faces, 0 searches every frame
 
     def __post_init__(self) -> None:
         choose("overlay", self.overlay.partition(":")[0], ["none", *overlays()])
@@ -55,6 +54,8 @@ class VideoOptions:
             raise InputError(f"fps: expected more than 0 frames per second, got {self.fps}")
         if self.fps is not None and self.every != 1:
             raise InputError("expected every or fps, got both; leave one out")
+        if not 0 <= self.search < math.inf:
+            raise InputError(f"search: expected 0 or more seconds, got {self.search}")
         if self.key_seconds <= 0 or self.batch < 1:
             raise InputError(
                 f"expected key_seconds above 0 and a batch of at least 1, got {self.key_seconds} "
@@ -276,12 +277,10 @@ def stream(
     follow = Follower(recognizer, options, name, rate)
     # the reading thread holds a few frames more, fewer where they are large
     read = iterate_ahead(_sampled(source, Sampler(options), all_frames), 4)
-    detector = recognizer.detector
-    searchers = SEARCHERS if detector.threads else 0  # with none, the follower searches
     faces: tuple[Tracked, ...] = ()
     with (
         closing(read),
-        closing(read_ahead(read, partial(_searched, detector), searchers, ahead=2)) as ahead,
+        closing(find_faces(read, recognizer.detector, options.search)) as ahead,
     ):
         for group in in_groups(ahead, options.batch, lambda one: one.pixels, HELD):
             wanted = [one for one in group if one.analysed]
@@ -289,7 +288,7 @@ def stream(
                 follow(
                     [one.frame for one in wanted],
                     [one.change for one in wanted],
-                    [one.found for one in wanted if one.found is not None] or None,
+                    [one.found or [] for one in wanted],
                 )
             )
             for one in group:
@@ -303,28 +302,7 @@ def stream(
                     yield FrameResult(one.frame, faces, False, name)
 
 
-@dataclass(frozen=True, eq=False)
-class _Sampled:
-    """A frame that was read, and how it follows on the last one that was analysed."""
-
-    frame: Frame
-    analysed: bool
-    change: Change
-    found: list[Face] | None = None  # None: not searched yet
-
-    @property
-    def pixels(self) -> int:
-        return self.frame.size[0] * self.frame.size[1]
-
-
-def _searched(detector: Detector, one: _Sampled) -> _Sampled:
-    """The same frame with its faces, where it is analysed and any thread may search."""
-    if not one.analysed or not detector.threads:
-        return one
-    return replace(one, found=detector(one.frame.image))
-
-
-def _sampled(source: Iterable[Frame], take: Sampler, all_frames: bool) -> Iterator[_Sampled]:
+def _sampled(source: Iterable[Frame], take: Sampler, all_frames: bool) -> Iterator[Sampled]:
     detect, since = CutDetector(), ShotChanges()
     for frame in source:
         change = detect(frame.thumbnail, frame.timestamp)
@@ -332,4 +310,4 @@ def _sampled(source: Iterable[Frame], take: Sampler, all_frames: bool) -> Iterat
         analysed = take(frame.number, frame.timestamp)
         if analysed or all_frames:
             _ = frame.image  # its pixels are made here, in the reading thread
-            yield _Sampled(frame, analysed, since.take() if analysed else change)
+            yield Sampled(frame, analysed, since.take() if analysed else change)

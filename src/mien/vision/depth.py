@@ -19,13 +19,13 @@ STRIP: Final = 500_000  # pixels that are converted at a time, so that temporari
 DEPTHS: Final = (8, 10, 12, 14, 16)
 
 
-def strips(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Rows ``(from, to)`` of an image, so many at a time that they stay below :data:`STRIP`.
+def strips(height: int, width: int, most: int = STRIP) -> Iterator[tuple[int, int]]:
+    """Rows ``(from, to)`` of an image, so many at a time that they hold ``most`` pixels at most.
 
     >>> list(strips(5, 250_000))
     [(0, 2), (2, 4), (4, 5)]
     """
-    step = max(STRIP // max(width, 1), 1)
+    step = max(most // max(width, 1), 1)
     return ((top, min(top + step, height)) for top in range(0, height, step))
 
 

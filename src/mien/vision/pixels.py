@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from PIL import Image, ImageFile
 
@@ -10,6 +12,8 @@ from mien.vision import depth
 from mien.vision.depth import strips
 from mien.vision.formats import TURNED, Header, orientation
 from mien.vision.png import pixels_alone
+
+PIECE: Final = 40_000  # pixels copied at a time: memory for so few is at hand, which is quicker
 
 
 def decoded(image: ImageFile.ImageFile, header: Header, data: bytes) -> ImageArray:
@@ -42,13 +46,13 @@ def to_rgb(image: Image.Image, stated: int) -> ImageArray:
         return np.repeat(grey[:, :, None], 3, axis=2)
     clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
     pixels = np.empty((height, width, 3), dtype=np.uint8)
-    for top, bottom in strips(height, width):
+    for top, bottom in strips(height, width, PIECE):
         part = image.crop((0, top, width, bottom))
         if clear:
             part = part.convert("RGBA")
             white = Image.new("RGBA", part.size, (255, 255, 255, 255))
             part = Image.alpha_composite(white, part)
-        pixels[top:bottom] = np.asarray(part.convert("RGB"))
+        pixels[top:bottom] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
     return pixels
 
 
