@@ -114,13 +114,8 @@ def video(
     _check(options, output, measures=measures, timeline=timeline)
     if summary is not None:
         make_folder(summary)
-    how: dict[str, Any] = {
-        "head": head,
-        "contempt": contempt,
-        "flip": flip,
-        "detector": detector,
-        "measures": measures,
-    }
+    how: dict[str, Any] = {"head": head, "contempt": contempt, "flip": flip, "measures": measures}
+    how["detector"] = detector
     shares = _estimated(clip, load(model, **how)) if prior == ESTIMATE else prior
     recognizer = load(model, prior=shares, **how)
     tell_framing(recognizer, detector)
