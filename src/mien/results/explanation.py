@@ -84,7 +84,8 @@ class Explanation(Attribution):
             "flip": self.flip,
             "versions": dict(self.versions),
             "prediction": self.prediction.to_dict(),
-            "landmarks": np.asarray(self.landmarks, dtype=float).round(3).tolist(),
+            # to the last pixel of a region: fewer digits gave one back on the other side of an edge
+            "landmarks": np.asarray(self.landmarks, dtype=float).round(6).tolist(),
             "values": _brief(self.values).tolist(),
         }
 

@@ -111,12 +111,22 @@ def _subject(e: Attribution) -> str:
     return text
 
 
+def _steady(value: float) -> float:
+    """A sum of many pixels to five digits, so that a record that was loaded says the same words.
+
+    >>> f"{2.3499996:.1f}", f"{_steady(2.3499996):.1f}"
+    ('2.3', '2.4')
+    """
+    return float(f"{value:.5g}")
+
+
 def _numbers(e: Attribution, names: Sequence[str], whole: float) -> str:
     """The values of some regions, of all together where these add up."""
     digits = "+.2f" if e.unit == "probability" else "+.1f" if abs(whole) >= 0.5 else "+.2g"
-    text = ", ".join(f"{name} {e.regions[name]:{digits}}" for name in names)
+    whole, values = _steady(whole), [_steady(e.regions[name]) for name in names]
+    text = ", ".join(f"{name} {v:{digits}}" for name, v in zip(names, values, strict=True))
     if e.efficient:  # a part may be larger than what is left of all of them
-        inside = abs(e.regions[names[0]]) <= abs(whole)
+        inside = abs(values[0]) <= abs(whole)
         text += f" of {whole:{digits}}" if inside else f", all parts {whole:{digits}}"
     return f"{text} {e.unit}"
 
@@ -158,7 +168,7 @@ def _shares(e: Attribution) -> str:
     than = e.evidence.reference or "hiding all of it"
     text = f"Compared with {than}, this face "
     digits = ".2f" if e.unit == "probability" else ".1f"
-    amount = f"{abs(e.total):{digits}}"
+    amount = f"{_steady(abs(e.total)):{digits}}"
     by = amount if e.unit == "probability" else f"{amount} logits"
     text += f"{verb} {score} by {by}" if float(amount) else f"hardly moves {score}"
     parts = sorted(e.regions.items(), key=lambda item: -abs(item[1]))
@@ -168,7 +178,7 @@ def _shares(e: Attribution) -> str:
         values = f" The largest values of this method: {', '.join(large[:4])}." if large else ""
         return f"{text}.{values}"
     least = 0.1 * max(abs(e.total), 0.5)
-    large = [f"{name} {v:+{digits}}" for name, v in parts if abs(v) >= least]
+    large = [f"{name} {_steady(v):+{digits}}" for name, v in parts if abs(v) >= least]
     return f"{text}: {', '.join(large[:4])}." if large else f"{text}; no region does much."
 
 
