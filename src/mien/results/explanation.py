@@ -260,7 +260,10 @@ class Explanations(Results[Explanation]):
         return sheets(self.rows, self.overviews, landmarks=landmarks)
 
     def picture(self, scale: float = 1.0, *, landmarks: bool = False) -> ImageArray:
-        """The sheets as pixels ``[H, W, 3] uint8``, ``scale`` times as large."""
+        """The sheets as pixels ``[H, W, 3] uint8``, ``scale`` times as large.
+
+        With ``landmarks`` they are drawn as dots.
+        """
         return self.drawing(landmarks=landmarks).raster(scale)
 
     def save(
