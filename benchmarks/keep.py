@@ -1,8 +1,7 @@
 """Keep what finished runs measured under benchmarks/results: no image, no weights, no folder names.
 
 ``python -m benchmarks.keep RUN[=NAME] ...`` writes NAME.json, NAME.md and NAME.toml of each run's
-report and recipe, and prints the run's row of docs/results.md. A grouped name tells the runs of one
-recipe apart; it defaults to that of the run's folder.
+report and recipe, and prints the run's row of docs/results.md. NAME defaults to the folder's.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Any
 from mien.wording import duration
 
 RESULTS = Path(__file__).parent / "results"
-FOLDERS = re.compile(r"(/[\w.+-]+)+/(?=[\w.+-]+)")  # of an absolute path, up to its last part
+FOLDERS = re.compile(r"(?<![\w:/])(/[\w.+-]+)+/(?=[\w.+-])")  # of an absolute path
 
 
 def anonymous(text: str) -> str:
     """A text without the folders of absolute paths.
 
-    >>> anonymous("/home/me/runs/a.pth: 3 tensors taken, 1/2 mean")
+    >>> anonymous("/data/runs/a.pth: 3 tensors taken, 1/2 mean")
     'a.pth: 3 tensors taken, 1/2 mean'
     """
-    return re.sub(r"(?<![\w:/])" + FOLDERS.pattern, "", text)
+    return FOLDERS.sub("", text)
 
 
 def row(name: str, report: dict[str, Any]) -> str:

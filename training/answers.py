@@ -73,6 +73,17 @@ def score(said: dict[str, FloatArray], public: Examples) -> str:
     return f"fer2013 {fer2013:.4f}  ferplus {ferplus:.4f}"
 
 
+def calibrated(net: nn.Module, public: Examples) -> tuple[dict[str, float], dict[str, FloatArray]]:
+    """The temperatures that PublicTest gives a network, and what it then says of PublicTest.
+
+    Both as means over each crop and its mirror image.
+    """
+    out = outputs_of(net, public.images, flip=True)
+    logits = {head: out[head].double().numpy() for head in HEADS}
+    heat = temperatures(logits, public)
+    return heat, {head: probabilities(logits[head], heat[head]) for head in HEADS}
+
+
 class Ensemble:
     """Teachers that are asked anew for every batch, one of them in turn.
 
@@ -89,11 +100,10 @@ class Ensemble:
         self.heats: list[dict[str, float]] = []
         said: list[dict[str, FloatArray]] = []
         for net in self.nets:
-            out = outputs_of(net, public.images, flip=True)
-            logits = {head: out[head].double().numpy() for head in HEADS}
-            self.heats.append(temperatures(logits, public))
-            said.append({h: probabilities(logits[h], self.heats[-1][h]) for h in HEADS})
-            print(f"a teacher on PublicTest, with the mirror image: {score(said[-1], public)}")
+            heat, answer = calibrated(net, public)
+            self.heats.append(heat)
+            said.append(answer)
+            print(f"a teacher on PublicTest, with the mirror image: {score(answer, public)}")
         mean = {head: np.mean([each[head] for each in said], axis=0) for head in HEADS}
         print(f"{len(said)} teachers together: {score(mean, public)}", flush=True)
 

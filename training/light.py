@@ -92,7 +92,7 @@ LUMINANCE = (
 
 def uniform(count: int, bound: float, generator: torch.Generator) -> Tensor:
     """``count`` numbers, uniform in -bound..bound."""
-    return (torch.rand(count, generator=generator, device=generator.device) * 2 - 1) * bound
+    return (share(count, generator) * 2 - 1) * bound
 
 
 def share(count: int, generator: torch.Generator) -> Tensor:

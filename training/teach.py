@@ -17,7 +17,7 @@ from torch import nn
 
 from mien.metrics import probabilities
 from mien.types import FloatArray
-from training.answers import HEADS, outputs_of, score, temperatures
+from training.answers import HEADS, calibrated, outputs_of, score
 from training.examples import Examples, read_examples
 from training.networks import best_device, open_teacher, placed
 from training.votes import label_chances
@@ -28,12 +28,9 @@ def answers(
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Calibrated probabilities of both heads for the rows of Training and of PublicTest."""
     net = placed(net, best_device())
-    seen = outputs_of(net, public.images, flip=True)
-    logits = {head: seen[head].double().numpy() for head in HEADS}
-    heat = temperatures(logits, public)
+    heat, of_public = calibrated(net, public)
     out = outputs_of(net, train.images, flip=True)
-    said = {h: probabilities(out[h].double().numpy(), heat[h]) for h in HEADS}
-    return said, {h: probabilities(logits[h], heat[h]) for h in HEADS}
+    return {h: probabilities(out[h].double().numpy(), heat[h]) for h in HEADS}, of_public
 
 
 def by_votes(

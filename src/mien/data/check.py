@@ -196,8 +196,8 @@ def _report(base: sqlite3.Connection, path: Path, total: int, looks: Looks) -> C
         unreadable=tuple(bad.fetchall()),
         unreadable_count=number("SELECT COUNT(*) FROM rows WHERE error IS NOT NULL"),
         examples=tuple(_examples(base)),
-        near_examples=tuple(_near_examples(base)) if near else (),
-        altered_examples=tuple(_altered_examples(base)) if looks.altered else (),
+        near_examples=tuple(_pair_examples(base, "pairs")) if near else (),
+        altered_examples=tuple(_pair_examples(base, "altered")) if looks.altered else (),
     )
 
 
@@ -276,22 +276,14 @@ def _examples(base: sqlite3.Connection) -> Iterator[Group]:
         yield _group(members, 1.0)
 
 
-def _near_examples(base: sqlite3.Connection) -> Iterator[Group]:
+def _pair_examples(base: sqlite3.Connection, table: str) -> Iterator[Group]:
+    """Pairs of ``pairs`` or ``altered``: those across splits first, then the most alike."""
+    how = "how" if table == "altered" else "0"
     query = (
-        "SELECT x.id, x.path, x.label, x.split, y.id, y.path, y.label, y.split, correlation"
-        " FROM pairs JOIN rows x ON x.id = a JOIN rows y ON y.id = b"
-        " ORDER BY x.split = y.split, correlation DESC, a LIMIT ?"
-    )
-    for row in base.execute(query, (LISTED,)):
-        yield _group([row[:4], row[4:8]], min(row[8], 1.0))
-
-
-def _altered_examples(base: sqlite3.Connection) -> Iterator[Group]:
-    query = (
-        "SELECT x.id, x.path, x.label, x.split, y.id, y.path, y.label, y.split, correlation, how"
-        " FROM altered JOIN rows x ON x.id = a JOIN rows y ON y.id = b"
+        f"SELECT x.id, x.path, x.label, x.split, y.id, y.path, y.label, y.split, correlation, {how}"
+        f" FROM {table} JOIN rows x ON x.id = a JOIN rows y ON y.id = b"
         " ORDER BY x.split = y.split, correlation DESC, a LIMIT ?"
     )
     for row in base.execute(query, (LISTED,)):
         found = _group([row[:4], row[4:8]], min(row[8], 1.0))
-        yield replace(found, how=ALTERATIONS[row[9] - 1][0])
+        yield replace(found, how=ALTERATIONS[row[9] - 1][0]) if row[9] else found
