@@ -38,8 +38,8 @@ def alignments(points: Tensor, good: Tensor, template: Tensor) -> Tensor:
 def inverse(matrix: Tensor) -> Tensor:
     """The inverses of ``[N, 2, 2]``, in closed form: torch's own waits for the accelerator.
 
-    >>> inverse(torch.tensor([[[2.0, 0.0], [1.0, 1.0]]])).tolist()
-    [[[0.5, 0.0], [-0.5, 1.0]]]
+    >>> inverse(torch.tensor([[[2.0, 1.0], [1.0, 1.0]]])).tolist()
+    [[[1.0, -1.0], [-1.0, 2.0]]]
     """
     (a, b), (c, d) = (matrix[:, i].unbind(1) for i in (0, 1))
     adjugate = torch.stack([torch.stack([d, -b], dim=1), torch.stack([-c, a], dim=1)], dim=1)
