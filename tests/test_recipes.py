@@ -222,7 +222,7 @@ def check_paper(path: Path, recipe: Recipe) -> None:
     expected = None if printed is None else pytest.approx(printed / 100, abs=1e-9)
     assert recipe.about.expected == expected
     if path.stem.endswith("svm"):  # fitted by scikit-learn: no epochs
-        assert recipe.training.strategy == "head"
+        assert recipe.training.strategy == "svm"
         return
     for start, stated in STATED.items():
         if name_of(path).startswith(start):

@@ -11,9 +11,10 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed: likewise")
 
 from mien.models.torch import create  # noqa: E402 - after the checks
-from mien.models.torch.networks.svm import FeatureSVM, fit_svm  # noqa: E402
+from mien.models.torch.networks.svm import FeatureSVM  # noqa: E402
 from mien.models.torch.registry import shrunk  # noqa: E402
 from mien.runs.export import TOLERANCE, to_onnx  # noqa: E402
+from mien.train.svm import fit_svm  # noqa: E402
 from mien.types import InputError  # noqa: E402
 
 OPTIONS = shrunk("vgg19-svm")
@@ -29,7 +30,7 @@ def test_the_layer_decides_as_scikit_learn_does(classes: int, pool: str) -> None
     labels = np.arange(24) % classes
     size = spec.preprocess.size
     pixels = torch.randn(24, 3, size, size) + torch.from_numpy(labels)[:, None, None, None]
-    fit_svm(net, [(pixels[:10], labels[:10]), (pixels[10:], labels[10:])])
+    fit_svm(net, spec, [(pixels[:10], labels[:10]), (pixels[10:], labels[10:])])
     assert net.training
     net.eval()
     with torch.no_grad():
@@ -52,7 +53,7 @@ def test_a_network_that_was_never_trained_keeps_what_images_differ_in(tmp_path: 
     noise = np.random.default_rng(0).random((24, 3, size, size)) * 85
     bright = noise * (1 + labels[:, None, None, None])
     pixels = torch.from_numpy(spec.preprocess.normalise(bright.astype(np.float32)))
-    fit_svm(net, [(pixels, labels)])
+    fit_svm(net, spec, [(pixels, labels)])
     to_onnx(net.eval(), spec.preprocess, ["logits"], tmp_path / "svm.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "svm.onnx"))
     with torch.no_grad():
@@ -62,10 +63,30 @@ def test_a_network_that_was_never_trained_keeps_what_images_differ_in(tmp_path: 
 
 
 def test_a_class_without_images_is_refused() -> None:
-    net, _ = create("vgg19-svm", classes=3, **OPTIONS)
-    assert isinstance(net, FeatureSVM)
+    net, spec = create("vgg19-svm", classes=3, **OPTIONS)
     with pytest.raises(InputError, match=r"expected images of all 3 classes, none of \[1, 2\]"):
-        fit_svm(net, [(torch.zeros(2, 3, 64, 64), np.zeros(2, dtype=np.int64))])
+        fit_svm(net, spec, [(torch.zeros(2, 3, 64, 64), np.zeros(2, dtype=np.int64))])
+
+
+def test_every_network_with_one_last_layer_takes_an_svm_and_keeps_its_other_weights() -> None:
+    torch.manual_seed(0)
+    net, spec = create("gimefive-13", classes=3, **shrunk("gimefive-13"))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    labels, size = np.arange(30) % 3, spec.preprocess.size
+    bright = 2 * torch.from_numpy(labels)[:, None, None, None]
+    pixels = torch.randn(30, spec.preprocess.channels, size, size) / 4 + bright
+    fit_svm(net, spec, [(pixels, labels)])
+    changed = {n for n, v in net.state_dict().items() if not torch.equal(v, before[n])}
+    assert len(changed) == 2, changed
+    assert len({name.rpartition(".")[0] for name in changed}) == 1
+    with torch.no_grad():
+        assert (net.eval()(pixels).argmax(dim=1).numpy() == labels).mean() > 0.9
+
+
+def test_a_network_of_two_last_layers_is_refused() -> None:
+    net, spec = create("crossvit-b", classes=2, **shrunk("crossvit-b"))
+    with pytest.raises(InputError, match="expected one last linear layer"):
+        fit_svm(net, spec, [])
 
 
 def test_each_group_of_vgg19_gives_features() -> None:

@@ -230,7 +230,10 @@ def test_folds_are_trained_one_after_another_and_tested_together(
 
 
 def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path) -> None:
-    recipe = RECIPE.change(model={"name": "vgg19-svm", "options": {"size": 32, "group": 3}})
+    recipe = RECIPE.change(
+        model={"name": "vgg19-svm", "options": {"size": 32, "group": 3}},
+        training={"strategy": "svm"},
+    )
     run = fit(recipe, drawn, tmp_path / "run", where=CPU)
     assert not (run.folder / "history.csv").exists()
     assert (run.folder / "weights.safetensors").exists()

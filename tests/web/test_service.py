@@ -79,6 +79,14 @@ def test_a_form_gives_the_same_answer_and_its_name(client: TestClient, photo: by
     )
 
 
+def test_a_parameter_in_the_form_is_refused_instead_of_ignored(
+    client: TestClient, photo: bytes
+) -> None:
+    form = client.post("/v1/explain", data={"method": "gradcam"}, files={"file": photo})
+    assert code(form) == (422, "unknown_name")
+    assert "?method=gradcam" in form.json()["error"]["message"]
+
+
 def test_a_turned_photo_is_measured_upright(client: TestClient) -> None:
     buffer = io.BytesIO()
     exif = Image.Exif()

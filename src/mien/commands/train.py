@@ -175,6 +175,8 @@ def _plan(
     points = min(trials or recipe.points, recipe.points)
     what = f"a grid of {points:,} trainings" if grid else "a training"
     cost = f"; the recipe says: {recipe.about.cost.rstrip('.')}" if recipe.about.cost else ""
+    if recipe.training.strategy == "svm":
+        return f"{recipe.about.title}: {what} of no epochs, an SVM on {where.accelerator}{cost}"
     return (
         f"{recipe.about.title}: {what} of {recipe.training.epochs} epochs at most, on "
         f"{where.accelerator}{cost}. After the first epoch it says how long the others take"

@@ -19,7 +19,7 @@ from mien.types import InputError, UnknownNameError
 
 T = TypeVar("T")
 PROTOCOLS: Final = ("paper", "honest", "official")
-STRATEGIES: Final = ("full", "head", "partial")
+STRATEGIES: Final = ("full", "head", "partial", "svm")
 OPTIMIZERS: Final = ("sgd", "adam", "adamw")
 SCHEDULES: Final = ("constant", "step", "cosine", "linear", "plateau")
 CLASS_WEIGHTS: Final = ("none", "balanced", "effective")
@@ -114,7 +114,7 @@ class Training:
     momentum: float = 0.9  # sgd only
     nesterov: bool = False  # sgd only
     weight_decay: float = 0.0  # 0: none
-    strategy: str = "full"  # head: the backbone is frozen; partial: only the last blocks learn
+    strategy: str = "full"  # head: a frozen backbone; partial: last blocks; svm: on frozen features
     blocks: int = 0  # how many, for partial
     loss: str = "cross-entropy"  # a registered loss
     class_weights: str = "none"  # balanced, or by the effective number (Cui et al. 2019)

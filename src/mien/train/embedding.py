@@ -34,6 +34,17 @@ class Features:
         return np.concatenate(parts, axis=1)
 
 
+def last_linear(net: nn.Module, spec: Spec) -> dict[str, str]:
+    """The name of the last linear layer inside each output layer that has one."""
+    found = {}
+    for layer in spec.output_layers:
+        inside = net.get_submodule(layer).named_modules(prefix=layer)
+        linear = [name for name, module in inside if isinstance(module, nn.Linear)]
+        if linear:
+            found[layer] = linear[-1]
+    return found
+
+
 @contextmanager
 def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
     """Notes what goes into the last linear layer before each output while the network runs."""
@@ -46,11 +57,8 @@ def penultimate(net: nn.Module, spec: Spec) -> Iterator[Features]:
         lent.watch_inputs(linear, note)
 
     with borrowed(net) as lent:
-        for layer in spec.output_layers:
-            inside = lent.net.get_submodule(layer).named_modules(prefix=layer)
-            linear = [name for name, module in inside if isinstance(module, nn.Linear)]
-            if linear:
-                watch(lent, layer, linear[-1])
+        for layer, linear in last_linear(lent.net, spec).items():
+            watch(lent, layer, linear)
         yield found
 
 

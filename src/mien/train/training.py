@@ -17,7 +17,6 @@ from mien.data.balance import Balance, class_weights, sample
 from mien.files import whole_file, write_whole
 from mien.metrics import accuracy, cross_entropy, fit_temperature, probabilities
 from mien.models.torch import create
-from mien.models.torch.networks.svm import FeatureSVM, fit_svm
 from mien.models.torch.registry import count
 from mien.models.torch.spec import Spec
 from mien.runs.folder import DONE, RECIPE, WEIGHTS, run_of, run_recipe
@@ -33,6 +32,7 @@ from mien.train.loader import Rows, one_hot
 from mien.train.module import Fit, freeze, not_finite
 from mien.train.pixels import Images, pixels_of
 from mien.train.processes import rank
+from mien.train.svm import fit_svm
 from mien.types import FloatArray, IntArray, ModelError
 
 FACTS = ("temperature", "parameters", "epochs", "seconds")
@@ -74,8 +74,8 @@ def train_fold(
     watched = {side: images_of(rows, i, spec, folder, f"all-{side}") for side, i in seen.items()}
     started = time.perf_counter()
     batch = recipe.training.batch_size // (where.devices * where.num_nodes)
-    if isinstance(module.net, FeatureSVM):
-        state = _solved(module.net, module, sets["train"], batch, recipe.training.seed)
+    if recipe.training.strategy == "svm":
+        state = _solved(module, spec, sets["train"], batch)
         seconds = time.perf_counter() - started
     else:
         state = descend(module, sets, folder, batch, where, watched)
@@ -167,18 +167,17 @@ def remove_copies(folder: Path) -> None:
         path.unlink()
 
 
-def _solved(
-    net: FeatureSVM, module: Fit, images: Images, batch: int, seed: int
-) -> dict[str, torch.Tensor]:
+def _solved(module: Fit, spec: Spec, images: Images, batch: int) -> dict[str, torch.Tensor]:
     """State of a network whose last layer scikit-learn fits: no epochs, no validation."""
     labels = images.targets.argmax(dim=1).numpy()
     batches = enumerate(images.batches(batch))
     fit_svm(
-        net,
+        module.net,
+        spec,
         ((module.normalise(x), labels[i * batch : (i + 1) * batch]) for i, x in batches),
-        seed=seed,
+        seed=module.recipe.training.seed,
     )
-    return dict(net.state_dict())
+    return dict(module.net.state_dict())
 
 
 def _validated(rows: Rows, fold: Fold, logits: FloatArray | None) -> dict[str, Any]:

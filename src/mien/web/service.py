@@ -166,6 +166,14 @@ async def _part(request: Request, data: bytes) -> Photo:
         file = form.get("file")
         if file is None or isinstance(file, str):
             raise wrong
+        other = next((name for name in form if name != "file"), None)
+        if other is not None:  # it would change nothing, silently
+            raise Refusal(
+                422,
+                "unknown_name",
+                f"expected a form with one part, named file, got another, {other[:40]!r}; "
+                "parameters stand in the address, as in ?method=gradcam",
+            )
         name = (file.filename or "image").replace("\\", "/").rpartition("/")[2][:200]
         return Photo(await file.read(), name or "image")
 

@@ -1,28 +1,24 @@
 """The thesis's convolutional baselines (section 3.3): VGG19 + linear SVM, ResNet50 + dense layers.
 
-A linear SVM decides by ``w . x + b``: fitted by scikit-learn, it becomes the last linear layer of
-a network that is explained, saved and exported like every other.
+A linear SVM decides by ``w . x + b``: fitted by scikit-learn (``training.strategy = "svm"``), it
+becomes the last linear layer of a network that is explained, saved and exported like every other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from mien.extras import need
 from mien.models.torch.anatomy import with_parameters
-from mien.models.torch.borrow import borrowed
 from mien.models.torch.networks.backbone import BOTTLENECK, timm_network, timm_spec
 from mien.models.torch.registry import NOTHING, register
 from mien.models.torch.spec import IMAGENET_MEAN, IMAGENET_STD, ClassMap, Layer, Spec
 from mien.registry import choose
-from mien.types import InputError, IntArray
+from mien.types import InputError
 from mien.vision.geometry import Preprocess
 
 PAPER: Final = "CK+48 and JAFFE thesis, section 3.3"
@@ -68,45 +64,6 @@ class FeatureSVM(nn.Module):
         return values
 
 
-def fit_svm(
-    net: FeatureSVM,
-    batches: Iterable[tuple[Tensor, IntArray]],
-    *,
-    penalty: float = 1.0,
-    seed: int = 0,
-) -> FeatureSVM:
-    """Fit the SVM on frozen features by scikit-learn's ``LinearSVC``, one class against the rest.
-
-    ``batches`` are normalised pixels ``[N, 3, size, size]`` with class indices ``[N]``; features
-    are standardised, and the scale is folded into the layer. ``penalty`` is the SVM's C. The
-    network is given back as it was. InputError where a class has no image.
-    """
-    device = net.svm.weight.device
-    rows, labels = [], []
-    with borrowed(net), torch.no_grad():
-        for pixels, truth in batches:
-            rows.append(net.embed(pixels.to(device)).cpu().double().numpy())
-            labels.append(np.asarray(truth))
-    classes = net.svm.out_features
-    y = np.concatenate(labels) if labels else np.zeros(0, dtype=np.int64)
-    if missing := sorted(set(range(classes)) - set(y.tolist())):
-        raise InputError(f"expected images of all {classes} classes, none of {missing}; add some")
-    x = np.concatenate(rows)
-    mean, std = x.mean(axis=0), x.std(axis=0)
-    std[std == 0] = 1.0  # a feature that never varies says nothing
-    learn = need("sklearn.svm", "train", "the SVM")
-    model = learn.LinearSVC(C=penalty, random_state=seed, max_iter=20_000)
-    model.fit((x - mean) / std, y)
-    weight, bias = model.coef_, model.intercept_
-    if classes == 2:  # scikit-learn keeps one row for two classes
-        weight, bias = np.vstack([-weight, weight]), np.concatenate([-bias, bias])
-    weight = weight / std
-    with torch.no_grad():
-        net.svm.weight.copy_(torch.from_numpy(weight))
-        net.svm.bias.copy_(torch.from_numpy(bias - weight @ mean))
-    return net
-
-
 def build_svm(
     classes: int,
     *,
@@ -115,7 +72,7 @@ def build_svm(
     group: int = 5,
     pool: str = "average",
 ) -> tuple[nn.Module, Spec]:
-    """VGG19 features of the ``group`` 1..5 and a linear SVM; fit it by :func:`fit_svm`."""
+    """VGG19 features of the ``group`` 1..5 and a linear SVM, which strategy ``svm`` fits."""
     if not 1 <= group <= len(VGG19) or size < 2**group:
         raise InputError(
             f"expected a group of 1..5 and a size of 2**group pixels or more, got {group}, {size}"
