@@ -15,7 +15,7 @@ pytest.importorskip("timm", reason="timm is not installed: make test does withou
 
 import mien.models  # noqa: E402 - after the check for torch
 from mien.models.torch import MODELS, count, create, describe, names  # noqa: E402
-from mien.models.torch.conformance import CHECKS  # noqa: E402
+from mien.models.torch.conformance import CHECKS, batch, tiny  # noqa: E402
 from mien.types import InputError, UnknownNameError  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.plugins import plug  # noqa: E402
@@ -154,6 +154,15 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
 def test_wrong_options_are_named(name: str, options: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         describe(name, **options)
+
+
+def test_deep_networks_without_normalisation_see_images_before_training() -> None:
+    """What images differ in is not drowned by the biases: by torch's own start it is 1e-3."""
+    for name in ("vgg-residual", "vgg-residual-baseline", "vgg16", "vgg19", "vgg19-svm"):
+        net, spec = tiny(name)
+        with torch.no_grad():
+            logits = net(batch(spec, 8))
+        assert logits.std(dim=0).mean() > 0.02 * logits.abs().mean(), name
 
 
 def test_one_class_is_refused() -> None:
