@@ -198,6 +198,7 @@ def test_parquet_asks_for_its_extra_in_one_line(run: Run, photo: Path, tmp_path:
         (("explain", "{photo}", "-o", "no/such/folder/a.png"), "no such folder"),
         (("predict", "{photo}", "--detector", "har"), "did you mean 'haar'"),
         (("predict", "{photo}", "--model", "large"), "unknown model 'large'"),
+        (("predict", "{photo}", "--model", "runs/none"), "runs/none: no such folder"),
         (("predict", "{photo}", "--head", "rafdb"), "unknown head 'rafdb'"),
         (("predict", "{photo}", "--prior", "evn"), "expected a prior (even, both, ferplus"),
         (("explain", "{photo}", "--prior", "happy=1"), "angry, disgust, fear, sad"),

@@ -274,6 +274,15 @@ def test_a_group_photo_has_an_overview_with_numbers(
     assert 1 + np.count_nonzero(np.diff(columns) > 50) == 3
 
 
+def test_a_share_below_zero_has_a_bar_to_the_left() -> None:
+    texts = {"a": "-0.35", "b": "0.50"}
+    marks = draw.bars({"a": -0.35, "b": 0.5}, 300, texts=texts, names=80).marks
+    a, b, zero = [mark for mark in marks if isinstance(mark, draw.Bar)]
+    assert a.x0 < a.x1 == pytest.approx(zero.x0, abs=0.01)
+    assert b.x0 == pytest.approx(zero.x0, abs=0.01)
+    assert (b.x1 - b.x0) / (a.x1 - a.x0) == pytest.approx(0.5 / 0.35, abs=0.01)
+
+
 def test_a_contrast_names_both_expressions_at_the_ends_of_its_legend() -> None:
     named = draw.legend(264, 1.0, "logits", ends=("sad", "fear")).raster()
     plain = draw.legend(264, 1.0, "logits").raster()

@@ -107,6 +107,11 @@ def test_a_run_answers_its_owners_pictures_as_it_was_tested(
             found = [row.emotions[label] for label in SEVEN]
             expected = [float(score[label]) for label in SEVEN]
             np.testing.assert_allclose(found, expected, atol=2e-5)
+    if policy == "aligned":  # whole pictures are not what it learnt from
+        known = sample(run.folder, prepared, n=1).known
+        assert "BEWARE: the file holds whole pictures" in known
+        assert "BEWARE" not in sample(run.folder, prepared, n=1, detector="blazeface").known
+        assert "BEWARE" not in sample(run.folder, data, n=1).known
     facts = read_run(run.folder)["facts"]
     assert facts["framing"]["crop"] == ("none" if policy == "padded" else policy)
 

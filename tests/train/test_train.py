@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -256,6 +257,18 @@ def test_compare_puts_runs_side_by_side(finished: Path) -> None:
         command("compare", finished, finished, "-o", finished.parent / name)
         assert "4,319" in (finished.parent / name).read_text()
     assert "p 1 (0 to 0)" in command("compare", finished, finished)
+
+
+def test_compare_pairs_images_by_name_for_folds_write_them_in_other_orders(
+    finished: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(finished, other)
+    head, *rows = (finished / "scores.csv").read_text().splitlines()
+    (other / "scores.csv").write_text("\n".join([head, *reversed(rows)]) + "\n")
+    assert comparison([finished, other])[1][1][-1] == "p 1 (0 to 0)"
+    (other / "scores.csv").write_text("\n".join([head, *rows[1:]]) + "\n")
+    assert comparison([finished, other])[1][1][-1] == "other images"
 
 
 def test_a_run_is_exported_and_serves_like_the_built_in_model(

@@ -21,6 +21,7 @@ from mien.options import pairs
 from mien.runs.catalogue import find_recipe
 from mien.runs.recipe import Recipe, read_recipe
 from mien.types import InputError
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.train.descend import Where
@@ -176,9 +177,9 @@ def _plan(
     what = f"a grid of {points:,} trainings" if grid else "a training"
     cost = f"; the recipe says: {recipe.about.cost.rstrip('.')}" if recipe.about.cost else ""
     if recipe.training.strategy == "svm":
-        return f"{recipe.about.title}: {what} of no epochs, an SVM on {where.accelerator}{cost}"
+        return f"{recipe.about.title}: an SVM on frozen features, no epochs{cost}"
     return (
-        f"{recipe.about.title}: {what} of {recipe.training.epochs} epochs at most, on "
+        f"{recipe.about.title}: {what} of {counted(recipe.training.epochs, 'epoch')} at most, on "
         f"{where.accelerator}{cost}. After the first epoch it says how long the others take"
     )
 

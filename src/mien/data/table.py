@@ -146,6 +146,11 @@ class ImageTable:
     def file(self) -> Any:
         """The open Parquet file; InputError where it is missing, damaged or has no images."""
         pq = _arrow("pyarrow.parquet")
+        if self.path.is_dir():
+            raise InputError(
+                f"{self.path}: expected a Parquet file of images, got a folder; make one of "
+                "it with: mien data prepare SET FOLDER -o FILE.parquet"
+            )
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file; make one with: mien data prepare")
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.data.crop import framing_of
 from mien.data.table import ImageTable, image_bytes, image_path, pixel_hash
 from mien.judging.sampling import Sampled, draw_rows, faces_of, rows_in_split, sample_faces
 from mien.loading import load
@@ -69,7 +70,9 @@ def sample(
     if not any(own):
         recognizer = load(model, **how)
         check(recognizer.model)
-        return _foreign(recognizer, source, sides, keys, n=n, seed=seed, split=split)
+        found = _foreign(recognizer, source, sides, keys, n=n, seed=seed, split=split)
+        other = _cut_otherwise(recognizer, source) if detector == "none" else ""
+        return replace(found, known=found.known + other)
     folds = {place.name: place for place in folds_of_run(folder)}
     wanted = _wanted(folder, folds, split)
     inside = np.array([side in wanted for side in own], dtype=bool)
@@ -213,6 +216,17 @@ def _foreign(
         )
     faces = faces_of(source, rows, recognizer)
     return Sample(recognizer, faces, recognizer.model.identity, _told_foreign(seen))
+
+
+def _cut_otherwise(recognizer: Recognizer, source: ImageTable) -> str:
+    """What to say where the file's pictures are not cut as those that the network learnt from."""
+    learnt, given = recognizer.model.card.framing, framing_of(source)
+    if learnt is None or learnt.crop == given.crop:
+        return ""
+    return (
+        f"; BEWARE: the file holds {given.words}, the network learnt from {learnt.words}: cut the "
+        "file with mien data crop, or let --detector find the faces in it"
+    )
 
 
 def _told_foreign(seen: BoolArray) -> str:

@@ -271,7 +271,7 @@ def figure(verdict: Verdict) -> ImageArray:
         texts = {name: f"{value:.2f}" for name, value in values.items()}
         best = texts[(min if key in LOWER else max)(values, key=lambda name: values[name])]
         bars = draw.bars(
-            {n: float(np.clip(v, 0, 1)) for n, v in values.items()},
+            {n: float(np.clip(v, -1, 1)) for n, v in values.items()},
             300,
             texts=texts,
             colours=dict.fromkeys(values, draw.AGAINST),

@@ -200,14 +200,15 @@ def bars(
     """Horizontal bars with names and numbers, one per entry, in the order given.
 
     Signed bars grow from a common zero line; ``numbers`` is how their numbers are written. With
-    ``texts``, which stand in place of the numbers, the values are probabilities and span 0..1.
+    ``texts``, which stand in place of the numbers, the values are shares and span 0..1, or as far
+    below 0 as the lowest.
     ``strong`` are the entries whose names stand out; the largest where None.
     """
     signed = texts is None
     name_width, number_width = names, 48
     left, right = name_width, width - number_width
     largest = max((abs(v) for v in values.values()), default=1.0) if signed else 1.0
-    low = min([0.0, *values.values()]) if signed else 0.0
+    low = min([0.0, *values.values()])
     high = max([0.0, *values.values()]) if signed else 1.0
     span = max(high - low, 1e-12)
     zero = left + (right - left) * (0 - low) / span

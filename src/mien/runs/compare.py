@@ -59,10 +59,15 @@ def _printed(row: Printed) -> list[str]:
 
 
 def _versus(first: Scores, scores: Scores) -> str:
-    """McNemar's test against the first run, where both answered the same images."""
-    if scores.names != first.names or scores.labels != first.labels:
+    """McNemar's test against the first run, where both answered the same images, in any order."""
+    mine, theirs = first.order(), scores.order()
+    if (
+        scores.labels != first.labels
+        or [first.names[i] for i in mine] != [scores.names[i] for i in theirs]
+        or (first.truth[mine] != scores.truth[theirs]).any()
+    ):
         return "other images"
-    result = compare(first.truth, first.answer, scores.answer)
+    result = compare(first.truth[mine], first.answer[mine], scores.answer[theirs])
     return f"p {result.p_value:.3g} ({result.only_first} to {result.only_second})"
 
 

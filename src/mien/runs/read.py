@@ -27,10 +27,16 @@ class Scores:
     truth: IntArray  # [N]
     answer: IntArray  # [N]
 
+    def order(self) -> list[int]:
+        """Indices by name: runs of folds write their test images fold by fold."""
+        return sorted(range(len(self.names)), key=lambda i: (self.names[i], i))
+
 
 def read_run(folder: str | Path) -> dict[str, Any]:
     """What ``report.json`` of a run says; InputError where the folder holds no finished run."""
     path = Path(folder) / "report.json"
+    if not Path(folder).exists():
+        raise InputError(f"{folder}: no such folder; expected that of a finished run")
     if not path.is_file():
         raise InputError(f"{folder}: expected a finished run with its report.json, found none")
     return read_facts(path, ("about", "facts", "test"))
