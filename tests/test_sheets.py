@@ -20,6 +20,7 @@ import mien
 from mien.emotions import COLOURS
 from mien.explainers import queries, supported
 from mien.results import draw
+from mien.results.drawing import Bar
 from mien.types import FloatArray, ImageArray, InputError, UnknownNameError
 from mien.vision.regions import region_map
 from tests.conftest import PORTRAIT
@@ -277,7 +278,7 @@ def test_a_group_photo_has_an_overview_with_numbers(
 def test_a_share_below_zero_has_a_bar_to_the_left() -> None:
     texts = {"a": "-0.35", "b": "0.50"}
     marks = draw.bars({"a": -0.35, "b": 0.5}, 300, texts=texts, names=80).marks
-    a, b, zero = [mark for mark in marks if isinstance(mark, draw.Bar)]
+    a, b, zero = [mark for mark in marks if isinstance(mark, Bar)]
     assert a.x0 < a.x1 == pytest.approx(zero.x0, abs=0.01)
     assert b.x0 == pytest.approx(zero.x0, abs=0.01)
     assert (b.x1 - b.x0) / (a.x1 - a.x0) == pytest.approx(0.5 / 0.35, abs=0.01)
