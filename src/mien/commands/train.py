@@ -177,7 +177,7 @@ def _plan(
     what = f"a grid of {points:,} trainings" if grid else "a training"
     cost = f"; the recipe says: {recipe.about.cost.rstrip('.')}" if recipe.about.cost else ""
     if recipe.training.strategy == "svm":
-        return f"{recipe.about.title}: an SVM on frozen features, no epochs{cost}"
+        return f"{recipe.about.title}: {what} without epochs, an SVM on frozen features{cost}"
     return (
         f"{recipe.about.title}: {what} of {counted(recipe.training.epochs, 'epoch')} at most, on "
         f"{where.accelerator}{cost}. After the first epoch it says how long the others take"

@@ -29,7 +29,7 @@ class Scores:
 
     def order(self) -> list[int]:
         """Indices by name: runs of folds write their test images fold by fold."""
-        return sorted(range(len(self.names)), key=lambda i: (self.names[i], i))
+        return sorted(range(len(self.names)), key=self.names.__getitem__)
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:

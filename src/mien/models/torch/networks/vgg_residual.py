@@ -32,7 +32,7 @@ class VggResidual(nn.Module):
     blocks that it skips, and ends in a 3x3 convolution of ``channels[-1]`` channels. All ends are
     concatenated with B5's, flattened, and go through ``hidden`` to the logits. Weights start from
     He et al. 2015 (arXiv:1502.01852): by torch's own start thirteen layers without normalisation
-    shrink what the images differ in to a hundred-thousandth, and training stalls for epochs.
+    shrink what the images differ in to a thousandth of the logits, and training stalls for epochs.
     """
 
     def __init__(
