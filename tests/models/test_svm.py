@@ -34,7 +34,7 @@ def test_the_layer_decides_as_scikit_learn_does(classes: int, pool: str) -> None
     assert net.training
     net.eval()
     with torch.no_grad():
-        features = net.embed(pixels).double().numpy()
+        features = net.pool(net.features(pixels)).flatten(1).double().numpy()
         found = net(pixels).numpy()
     std = features.std(axis=0)
     scaled = (features - features.mean(axis=0)) / np.where(std == 0, 1, std)

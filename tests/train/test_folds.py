@@ -110,6 +110,7 @@ def test_a_run_answers_its_owners_pictures_as_it_was_tested(
     if policy == "aligned":  # whole pictures are not what it learnt from
         known = sample(run.folder, prepared, n=1).known
         assert "BEWARE: the file holds whole pictures" in known
+        assert "BEWARE: the file holds whole" in sample(models["fold-1"], prepared, n=1).known
         assert "BEWARE" not in sample(run.folder, prepared, n=1, detector="blazeface").known
         assert "BEWARE" not in sample(run.folder, data, n=1).known
     facts = read_run(run.folder)["facts"]

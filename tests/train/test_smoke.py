@@ -101,6 +101,7 @@ def test_a_grid_runs_two_of_its_points(name: str, tmp_path: Path) -> None:
         "--no-examples",
     )
     assert "2 of 2: validation" in said
+    assert said.count("a smoke run of two steps on drawn faces") == 1
     assert "2 of " in said.replace("2 of 2", "")
     assert "its numbers mean nothing" in said
     tested = list((tmp_path / "run" / "trials").glob("*/report.json"))

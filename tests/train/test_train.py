@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test does without it")
 
-from mien.models.torch import create  # noqa: E402 - after the check
+from mien.models.torch import create, shrunk  # noqa: E402 - after the check
 from mien.runs.compare import comparison  # noqa: E402
 from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
 from mien.train import pixels  # noqa: E402
@@ -133,8 +134,11 @@ def test_a_folder_of_a_run_on_other_images_is_refused(finished: Path, tmp_path: 
 
 def test_a_call_that_fails_at_once_claims_no_folder(drawn: Path, tmp_path: Path) -> None:
     faces = RECIPE.change(data={"sets": ["rafdb"]})
+    begun: list[str] = []
+    where = replace(CPU, on_begin=partial(begun.append, "begun"))
     with pytest.raises(InputError, match="expected images of rafdb"):
-        fit(faces, drawn, tmp_path / "run", where=CPU)
+        fit(faces, drawn, tmp_path / "run", where=where)
+    assert not begun  # nothing is announced that is then refused
     assert not (tmp_path / "run").exists()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="expected a folder to write into, got a file"):
@@ -235,10 +239,16 @@ def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path)
         model={"name": "vgg19-svm", "options": {"size": 32, "group": 3}},
         training={"strategy": "svm"},
     )
-    run = fit(recipe, drawn, tmp_path / "run", where=CPU)
+    begun: list[str] = []
+    where = replace(CPU, on_begin=partial(begun.append, "begun"))
+    run = fit(recipe, drawn, tmp_path / "run", where=where)
+    assert begun == ["begun"]
     assert not (run.folder / "history.csv").exists()
     assert (run.folder / "weights.safetensors").exists()
     assert run.report.accuracy.images == 42
+    two_layers = recipe.change(model={"name": "crossvit-b", "options": shrunk("crossvit-b")})
+    with pytest.raises(InputError, match="expected one last linear layer"):
+        fit(two_layers, drawn, tmp_path / "other", where=CPU)
 
 
 def test_compare_puts_runs_side_by_side(finished: Path) -> None:

@@ -150,7 +150,8 @@ def train(
     )
     if not (grid or smoke or out.is_terminal):
         where = replace(where, on_epoch=partial(_epoch, chosen.training.epochs))
-    note(_plan(chosen, where, smoke=smoke, grid=grid, trials=trials))
+    plan = _plan(chosen, where, smoke=smoke, grid=grid, trials=trials)
+    where = replace(where, on_begin=partial(note, plan))
     how: dict[str, Any] = {"weights": weights, "examples": examples}
     if grid:
         how |= {"sampler": sampler, "trials": trials}

@@ -63,7 +63,8 @@ def sample(
         recognizer = load(model, **how)
         check(recognizer.model)
         faces = sample_faces(path, recognizer, n=n, seed=seed, split=split)
-        return Sample(recognizer, faces, recognizer.model.identity, _unknown(recognizer))
+        cut = _cut_otherwise(recognizer, ImageTable(Path(path)), detector)
+        return Sample(recognizer, faces, recognizer.model.identity, _unknown(recognizer) + cut)
     source = ImageTable(Path(path))
     keys = _keys(source)
     own = [sides.own(*key) for key in keys]
@@ -71,8 +72,7 @@ def sample(
         recognizer = load(model, **how)
         check(recognizer.model)
         found = _foreign(recognizer, source, sides, keys, n=n, seed=seed, split=split)
-        other = _cut_otherwise(recognizer, source) if detector == "none" else ""
-        return replace(found, known=found.known + other)
+        return replace(found, known=found.known + _cut_otherwise(recognizer, source, detector))
     folds = {place.name: place for place in folds_of_run(folder)}
     wanted = _wanted(folder, folds, split)
     inside = np.array([side in wanted for side in own], dtype=bool)
@@ -218,10 +218,10 @@ def _foreign(
     return Sample(recognizer, faces, recognizer.model.identity, _told_foreign(seen))
 
 
-def _cut_otherwise(recognizer: Recognizer, source: ImageTable) -> str:
+def _cut_otherwise(recognizer: Recognizer, source: ImageTable, detector: str) -> str:
     """What to say where the file's pictures are not cut as those that the network learnt from."""
     learnt, given = recognizer.model.card.framing, framing_of(source)
-    if learnt is None or learnt.crop == given.crop:
+    if detector != "none" or learnt is None or learnt.crop == given.crop:
         return ""
     return (
         f"; BEWARE: the file holds {given.words}, the network learnt from {learnt.words}: cut the "

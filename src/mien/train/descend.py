@@ -70,6 +70,8 @@ class Where:
     steps: int | None = None  # stop each epoch after so many batches (a smoke test)
     tensorboard: bool = False  # whether curves are written for TensorBoard, too
     curves: bool = False  # whether the accuracy on training and test images is noted by epoch
+    #: called by the first process when the data and the folder are accepted
+    on_begin: Callable[[], None] | None = None
     #: called after each epoch with its row of history.csv
     on_epoch: Callable[[Mapping[str, Any]], None] | None = None
 

@@ -100,6 +100,8 @@ def fit(
     with held(folder, recipe, rows):
         if where.first:
             write_sides(folder, _sides(rows, folds))
+            if where.on_begin is not None:
+                where.on_begin()
         for fold in folds:
             place = folder / fold.name
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,6 +92,9 @@ def search(
     rows = select(recipe, Path(data))
     with held(folder, recipe, rows):
         study = _study(recipe, folder, sampler, rows)
+        if where.on_begin is not None:
+            where.on_begin()
+        where = replace(where, on_begin=None)  # the best point's test is no second beginning
         wanted = min(trials or recipe.points, recipe.points if sampler == "grid" else 10**9)
         for trial in _asked(study, wanted):
             found = _tried(study, trial, recipe, rows, folder, weights, where)

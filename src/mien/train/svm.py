@@ -35,17 +35,9 @@ def fit_svm(
     penalty
         The SVM's C.
 
-    Raises InputError where a class has no image, and for a network with no or with several last
-    linear layers (CrossViT has two).
+    Raises InputError where a class has no image, and as :func:`svm_layer` does.
     """
-    layers = last_linear(net, spec)
-    if len(layers) != 1:
-        raise InputError(
-            f"{spec.name}: expected one last linear layer for strategy 'svm', got {len(layers)}; "
-            "use strategy 'head'"
-        )
-    layer = net.get_submodule(next(iter(layers.values())))
-    assert isinstance(layer, nn.Linear)
+    layer = svm_layer(net, spec)
     device, labels = like(net)[0], []
     with penultimate(net, spec) as features, torch.no_grad():
         for pixels, truth in batches:
@@ -61,6 +53,19 @@ def fit_svm(
         layer.weight.copy_(torch.from_numpy(weight))
         if layer.bias is not None:
             layer.bias.copy_(torch.from_numpy(bias))
+
+
+def svm_layer(net: nn.Module, spec: Spec) -> nn.Linear:
+    """The layer that becomes the SVM; InputError where not one is the last (CrossViT has two)."""
+    layers = last_linear(net, spec)
+    if len(layers) != 1:
+        raise InputError(
+            f"{spec.name}: expected one last linear layer for strategy 'svm', got {len(layers)}; "
+            "use strategy 'head'"
+        )
+    layer = net.get_submodule(next(iter(layers.values())))
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 def _solved(x: FloatArray, y: IntArray, penalty: float, seed: int) -> tuple[FloatArray, FloatArray]:

@@ -32,7 +32,7 @@ from mien.train.loader import Rows, one_hot
 from mien.train.module import Fit, freeze, not_finite
 from mien.train.pixels import Images, pixels_of
 from mien.train.processes import rank
-from mien.train.svm import fit_svm
+from mien.train.svm import fit_svm, svm_layer
 from mien.types import FloatArray, IntArray, ModelError
 
 FACTS = ("temperature", "parameters", "epochs", "seconds")
@@ -116,6 +116,8 @@ def _module(
             f"{weights or spec.repository or recipe.model.name}: expected finite starting weights, "
             f"got nan or infinity in {name!r}; give other weights"
         )
+    if how.strategy == "svm":
+        svm_layer(net, spec)  # refused before any image is read
     freeze(net, how, spec)
     net = net.to(memory_format=torch.channels_last)
     seen = fold.train

@@ -53,14 +53,9 @@ class FeatureSVM(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1) if average else nn.Identity()
         self.svm = nn.Linear(inputs if average else inputs * (size >> group) ** 2, classes)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """What the SVM sees of pixels ``[N, 3, size, size]``: ``[N, features]``."""
-        features: Tensor = self.pool(self.features(x)).flatten(1)
-        return features
-
     def forward(self, x: Tensor) -> Tensor:
-        """Decision values ``[N, classes]``: signed distances, not log-probabilities."""
-        values: Tensor = self.svm(self.embed(x))
+        """Decision values ``[N, classes]`` of pixels ``[N, 3, size, size]``: signed distances."""
+        values: Tensor = self.svm(self.pool(self.features(x)).flatten(1))
         return values
 
 
