@@ -414,7 +414,9 @@ def test_a_method_that_fails_is_named(
     def broken(_: Case) -> explainers.Evidence:
         raise IndexError("list index out of range")
 
-    with pytest.raises(ModelError, match=r"the method 'broken' failed on mien \(IndexError: list"):
+    with pytest.raises(
+        ModelError, match=r"the method 'broken' failed on mien-int8 \(IndexError: list"
+    ):
         crops_only.explain(face_crop, method="broken")
     found = crops_only.explain(face_crop, method=["broken", "cam"], on_error="collect")
     assert [e.method for e in found] == ["cam"]

@@ -99,9 +99,7 @@ def fit(
     started = time.perf_counter()
     with held(folder, recipe, rows):
         if where.first:
-            write_sides(folder, _sides(rows, folds))
-            if where.on_begin is not None:
-                where.on_begin()
+            _begin(folder, rows, folds, where)
         for fold in folds:
             place = folder / fold.name
             try:
@@ -116,6 +114,13 @@ def fit(
     report = _report(recipe, rows, folds, probability)
     facts = _facts(recipe, rows, folds, done, time.perf_counter() - started, where)
     return Run(folder, recipe, rows, tuple(folds), probability, features, report, facts)
+
+
+def _begin(folder: Path, rows: Rows, folds: Sequence[Fold], where: Where) -> None:
+    """Write down which images the run has, and say that it begins."""
+    write_sides(folder, _sides(rows, folds))
+    if where.on_begin is not None:
+        where.on_begin()
 
 
 def _sides(rows: Rows, folds: Sequence[Fold]) -> list[Side]:
