@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -17,7 +19,7 @@ from mien.explainers.designs import all_coalitions, dncshap_design
 from mien.explainers.masks import BASELINES, baseline_pixels, evaluate_coalitions, paint
 from mien.explainers.method import METHODS, Case
 from mien.explainers.segments import segments
-from mien.explainers.surrogates import partition_values
+from mien.explainers.surrogates import KERNEL_WIDTH, nearness, partition_values
 from mien.judging.rows import rows_for
 from mien.models.onnx import Model
 from mien.models.weights import locate
@@ -309,14 +311,35 @@ def test_a_method_that_draws_at_random_records_its_seed_and_obeys_it(
 
 
 @pytest.mark.parametrize("name", ["lime", "kernelshap"])
-def test_surrogates_leave_the_random_state_of_torch_alone(
-    name: str, crops_only: mien.Recognizer, face_crop: ImageArray
+def test_surrogates_draw_apart_from_other_threads_and_from_torch(
+    name: str, sitting: Sitting
 ) -> None:
     import torch
 
     before = torch.random.get_rng_state()
-    crops_only.explain(face_crop, method=name, options=METHODS.get(name).tiny)
+    alone = sitting.ask(name, seed=2).values
     assert torch.equal(before, torch.random.get_rng_state())
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: sitting.ask(name, seed=2), range(8)):
+            np.testing.assert_array_equal(found.values, alone)
+
+
+def test_the_kernel_of_lime_is_its_authors() -> None:
+    import torch
+
+    shown = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1], [0, 0, 0, 1]])
+    distance = 1 - np.sqrt(np.array([1, 0.5, 0.25]))
+    theirs = np.sqrt(np.exp(-(distance**2) / KERNEL_WIDTH**2))  # as their code writes it
+    np.testing.assert_allclose(nearness(None, None, shown).numpy(), theirs)
+
+
+def test_shap_draws_no_bar_and_leaves_those_of_others(
+    sitting: Sitting, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    sitting.ask("shap")
+    assert "TQDM_DISABLE" not in os.environ
+    assert capfd.readouterr().err == ""
 
 
 class Toy(Model):

@@ -53,6 +53,9 @@ def test_nineteen_of_twenty_intervals_hold_the_mean(units: int) -> None:
     assert 0.89 < np.mean((low <= 0) & (high >= 0)) < 0.985
 
 
+FEW = {"a": (0.1, 0.11, 0.12), "b": (0.8, 0.82, 0.85, 0.9)}
+
+
 def test_clusters_stay_together_and_people_in_both_groups_are_paired() -> None:
     rng = np.random.default_rng(3)
     people = [f"p{i}" for i in range(12)]
@@ -70,6 +73,12 @@ def test_clusters_stay_together_and_people_in_both_groups_are_paired() -> None:
     assert whole.rows == {"a": 180, "b": 180}
     assert not whole.paired
     assert whole.tests[0].p > 10 * alone.tests[0].p
+    few = [{"group": g, "happy": v} for g, values in FEW.items() for v in values]
+    apart = compare_groups(few, by="group")
+    assert (apart.tests[0].p, apart.exact) == (1 / 35, True)  # its mirror image is no assignment
+    assert not [said for said in apart.warnings if "no difference can hold" in said]
+    fewer = compare_groups([row for row in few if row["happy"] != 0.9], by="group")
+    assert "the smallest p-value is 0.1," in fewer.warnings[0]
     # the same people before and after, but for one who came once
     visits = [{**f, "group": "before", "frame": None} for f in frames]
     visits += [

@@ -190,6 +190,8 @@ def test_the_value_that_is_explained_is_the_score_that_is_answered(face_crop: Im
         logit = crop.logits[recognizer.model.labels.index(explanation.target)]
         assert explanation.value == pytest.approx(float(logit), abs=1e-3)
         assert explanation.flip
+    opened = Model(locate("mien")).answering(flip=True)
+    assert mien.load(opened, detector="none", prior="even").model.flip
 
 
 def test_finished_rows_are_put_under_another_prior(face_crop: ImageArray, tmp_path: Path) -> None:

@@ -29,8 +29,9 @@ def pixels(face_crop: ImageArray) -> FloatArray:
     return np.stack([face, face[:, :, ::-1], noise, np.zeros_like(face)])
 
 
-def test_the_float_model_is_shipped() -> None:
+def test_the_float_model_is_shipped_and_answers_for_no_crop_as_for_many() -> None:
     assert "mien" in SHIPPED
+    assert Model(locate("mien")).logits(np.zeros((0, 1, 48, 48), np.float32)).shape == (0, 7)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -70,11 +70,23 @@ def mcnemar(truth: IntArray, first: IntArray, second: IntArray) -> tuple[int, in
     return b, c, min(1.0, 2 * tail / 2**n) if n else 1.0
 
 
-def macro_f1(truth: IntArray, guess: IntArray, classes: int) -> float:
-    """Mean F1 over the classes that occur in truth or answers, in 0..1."""
+def f1(truth: IntArray, guess: IntArray, classes: int) -> FloatArray:
+    """F1 of each class ``[classes]``; 0 for a class that neither occurs nor is answered."""
     counts = confusion(truth, guess, classes)
-    both = counts.sum(axis=0) + counts.sum(axis=1)
-    return float(np.mean((2 * np.diag(counts)[both > 0]) / both[both > 0]))
+    return np.asarray(2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
+
+
+def macro_f1(truth: IntArray, guess: IntArray, classes: int) -> float:
+    """Mean F1 over the classes that occur in the truth, in 0..1.
+
+    scikit-learn's ``f1_score`` with ``average="macro"`` and ``labels`` of the truth; by its
+    default a class that is answered but never occurs counts as 0.
+
+    >>> import numpy as np
+    >>> round(macro_f1(np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1]), 3), 3)
+    0.833
+    """
+    return float(f1(truth, guess, classes)[np.unique(truth)].mean())
 
 
 def calibration_error(

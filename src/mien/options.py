@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Annotated, Any, get_args, get_origin
 
 from mien.registry import choose
@@ -44,6 +45,8 @@ class Option:
     def checked(self, what: str, value: Any) -> Any:
         """The value as the option's kind, lists as tuples; InputError for one of another kind."""
         given = tuple(value) if self.kind is tuple and isinstance(value, list) else value
+        if not isinstance(given, int | float) and isinstance(given, Real):  # NumPy's
+            given = int(given) if isinstance(given, Integral) else float(given)
         fits = isinstance(given, (float, int) if self.kind is float else self.kind)
         if not fits or (isinstance(given, bool) and self.kind is not bool):
             raise InputError(

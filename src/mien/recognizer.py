@@ -72,7 +72,7 @@ class Recognizer:
                 "call under('estimate') on the predictions, or use mien.predict or a command"
             )
         if prior is not None or flip:
-            model = model.answering(prior, labels=self.labels, flip=flip)
+            model = model.answering(prior, labels=self.labels, flip=flip or None)
         self.model = model  # what answers
         #: The model that places landmarks: the same, or the built-in one where it has none.
         self.locator: BaseModel = model if model.card.landmarks else Model(locate("mien"))
@@ -111,7 +111,7 @@ class Recognizer:
         twin = copy(self)
         twin.detector = detector or self.detector
         if prior is not None:
-            twin.model = self.model.answering(prior, labels=self.labels, flip=self.model.flip)
+            twin.model = self.model.answering(prior, labels=self.labels)
             if self.locator is self.model:
                 twin.locator = twin.model
         if self.again is not None:

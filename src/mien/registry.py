@@ -82,7 +82,9 @@ class Registry(Generic[T]):
     def add(self, name: str, entry: T) -> None:
         """File an entry under ``name``; ValueError where the name is taken."""
         if name in self._entries:
-            raise ValueError(f"{self.kind} {name!r} is already registered")
+            raise ValueError(
+                f"{self.kind} {name!r} is already registered; give one of them another name"
+            )
         self._entries[name] = entry
 
     def remove(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from mien.judging.rows import rows_for
 from mien.judging.sampling import Sampled, sample_faces
 from mien.models.onnx import Model
 from mien.models.weights import locate
-from mien.types import InputError, UnknownNameError
+from mien.types import InputError, ModelError, UnknownNameError
 
 ROWS = ["regions", "cam", "dncshap:levels=4", "dncshap, printed"]
 
@@ -50,6 +51,8 @@ def test_a_sample_has_as_many_of_each_expression_and_follows_its_seed(
     assert {f.truth for f in happy} == {"happy"}
     with pytest.raises(InputError, match="its splits are"):
         sample_faces(drawn, crops_only, split="exam")
+    with pytest.raises(InputError, match="faces of bored, which the model does not know"):
+        sample_faces(drawn, crops_only, labels=["bored"])
     with pytest.raises(InputError, match="1 face or more"):
         sample_faces(drawn, crops_only, n=0)
 
@@ -117,7 +120,9 @@ def test_shuffled_weights_answer_otherwise_and_the_model_is_left_alone(
     np.testing.assert_array_equal(randomised(model).logits(pixels), shuffled.logits(pixels))
 
 
-def test_the_net_of_a_torch_model_is_left_alone_too() -> None:
+def test_the_net_of_a_torch_model_is_left_alone_and_every_precision_is_shuffled() -> None:
+    import torch
+
     from mien.models.torch import create
     from mien.models.torch.model import TorchModel
     from mien.models.torch.registry import shrunk
@@ -128,6 +133,11 @@ def test_the_net_of_a_torch_model_is_left_alone_too() -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 1, 64, 64)).astype(np.float32)
     before = model.logits(pixels)
     assert not np.allclose(randomised(model).logits(pixels), before)
+    half = TorchModel(copy.deepcopy(net).bfloat16(), spec, six)
+    assert not np.allclose(randomised(half).logits(pixels), half.logits(pixels), atol=0.01)
+    bare = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.AdaptiveAvgPool1d(6))
+    with pytest.raises(ModelError, match="expected weights that can be shuffled"):
+        randomised(TorchModel(bare, spec, six))
     np.testing.assert_array_equal(model.logits(pixels), before)
 
 

@@ -513,6 +513,8 @@ def test_integrated_gradients_add_up_better_with_more_steps(
     gaps = [ask("gimefive-15", "ig", options={"steps": n}).check() for n in (1, 64)]
     assert gaps[1] < gaps[0]
     assert gaps[1] < 0.01
+    with torch.inference_mode():  # a caller's own
+        assert ask("gimefive-15", "ig", options={"steps": 64}).check() == gaps[1]
     for baseline in ("black", "blur"):
         e = ask("resnet18", "ig", baseline=baseline)
         assert (e.baseline, e.evaluations) == (baseline, 66)
@@ -608,6 +610,10 @@ def test_a_new_method_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_options_are_read_as_the_methods_types() -> None:
     assert read_query("attention:layer=3,head = -1").options == {"layer": 3, "head": -1}
     assert read_query("gradcam:layer=blocks.1").options == {"layer": "blocks.1"}
+    levels = METHODS.get("dncshap").options["levels"]
+    assert levels.checked("dncshap", np.int64(4)) == 4
+    with pytest.raises(InputError, match="expected a whole number"):
+        levels.checked("dncshap", np.float32(4.5))
     with pytest.raises(InputError, match="key=value"):
         read_query("attention:layer")
     with pytest.raises(InputError, match="expected a whole number for the option 'layer'"):

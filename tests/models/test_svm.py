@@ -83,9 +83,13 @@ def test_every_network_with_one_last_layer_takes_an_svm_and_keeps_its_other_weig
         assert (net.eval()(pixels).argmax(dim=1).numpy() == labels).mean() > 0.9
 
 
-def test_a_network_of_two_last_layers_is_refused() -> None:
+def test_a_network_of_two_last_layers_or_without_a_bias_is_refused() -> None:
     net, spec = create("crossvit-b", classes=2, **shrunk("crossvit-b"))
     with pytest.raises(InputError, match="expected one last linear layer"):
+        fit_svm(net, spec, [])
+    net, spec = create("vgg19-svm", classes=3, **OPTIONS)
+    net.svm = torch.nn.Linear(512, 3, bias=False)  # where would the intercept stand?
+    with pytest.raises(InputError, match="a last layer with a bias"):
         fit_svm(net, spec, [])
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,11 @@ def test_a_stopped_training_keeps_its_last_two_checkpoints_and_goes_on(
     assert {p.name for p in stopped.iterdir()} == {*ALL, "recipe.toml", "split.csv", "history.csv"}
     epochs = [torch.load(stopped / n, weights_only=True)["epoch"] for n in (BEFORE, LAST)]
     assert epochs == [1, 2]
-    fit(LONGER, drawn, stopped, where=CPU)
+    fit(LONGER, drawn, stopped, where=replace(CPU, curves=True))  # they do not change the training
     check_same(whole, stopped)
+    curve = [row["test_accuracy"] for row in read_history(stopped / "history.csv")]
+    assert curve[:-1] == ["", "", ""]
+    assert float(curve[-1]) <= 1
 
 
 def code(marker: Path) -> bytes:

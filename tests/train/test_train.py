@@ -238,6 +238,7 @@ def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path)
     recipe = RECIPE.change(
         model={"name": "vgg19-svm", "options": {"size": 32, "group": 3}},
         training={"strategy": "svm"},
+        data={"under": 0.3},  # the solver sees some of the training images
     )
     begun: list[str] = []
     where = replace(CPU, on_begin=partial(begun.append, "begun"))
@@ -246,6 +247,11 @@ def test_the_svm_is_fitted_by_its_solver_and_learns(drawn: Path, tmp_path: Path)
     assert not (run.folder / "history.csv").exists()
     assert (run.folder / "weights.safetensors").exists()
     assert run.report.accuracy.images == 42
+    facts = json.loads((run.folder / "trained.json").read_text("utf-8"))
+    accuracy = facts.pop("train_accuracy")  # of all of them, also where a stopped run is taken up
+    (run.folder / "trained.json").write_text(json.dumps(facts))
+    again = fit(recipe, drawn, tmp_path / "run", where=CPU)
+    assert again.facts["train_accuracy"] == accuracy
     two_layers = recipe.change(model={"name": "crossvit-b", "options": shrunk("crossvit-b")})
     with pytest.raises(InputError, match="expected one last linear layer"):
         fit(two_layers, drawn, tmp_path / "other", where=CPU)

@@ -20,6 +20,7 @@ from mien.types import BoolArray, FloatArray, InputError, IntArray
 
 CONTEXTS: Final = ("both", "absent", "present", "owen", "printed")
 MOST_PLAYERS = 16  # exact values need 2^n evaluations
+KEPT_LEVELS = 8  # 256 leaves, 2 MiB of weights; each level more is four times that
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,6 @@ class _Coalitions:
         return self.rows[key]
 
 
-@lru_cache(maxsize=16)
 def dncshap_design(levels: int, contexts: str = "both") -> Design:
     """DnCShap (Malik, Kumar and Raman 2021, doi:10.1145/3490035.3490271), repaired.
 
@@ -130,6 +130,10 @@ def dncshap_design(levels: int, contexts: str = "both") -> Design:
     if not 1 <= levels <= 12 or (contexts == "owen" and levels > 7):
         limit = 7 if contexts == "owen" else 12
         raise InputError(f"expected 1 to {limit} levels for {contexts!r}, got {levels}")
+    return _kept(levels, contexts) if levels <= KEPT_LEVELS else _tree_design(levels, contexts)
+
+
+def _tree_design(levels: int, contexts: str) -> Design:
     n = 2**levels
     rows = _Coalitions(n)
     full, empty = rows.row(np.ones(n, bool)), rows.row(np.zeros(n, bool))
@@ -144,6 +148,9 @@ def dncshap_design(levels: int, contexts: str = "both") -> Design:
     for leaf, terms in enumerate(leaves):
         weights[leaf, list(terms)] = list(terms.values())
     return Design(np.stack(rows.masks), weights)
+
+
+_kept = lru_cache(maxsize=16)(_tree_design)
 
 
 Terms = dict[int, float]  # a value as a weighted sum of coalition scores: row -> weight

@@ -75,13 +75,17 @@ def rise(case: Case, *, samples: Samples = 1000, grid: Cells = 8, shown: Shown =
     baseline = baseline_pixels(case.pixels, case.baseline)
     base, value = case.score(np.stack([baseline, case.pixels]))[:, 0]
     rng = np.random.default_rng(case.seed)
-    masks = np.concatenate(list(_soft_masks(rng, samples, grid, shown, size)))
-    chunks = (masks[i : i + CHUNK] for i in range(0, samples, CHUNK))
-    scores = evaluate_masks(case.score, case.pixels, baseline, chunks)[:, 0]
+    # sums over the masks, of which no more than a chunk is in memory
+    total, mask_sum, mask_squares, products = 0.0, *np.zeros((3, size, size))
+    for masks in _soft_masks(rng, samples, grid, shown, size):
+        gain = evaluate_masks(case.score, case.pixels, baseline, [masks])[:, 0] - base
+        total += gain.sum()
+        mask_sum += masks.sum(axis=0, dtype=np.float64)
+        mask_squares += (masks**2).sum(axis=0, dtype=np.float64)
+        products += np.tensordot(gain.astype(np.float64), masks, axes=1)
     # the covariance of score and mask over the mask's variance: the slope, pixel by pixel
-    centred = masks - masks.mean(axis=0)
-    slope = np.tensordot(scores - scores.mean(), centred, axes=1)
-    slope /= np.maximum((centred**2).sum(axis=0), 1e-9)
+    slope = products - total / samples * mask_sum
+    slope /= np.maximum(mask_squares - mask_sum**2 / samples, 1e-9)
     return Evidence(
         values=slope * (grid / size) ** 2,
         base=float(base),

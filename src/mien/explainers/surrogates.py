@@ -6,8 +6,7 @@ coalition shown and the rest at the baseline, exactly as for the methods that ar
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -22,7 +21,7 @@ from mien.explainers.segments import segments, tree_players
 from mien.models.base import BaseModel
 from mien.types import BoolArray, FloatArray, InputError, IntArray
 
-KERNEL_WIDTH = 0.25  # of LIME's distances, as its authors' code has it for images
+KERNEL_WIDTH = 0.25  # of LIME's distances, its authors' code for images
 
 
 @dataclass
@@ -78,16 +77,17 @@ def lime(
     The weights need not add up to the score.
     """
     attr = extras.need("captum.attr", "explain", "this method")
-    linear = extras.need("captum._utils.models.linear_model", "explain", "this method")
+    linear = extras.need("sklearn.linear_model", "explain", "this method")
     if samples < 10:
         raise InputError(f"expected 10 samples or more, got {samples}")
     game = Game(case, segments(case, segment, parts))
     method = attr.Lime(
         _torch_score(game),
-        interpretable_model=linear.SkLearnRidge(alpha=1.0),
-        similarity_func=_nearness,
+        interpretable_model=_Regression(linear.Ridge(alpha=1.0)),
+        similarity_func=nearness,
+        perturb_func=_drawn(_any_parts(game.count, np.random.default_rng(case.seed))),
     )
-    values = _attribute(method, game, samples, case.seed)
+    values = _attribute(method, game, samples)
     options = {"samples": samples, "segment": segment, "parts": parts}
     return _evidence(game, values, case.seed, options, efficient=False)
 
@@ -109,13 +109,17 @@ def kernelshap(
     that the values add up, but for rounding. ``segment`` and ``parts`` as for ``lime``.
     """
     attr = extras.need("captum.attr", "explain", "this method")
+    linear = extras.need("sklearn.linear_model", "explain", "this method")
     game = Game(case, segments(case, segment, parts))
     if samples < game.count + 2:
         raise InputError(
             f"expected more samples than the {game.count} parts, got {samples}; fewer parts, "
             "or more samples"
         )
-    values = _attribute(attr.KernelShap(_torch_score(game)), game, samples, case.seed)
+    method = attr.KernelShap(_torch_score(game))
+    method.interpretable_model = _Regression(linear.LinearRegression())
+    method.perturb_func = _drawn(_by_shapley(game.count, np.random.default_rng(case.seed)))
+    values = _attribute(method, game, samples)
     options = {"samples": samples, "segment": segment, "parts": parts}
     return _evidence(game, values, case.seed, options, efficient=True)
 
@@ -129,27 +133,71 @@ def _torch_score(game: Game) -> Any:
     return score
 
 
-def _nearness(_original: Any, _perturbed: Any, shown: Any, **_: Any) -> Any:
+def nearness(_original: Any, _perturbed: Any, shown: Any, **_: Any) -> Any:
     """Exponential kernel on the cosine distance between a coalition and the whole crop."""
     import torch
 
     share = shown.double().mean(dim=1)
     distance = 1 - torch.sqrt(share)  # the cosine of a 0/1 vector with the vector of ones
-    return torch.exp(-(distance**2) / KERNEL_WIDTH**2)
+    return torch.exp(-(distance**2) / (2 * KERNEL_WIDTH**2))
 
 
-def _attribute(method: Any, game: Game, samples: int, seed: int) -> FloatArray:
-    """Values ``[n]``, from a random state that is the seed's and is given back afterwards."""
+def _any_parts(count: int, rng: np.random.Generator) -> Iterator[BoolArray]:
+    """Coalitions in which each player stands with a half."""
+    while True:
+        yield rng.random(count) < 0.5
+
+
+def _by_shapley(count: int, rng: np.random.Generator) -> Iterator[BoolArray]:
+    """Everybody, nobody, then coalitions by the Shapley kernel, which is the same for one size."""
+    yield np.ones(count, dtype=bool)
+    yield np.zeros(count, dtype=bool)
+    sizes = np.arange(1, count)
+    share = 1 / (sizes * (count - sizes))
+    while True:
+        size = rng.choice(sizes, p=share / share.sum())
+        yield rng.permutation(count) < size
+
+
+def _drawn(coalitions: Iterator[BoolArray]) -> Any:
+    """Our coalitions for captum, whose own come from torch's generator: all threads share that."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        found = method.attribute(
-            torch.ones(1, game.count, dtype=torch.float64),
-            n_samples=samples,
-            feature_mask=torch.arange(game.count)[None],
-            perturbations_per_eval=256,
-        )
+    def perturb(_original: Any, **_: Any) -> Iterator[Any]:
+        for shown in coalitions:
+            yield torch.from_numpy(shown)[None].long()
+
+    return perturb
+
+
+class _Regression:
+    """One of scikit-learn's as captum calls it; captum's own draws from torch's generator."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def fit(self, loader: Any, **_: Any) -> None:
+        """Fit coalitions, scores and weights, all at once."""
+        shown, scores, weights = (t.double().numpy() for t in loader.dataset.tensors)
+        self.model.fit(shown, scores, sample_weight=weights)
+
+    def representation(self) -> Any:
+        """The coefficients ``[n]``."""
+        import torch
+
+        return torch.from_numpy(self.model.coef_)
+
+
+def _attribute(method: Any, game: Game, samples: int) -> FloatArray:
+    """Values ``[n]``."""
+    import torch
+
+    found = method.attribute(
+        torch.ones(1, game.count, dtype=torch.float64),
+        n_samples=samples,
+        feature_mask=torch.arange(game.count)[None],
+        perturbations_per_eval=256,
+    )
     return np.asarray(found[0].detach().numpy(), dtype=np.float64)
 
 
@@ -200,7 +248,6 @@ def partition_values(game: Any, evaluations: int, fixed_context: int | None = No
     ``game`` takes coalitions ``[m, n]`` to scores ``[m]`` and has a ``count`` of players;
     ``fixed_context`` 0 hides the rest while a part is split, 1 shows it, None does all of both.
     """
-    os.environ.setdefault("TQDM_DISABLE", "1")  # its progress bar is not ours
     shap = extras.need("shap", "explain", "this method")
 
     class Masker(shap.maskers.Masker):  # type: ignore[misc, name-defined]  # imported just above

@@ -70,11 +70,17 @@ def rank_correlation(one: FloatArray, other: FloatArray) -> float:
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
-    """Pearson's correlation of two arrays of one shape; 0 where one is constant."""
+    """Pearson's correlation of two arrays of one shape; 0 where one is constant but for rounding.
+
+    >>> correlation(np.array([1e-9, 2e-9, 3e-9]), np.array([5.0, 6.0, 7.0]))
+    1.0
+    """
     a, b = (np.asarray(x, dtype=np.float64).ravel() for x in (one, other))
+    flat = [np.ptp(x) <= 1e-9 * np.abs(x).max(initial=0.0) for x in (a, b)]
+    if any(flat):
+        return 0.0
     a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return round(float(a @ b) / scale, 12) if scale > 1e-12 else 0.0
+    return round(float(a @ b) / float(np.linalg.norm(a) * np.linalg.norm(b)), 12)
 
 
 def _ranks(values: FloatArray) -> FloatArray:

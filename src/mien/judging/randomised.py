@@ -22,7 +22,8 @@ def randomised(model: BaseModel, seed: int = 0) -> BaseModel:
     """A model whose every weight tensor is shuffled, each differently (Adebayo et al. 2018).
 
     Shuffling keeps each layer's distribution, so that the logits keep their order of size. The
-    model itself is left alone. Raises ModelError for a kind of model that cannot be copied.
+    model itself is left alone. Raises ModelError for a kind of model that cannot be copied, and for
+    a network without weight tensors, such as one whose weights torch has packed.
     """
     if model.net is not None:
         return _shuffled_net(model, seed)
@@ -42,11 +43,16 @@ def _shuffled_net(model: Any, seed: int) -> TorchModel:
 
     rng = np.random.default_rng(seed)
     net = copy.deepcopy(model.net)
+    weights = [parameter for parameter in net.parameters() if parameter.ndim > 1]
+    if not weights:
+        raise ModelError(
+            f"{model.card.name}: expected weights that can be shuffled, got none; give the network "
+            "before its weights were quantised"
+        )
     with torch.no_grad():
-        for parameter in net.parameters():
-            if parameter.ndim > 1:
-                values = _shuffle(parameter.cpu().numpy(), rng)
-                parameter.copy_(torch.from_numpy(values))
+        for weight in weights:
+            order = torch.from_numpy(rng.permutation(weight.numel())).to(weight.device)
+            weight.copy_(weight.flatten()[order].reshape(weight.shape))
     twin = TorchModel(net, model.spec, model.labels, card=model.card, head=model.head_name)
     return twin.answering(flip=model.flip)
 

@@ -54,8 +54,9 @@ def sample_faces(
     wanted = [name for name in recognizer.labels if labels is None or name in labels]
     rows = draw_rows(source, wanted, n=n, seed=seed, inside=rows_in_split(source, split))
     if not len(rows):
+        names = ", ".join(wanted) or f"{', '.join(labels or ())}, which the model does not know,"
         raise InputError(
-            f"{source.path}: expected faces of {', '.join(wanted)} in the split {split!r}, got "
+            f"{source.path}: expected faces of {names} in the split {split!r}, got "
             f"none; its splits are {', '.join(sorted(set(map(str, _sides(source)))))}"
         )
     return faces_of(source, rows, recognizer)
@@ -88,7 +89,7 @@ def draw_rows(
         truths += source.values(batch, "label")
     order = np.random.default_rng(seed).permutation(len(truths))
     queues = [[i for i in order if truths[i] == name and inside[i]] for name in wanted]
-    turns = max(len(queue) for queue in queues)
+    turns = max(map(len, queues), default=0)
     dealt = [queue[k] for k in range(turns) for queue in queues if k < len(queue)]
     return np.sort(np.array(dealt[:n], dtype=int))
 

@@ -78,7 +78,7 @@ class BaseModel(ABC):
         return f"{self.card.name} sha256:{self.sha256}"
 
     def answering(
-        self, prior: Prior | None = None, *, labels: Sequence[str] = (), flip: bool = False
+        self, prior: Prior | None = None, *, labels: Sequence[str] = (), flip: bool | None = None
     ) -> Self:
         """A copy that answers under another prior, or by the crop and its mirror image together.
 
@@ -92,7 +92,8 @@ class BaseModel(ABC):
             Those that are answered, whose shares ``prior`` gives; default: all. The others keep
             the share that they have.
         flip
-            Answer with the mean over the crop and its mirror image, for twice the time.
+            Answer with the mean over the crop and its mirror image, for twice the time; None
+            leaves it as it is.
 
         Raises InputError where the head's own prior is not known, or as
         :func:`mien.priors.read_prior`.
@@ -104,7 +105,7 @@ class BaseModel(ABC):
         0.143
         """
         twin = copy(self)
-        twin.flip = flip
+        twin.flip = self.flip if flip is None else flip
         if prior is not None:
             twin.head = replace(self.head, prior=self._shares(prior, labels or self.labels))
             odds = np.log(twin.head.prior) - np.log(self.head.prior)
@@ -176,8 +177,9 @@ class BaseModel(ABC):
             self._answers(wanted, how.normalise(pixels[i : i + BATCH]))
             for i in range(0, len(pixels), BATCH)
         ]
+        none = np.zeros((0, len(self.labels)))
         found = {
-            name: np.concatenate([part[i] for part in parts]) if parts else np.zeros((0,))
+            name: np.concatenate([part[i] for part in parts]) if parts else none
             for i, name in enumerate(wanted)
         }
         return Output(

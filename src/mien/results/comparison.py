@@ -218,6 +218,16 @@ def _check_sizes(units: Units) -> None:
             )
 
 
+def _least(units: Units, pair: tuple[str, str], found: Permuted) -> float:
+    """The smallest p-value that a test can have.
+
+    Where an assignment's mirror image is one, too, the given one is never extreme alone.
+    """
+    first, second = (len(units.values[group]) for group in pair)
+    mirrored = found.exact and (units.paired or first == second)
+    return (2 if mirrored else 1) / found.assignments
+
+
 def _warnings(
     units: Units, tests: int, permuted: Mapping[tuple[str, str], Permuted]
 ) -> tuple[str, ...]:
@@ -228,8 +238,7 @@ def _warnings(
             "frames of one clip are not independent, but each counts as one here: p-values are far "
             "too small; name what is, as cluster=input,face_id"
         )
-    # the given assignment and its mirror image are equally extreme
-    least = max((2 if found.exact else 1) / found.assignments for found in permuted.values())
+    least = max(_least(units, pair, found) for pair, found in permuted.items())
     if least * tests >= 1 - LEVEL:
         said.append(
             f"no difference can hold: of so few units the smallest p-value is {least:.2g}, times "

@@ -14,6 +14,8 @@ from mien.metrics import (
     calibration_error,
     confusion,
     cross_entropy,
+    f1,
+    macro_f1,
     mcnemar,
     precision,
     recall,
@@ -103,7 +105,7 @@ def evaluate(
     counts = confusion(truth, guess, k)
     sizes = counts.sum(axis=1)
     precisions, recalls = precision(truth, guess, k), recall(truth, guess, k)
-    both = 2 * np.diag(counts) / np.maximum(sizes + counts.sum(axis=0), 1)
+    both = f1(truth, guess, k)
     seen = sizes > 0
     share = sizes / sizes.sum()
     clean = np.nan_to_num(precisions)
@@ -115,7 +117,7 @@ def evaluate(
         top2=top_k(truth, probability, min(2, k)),
         macro_precision=float(clean[seen].mean()),
         macro_recall=float(recalls[seen].mean()),
-        macro_f1=float(both[seen].mean()),
+        macro_f1=macro_f1(truth, guess, k),
         weighted_precision=float((clean * share).sum()),
         weighted_recall=accuracy(truth, guess),
         weighted_f1=float((both * share).sum()),

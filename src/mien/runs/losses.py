@@ -45,7 +45,8 @@ def cross_entropy(
     """Weighted cross-entropy with soft targets, a scalar.
 
     ``logits`` and ``targets`` are ``[N, K]``, rows of targets sum to 1; ``weights`` ``[K]``
-    multiply each class's part, and the sum is divided by the weights seen, as torch does.
+    multiply each class's part, and the sum is divided by the weights seen, as torch does
+    for hard labels.
 
     >>> import torch
     >>> from mien.runs.recipe import Training

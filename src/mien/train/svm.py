@@ -51,12 +51,14 @@ def fit_svm(
     weight, bias = _solved(features.array.astype(np.float64), y, penalty, seed)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight))
-        if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(bias))
+        layer.bias.copy_(torch.from_numpy(bias))
 
 
 def svm_layer(net: nn.Module, spec: Spec) -> nn.Linear:
-    """The layer that becomes the SVM; InputError where not one is the last (CrossViT has two)."""
+    """The layer that becomes the SVM.
+
+    Raises InputError where not one is the last (CrossViT has two), and for one without a bias.
+    """
     layers = last_linear(net, spec)
     if len(layers) != 1:
         raise InputError(
@@ -65,6 +67,11 @@ def svm_layer(net: nn.Module, spec: Spec) -> nn.Linear:
         )
     layer = net.get_submodule(next(iter(layers.values())))
     assert isinstance(layer, nn.Linear)
+    if layer.bias is None:
+        raise InputError(
+            f"{spec.name}: expected a last layer with a bias for strategy 'svm', got one without; "
+            "use strategy 'head'"
+        )
     return layer
 
 

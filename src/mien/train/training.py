@@ -235,7 +235,9 @@ def answer_fold(
     batch = 4 * module.recipe.training.batch_size
     if "train_accuracy" not in facts:
         seen = trained.sets.get("train")
-        seen = seen or images_of(rows, fold.train, trained.spec, folder, "train")
+        data = module.recipe.data
+        if seen is None or data.under < 1 or data.over > 1:  # an epoch's images are not all of them
+            seen = images_of(rows, fold.train, trained.spec, folder, "all-train")
         truth = seen.targets.argmax(dim=1).numpy()
         facts["train_accuracy"] = accuracy(
             truth, predict(module, seen, batch, where.device).argmax(1)

@@ -112,9 +112,9 @@ def integrated(
     """
     captum = need("captum.attr", "explain", "integrated gradients")
     how = model.card.preprocess
-    start, end = (model.tensor(how.normalise(image[None])) for image in (baseline, pixels))
-    along = model.tensor(direction)
     with borrowed(model.net) as lent, torch.inference_mode(False), torch.enable_grad():
+        start, end = (model.tensor(how.normalise(image[None])) for image in (baseline, pixels))
+        along = model.tensor(direction)
 
         def score(values: Tensor) -> Tensor:
             stop()
