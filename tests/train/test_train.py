@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +27,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: make test d
 from mien.models.torch import create, shrunk  # noqa: E402 - after the check
 from mien.runs.compare import comparison  # noqa: E402
 from mien.runs.read import read_history, read_run, read_scores  # noqa: E402
-from mien.train import pixels  # noqa: E402
+from mien.train import descend, pixels  # noqa: E402
 from mien.train.descend import accelerator, known_strategy  # noqa: E402
 from mien.train.fit import fit  # noqa: E402
 from mien.train.loader import select  # noqa: E402
@@ -224,11 +226,24 @@ def test_two_processes_give_the_result_of_one(drawn: Path, tmp_path: Path) -> No
     assert float((both.answer == read_scores(alone.folder).answer).mean()) > 0.9
 
 
-def test_folds_are_trained_one_after_another_and_tested_together(
-    drawn: Path, tmp_path: Path
+def test_folds_are_trained_one_after_another_tested_together_and_leave_the_memory(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = RECIPE.change(data={"protocol": "paper", "folds": 2}, training={"epochs": 1})
-    run = fit(recipe, drawn, tmp_path / "run", where=replace(CPU, steps=2))
+    trainers: list[weakref.ref[Any]] = []
+    plain = descend._trainer
+
+    def watched(*args: Any) -> Any:
+        trainers.append(weakref.ref(made := plain(*args)))
+        return made
+
+    monkeypatch.setattr(descend, "_trainer", watched)
+    gc.disable()  # Python's own time for it may come after the last fold
+    try:
+        run = fit(recipe, drawn, tmp_path / "run", where=replace(CPU, steps=2))
+    finally:
+        gc.enable()
+    assert [ref() for ref in trainers] == [None, None]
     assert run.report.accuracy.images == 280
     assert run.facts["trainings"] == 2
     assert (run.folder / "fold-1" / "weights.safetensors").exists()

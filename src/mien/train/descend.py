@@ -158,6 +158,8 @@ def descend(
         raise
     except DivergedError as error:
         raise DivergedError(f"{error}; {_kept(folder)}") from error
+    finally:
+        module.trainer = None  # it holds the module, and the optimizer's state
     return best_weights(folder)
 
 

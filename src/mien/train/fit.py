@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -101,19 +102,35 @@ def fit(
         if where.first:
             _begin(folder, rows, folds, where)
         for fold in folds:
-            place = folder / fold.name
-            try:
-                trained = train_fold(recipe, rows, fold, place, weights, where)
-                probability[fold.test], features = answer_fold(trained, rows, fold, place, where)
-            finally:
-                remove_copies(place)
-            done.append(trained.facts | {"model": trained.spec.name})
+            answers, features, facts = _answered(recipe, rows, fold, folder, weights, where)
+            probability[fold.test] = answers
+            done.append(facts)
+            if len(folds) > 1:
+                gc.collect()  # a trainer is a circle, and its optimizer large
     if len(folds) > 1:
         tested = np.concatenate([fold.test for fold in folds])
         features = np.log(np.maximum(probability[tested], 1e-6))
     report = _report(recipe, rows, folds, probability)
-    facts = _facts(recipe, rows, folds, done, time.perf_counter() - started, where)
-    return Run(folder, recipe, rows, tuple(folds), probability, features, report, facts)
+    said = _facts(recipe, rows, folds, done, time.perf_counter() - started, where)
+    return Run(folder, recipe, rows, tuple(folds), probability, features, report, said)
+
+
+def _answered(
+    recipe: Recipe,
+    rows: Rows,
+    fold: Fold,
+    folder: Path,
+    weights: str | Path | None,
+    where: Where,
+) -> tuple[FloatArray, FloatArray, dict[str, Any]]:
+    """Probabilities and features of a fold's test images by its own network, and its facts."""
+    place = folder / fold.name
+    try:
+        trained = train_fold(recipe, rows, fold, place, weights, where)
+        probability, features = answer_fold(trained, rows, fold, place, where)
+    finally:
+        remove_copies(place)
+    return probability, features, trained.facts | {"model": trained.spec.name}
 
 
 def _begin(folder: Path, rows: Rows, folds: Sequence[Fold], where: Where) -> None:

@@ -7,6 +7,7 @@ goes on from its last epoch.
 
 from __future__ import annotations
 
+import gc
 import json
 import traceback
 from collections.abc import Callable, Iterator
@@ -205,6 +206,7 @@ def _tried(
         trial.set_user_attr("facts", facts)
         _drop_weights(study, folder, trial.number, value)
         study.tell(trial, value)
+    gc.collect()  # a trainer is a circle, and its optimizer large
     return _trial(folder, study.get_trials(deepcopy=False)[trial.number])
 
 
