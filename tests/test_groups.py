@@ -14,6 +14,7 @@ from scipy import stats
 import mien
 from mien.resampling import bootstrap_means, cliffs_delta, holm, interval, permutation_test
 from mien.results.comparison import compare_groups
+from mien.types import InputError
 from mien.vision.regions import REGIONS
 from tests.video.test_commands import command as full
 
@@ -167,3 +168,45 @@ def test_the_command_compares_draws_and_writes(tmp_path: Path, run: Run) -> None
     assert bare.returncode == 2
     assert "needs the package 'matplotlib'" in bare.stderr
     assert cliffs_delta(np.ones((3, 1)), np.ones((4, 1))).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("who;day;happy\na;1;0,5\n", "its cells are parted by semicolons"),
+        ("who,day,happy\na,1,0.5,x\n", "row 2 has 4 cells, the header 3"),
+        ("who,day,happy\na,größer,0.5\n".encode("latin-1"), "it is not in UTF-8"),
+        ("who,day,happy\na,1,0.5\n".encode("utf-16"), "it is not in UTF-8"),
+        ("who,day,happy\n", "expected rows to compare, got none"),
+        ("who,day,happy\na,1,46%\nb,2,12%\n", "numbers in the column 'happy', got 46%, 12%"),
+    ],
+)
+def test_tables_that_a_spreadsheet_wrote_otherwise_are_refused_in_words(
+    content: str | bytes, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=said):
+        compare_groups(path, by="day")
+
+
+def test_what_cannot_be_compared_is_named_and_what_is_odd_is_warned_of() -> None:
+    rows = [{"day": d, "mood": "good", "happy": 0.1 * i + d} for i in range(6) for d in (0, 1)]
+    with pytest.raises(InputError, match="numbers in the column 'mood', got good"):
+        compare_groups(rows, by="day", columns=["mood"])
+    with pytest.raises(InputError, match="no row has mood=bad; it has good"):
+        compare_groups(rows, by="day", where={"mood": "bad"})
+    found = compare_groups(rows, by="day", where={"mood": "good"})
+    assert any("happy: values outside 0 to 1" in said for said in found.warnings)
+    close = [{"day": d, "eyes": 0.146 + 0.006 * d + 1e-5 * i} for i in range(9) for d in (0, 1)]
+    assert (
+        "eyes are higher in 1 (0.152) than in 0 (0.146)"
+        in compare_groups(close, by="day").findings[0]
+    )
+
+
+def test_a_missing_table_is_said_before_any_photo_is_predicted(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "before").mkdir()
+    done = run("compare-groups", str(tmp_path / "before"), str(tmp_path / "after"))
+    assert done.returncode == 2
+    assert "after: no such file or folder" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -160,6 +161,11 @@ def test_the_sentence_names_the_class_its_score_and_the_main_regions(
     assert denied.sentence.startswith(f"sad, < 0.01 (the answer is happy, {p})")
     pair = recognizer.explain(PORTRAIT, target="happy", against="surprise")[0]
     assert pair.sentence.startswith("happy rather than surprise")
+    turned = recognizer.explain(PORTRAIT, target="surprise", against="happy")[0]
+    how = [re.search(r"interact most \([^)]*\): ([^.]*)", e.paragraph) for e in (pair, turned)]
+    assert how[0] is not None
+    assert how[1] is not None
+    assert how[0][1] == how[1][1]  # the same numbers, their sign turned
 
 
 def test_a_background_that_carries_too_much_is_warned_of(recognizer: mien.Recognizer) -> None:

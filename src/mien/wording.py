@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+PLURAL: Final = frozenset({"brows", "eyes", "cheeks"})  # regions that are several
+
 
 def brief(p: float) -> str:
     """A probability in two digits that never claims certainty.

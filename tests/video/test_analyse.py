@@ -132,6 +132,8 @@ def test_every_nth_frame_is_looked_at_and_the_others_keep_its_boxes(
     assert (result.frames, result.looked_at) == (24, 4)
     assert sum(face.frames for face in result.faces) == result.rows
     assert max(face.seconds for face in result.faces) == pytest.approx(2.0, abs=0.3)
+    rare = video.analyse(clip, recognizer=looker, options=video.VideoOptions(every=10_000))
+    assert [round(face.seconds, 2) for face in rare.faces] == [2.0] * len(rare.faces)  # all of it
     assert len(list(read_frames(out))) == 24
     assert sound_of(out)[0] == "opus"  # WebM takes no AAC: it is encoded anew
 

@@ -14,7 +14,7 @@ from mien.commands.terminal import (
     Flip,
     HeadName,
     Measures,
-    PriorShares,
+    PriorOfMany,
     fail,
     out,
     plain,
@@ -23,6 +23,7 @@ from mien.commands.terminal import (
     told_prior,
 )
 from mien.types import InputError
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.batch.job import Summary
@@ -60,7 +61,7 @@ def batch(
     model: FastModel = "auto",
     head: HeadName = None,
     contempt: Contempt = False,
-    prior: PriorShares = None,
+    prior: PriorOfMany = None,
     flip: Flip = False,
     detector: Detector = "auto",
     column: Column = None,
@@ -102,7 +103,7 @@ def batch(
         summary = score(settings, output, address=address, workers=workers, progress=show)
     out.print(_table(summary))
     if summary.prior is not None:
-        say(told_prior(summary.prior))
+        say(told_prior(summary.prior, summary.faces))
     say(f"rows: {summary.output}")
     if summary.stopped:
         fail(f"stopped after {summary.done} of {summary.units} units; run it again to go on")
@@ -128,6 +129,6 @@ def _table(summary: Summary) -> Table:
         table.add_row(
             "images per second",
             f"{summary.rate:,.1f}",
-            f"{summary.seconds:.1f} s, {summary.workers} workers",
+            f"{summary.seconds:.1f} s, {counted(summary.workers, 'worker')}",
         )
     return table

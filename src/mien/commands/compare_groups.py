@@ -21,6 +21,7 @@ from mien.commands.terminal import (
     warn,
 )
 from mien.types import InputError, Prediction
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.results.predictions import Predictions
@@ -122,6 +123,8 @@ def _names(text: str | None) -> list[str]:
 
 def _sources(paths: Sequence[Path], by: str | None, *, measures: bool) -> dict[str, object]:
     """A table for each path, by its name; photos in a folder are predicted."""
+    from mien.results.predictions import file_format
+
     names = [path.name if path.is_dir() else path.stem for path in paths]
     if len(set(names)) < len(names):
         names = list(map(str, paths))
@@ -132,6 +135,11 @@ def _sources(paths: Sequence[Path], by: str | None, *, measures: bool) -> dict[s
             "expected --by, the column that holds the groups, or a table for each group; see "
             "mien compare-groups --help"
         )
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        if not path.is_dir():
+            file_format(path)  # what is no table is refused before photos are predicted
     return {
         name: _predicted(path, measures=measures) if _holds_photos(path) else path
         for name, path in zip(names, paths, strict=True)
@@ -155,5 +163,5 @@ def _predicted(folder: Path, *, measures: bool) -> Predictions:
         for part in recognizer.predict_many(((str(p), p) for p in photos), batch=8):
             rows += part
             advance()
-    note(f"{folder}: {len(photos)} photos, found by {recognizer.detector.name}")
+    note(f"{folder}: {counted(len(photos), 'photo')}, faces found by {recognizer.detector.name}")
     return Predictions(tuple(rows), recognizer.labels, recognizer.prior, recognizer.measured)

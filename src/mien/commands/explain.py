@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from mien.commands.terminal import (
     tell_framing,
 )
 from mien.types import InputError
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.results.evidence import Query
@@ -181,14 +183,16 @@ def _work(
 ) -> tuple[list[dict[str, Any]], int, bool]:
     """Explain photo by photo; rows for the table, the number of errors, whether it was stopped."""
     from mien.results.evidence_rows import error_row, evidence_row
+    from mien.results.sheets import told_apart
 
     rows: list[dict[str, Any]] = []
     errors = 0
     many = len(pictures) > 1
+    files = told_apart(map(str, pictures))
     with progress(len(pictures), "photos") as advance:
         try:
             for photo, picture in pictures.items():
-                found = one(photo)
+                found = replace(one(photo), files=files)
                 _tell(found, f"{photo}  " if many else "", brief=many)
                 written = found.save(picture, **drawn) if found.rows else ()
                 for what, path in zip(("picture", "record"), written, strict=False):
@@ -212,7 +216,8 @@ def _sum_up(rows: Sequence[dict[str, Any]], errors: int, pictures: Mapping[Path,
     folders = {picture.parent for picture in pictures.values()}
     where = f"in {folders.pop()}" if len(folders) == 1 else "beside the photos"
     failed = f", {errors} not explained" if errors else ""
-    note(f"{len(faces)} faces in {photos} photos{failed}; sheets and records {where}")
+    done = f"{counted(len(faces), 'face')} in {counted(photos, 'photo')}"
+    note(f"{done}{failed}; sheets and records {where}")
 
 
 def _methods(methods: list[str], options: list[str]) -> list[str]:

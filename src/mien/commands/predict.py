@@ -19,7 +19,7 @@ from mien.commands.terminal import (
     HeadName,
     Measures,
     ModelName,
-    PriorShares,
+    PriorOfMany,
     err,
     fail,
     note,
@@ -93,7 +93,7 @@ def predict(
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
-    prior: PriorShares = None,
+    prior: PriorOfMany = None,
     flip: Flip = False,
     measures: Measures = False,
 ) -> None:
@@ -118,7 +118,7 @@ def predict(
     results = Predictions(tuple(rows), recognizer.labels, recognizer.prior, recognizer.measured)
     if prior == ESTIMATE and results.faces:
         results = results.under(ESTIMATE)
-        note(told_prior(results.prior or {}))
+        note(told_prior(results.prior or {}, len(results.faces)))
     if stopped and output is not None:
         # a file of the name that was asked for is whole, and an older one stays
         output = output.with_name(f"{output.stem}.partial{output.suffix}")
@@ -126,7 +126,8 @@ def predict(
         _write(results, kind, output)
     if output is not None and not stopped:
         done = f"{counted(len(results.faces), 'face')} in {counted(len(found), 'image')}"
-        note(f"{done}, found by {recognizer.detector.name}: {output}")
+        by = recognizer.detector.name
+        note(f"{done}, {'each a crop' if by == 'none' else f'found by {by}'}: {output}")
     for row in results.errors:
         fail(str(row.error))
     for text in results.cautions:

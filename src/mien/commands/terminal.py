@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from mien.types import checked_seed
-from mien.wording import brief, duration
+from mien.wording import brief, counted, duration
 
 if TYPE_CHECKING:
     from mien.recognizer import Recognizer
@@ -51,13 +51,20 @@ Contempt = Annotated[
         "--contempt", help="Of the built-in model: answer with contempt as an eighth expression."
     ),
 ]
+FEW_FACES = 50  # a prior that is estimated from fewer is mostly chance
+_EXPECTED = "How often each expression is expected: even, ferplus or fer2013 (as in that training "
+_OWN = "Default: the head's own; even for the head both."
 PriorShares = Annotated[
+    str | None,
+    typer.Option("--prior", help=f"{_EXPECTED}data), or shares as happy=.4,sad=.1,... {_OWN}"),
+]
+#: Of the commands that answer many faces.
+PriorOfMany = Annotated[
     str | None,
     typer.Option(
         "--prior",
-        help="How often each expression is expected: even, ferplus or fer2013 (as in that training "
-        "data), shares as happy=.4,sad=.1,..., or estimate: from the answers for many faces. "
-        "Default: the head's own; even for the head both.",
+        help=f"{_EXPECTED}data), shares as happy=.4,sad=.1,..., or estimate: from the answers for "
+        f"many faces. {_OWN}",
     ),
 ]
 Flip = Annotated[
@@ -73,13 +80,14 @@ Measures = Annotated[
 Seed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
 
 
-def told_prior(prior: Mapping[str, float]) -> str:
-    """A prior that was estimated, in a line.
+def told_prior(prior: Mapping[str, float], faces: int | None = None) -> str:
+    """A prior that was estimated, in a line; of few ``faces`` it says so.
 
-    >>> told_prior({"happy": 0.75, "sad": 0.25})
-    'estimated prior: happy 0.75, sad 0.25'
+    >>> told_prior({"happy": 0.75, "sad": 0.25}, 8)
+    'estimated prior of 8 faces, too few to rely on: happy 0.75, sad 0.25'
     """
-    return "estimated prior: " + ", ".join(f"{name} {brief(v)}" for name, v in prior.items())
+    few = f" of {counted(faces, 'face')}, too few to rely on" if faces and faces < FEW_FACES else ""
+    return f"estimated prior{few}: " + ", ".join(f"{n} {brief(v)}" for n, v in prior.items())
 
 
 def plain(text: str) -> str:

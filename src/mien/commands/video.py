@@ -16,7 +16,7 @@ from mien.commands.terminal import (
     HeadName,
     Measures,
     ModelName,
-    PriorShares,
+    PriorOfMany,
     fail,
     note,
     out,
@@ -91,7 +91,7 @@ def video(
     model: ModelName = "mien",
     head: HeadName = None,
     contempt: Contempt = False,
-    prior: PriorShares = None,
+    prior: PriorOfMany = None,
     flip: Flip = False,
     measures: Measures = False,
 ) -> None:

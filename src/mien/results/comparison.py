@@ -14,10 +14,10 @@ from mien.resampling import Permuted
 from mien.results.comparison_figure import figure
 from mien.results.frames import data_frame
 from mien.results.group_numbers import LEVEL, GroupMean, GroupTest, means_of, tests_of
-from mien.results.groups import Units, gather
+from mien.results.groups import Units, gather, kind_of
 from mien.results.tables import csv_text, markdown_table
-from mien.types import InputError, checked_seed
-from mien.wording import counted
+from mien.types import FloatArray, InputError, checked_seed
+from mien.wording import PLURAL, counted
 
 FEW: Final = 10  # units of a group below which an interval says little
 FILES: Final = (".csv", ".json", ".md")
@@ -72,10 +72,11 @@ class GroupComparison:
         most = max(self.assignments.values())
         how = "all" if self.exact else f"up to {most:,}"
         each = "row" if self.unit == "row" else f"mean over the rows of one {self.unit}"
+        tests = counted(len(self.tests), "test")
         return (
             f"Each unit is a {each}. Intervals are of {LEVEL:.0%}, by bootstrap over units "
             f"(expanded percentiles, {self.draws:,} draws). P-values are of a two-sided {test} "
-            f"over {how} assignments, corrected for {len(self.tests)} tests by Holm's method. "
+            f"over {how} assignments, corrected for {tests} by Holm's method. "
             "Differences are the second group less the first; g is Hedges' g, delta is Cliff's. "
             f"Seed {self.seed}."
         )
@@ -101,12 +102,15 @@ class GroupComparison:
             word = "higher" if t.difference > 0 else "lower"
             a, b = means[t.column, t.first], means[t.column, t.second]
             g = "" if t.hedges_g is None else f", g {t.hedges_g:+.2f}"
+            first, second = _apart(a, b)
+            verb = "are" if t.column in PLURAL else "is"
             lines.append(
-                f"{t.column} is {word} in {t.second} ({_digits(b)}) than in {t.first} "
-                f"({_digits(a)}): {_digits(t.difference, '+')}, {_digits(t.low, '+')} to "
-                f"{_digits(t.high, '+')}{g}, p {p_text(t.p_holm)}"
+                f"{t.column} {verb} {word} in {t.second} ({second}) "
+                f"than in {t.first} ({first}): {_digits(t.difference, '+')}, "
+                f"{_digits(t.low, '+')} to {_digits(t.high, '+')}{g}, p {p_text(t.p_holm)}"
             )
-        return lines or [f"no difference holds after correction for {len(self.tests)} tests"]
+        tests = counted(len(self.tests), "test")
+        return lines or [f"no difference holds after correction for {tests}"]
 
     def save(self, path: str | Path) -> Path:
         """Write the tests as .csv, all as .json, or a report as .md; returns the path.
@@ -228,6 +232,10 @@ def _least(units: Units, pair: tuple[str, str], found: Permuted) -> float:
     return (2 if mirrored else 1) / found.assignments
 
 
+def _beyond(values: FloatArray) -> bool:
+    return bool(((values < 0) | (values > 1)).any())
+
+
 def _warnings(
     units: Units, tests: int, permuted: Mapping[tuple[str, str], Permuted]
 ) -> tuple[str, ...]:
@@ -244,6 +252,13 @@ def _warnings(
             f"no difference can hold: of so few units the smallest p-value is {least:.2g}, times "
             f"{tests} tests; compare fewer columns, or more units"
         )
+    odd = [
+        name
+        for i, name in enumerate(units.columns)
+        if kind_of(name) == "expression" and any(_beyond(v[:, i]) for v in units.values.values())
+    ]
+    if odd:
+        said.append(f"{', '.join(odd)}: values outside 0 to 1, which are no probabilities")
     small = min(len(values) for values in units.values.values())
     if small < FEW:
         said.append(f"intervals of {small} units are rough; see the tests instead")
@@ -280,6 +295,20 @@ def _digits(value: float, sign: str = "") -> str:
     ('0.46', '+0.012')
     """
     return f"{value:{sign}.3f}" if abs(value) < 0.1 else f"{value:{sign}.2f}"
+
+
+def _apart(a: float, b: float) -> tuple[str, str]:
+    """Two means that differ, in as many digits as show it.
+
+    >>> _apart(0.1521, 0.1459), _apart(0.4567, 0.012)
+    (('0.152', '0.146'), ('0.46', '0.012'))
+    """
+    texts = _digits(a), _digits(b)
+    for digits in range(3, 7):
+        if texts[0] != texts[1]:
+            break
+        texts = f"{a:.{digits}f}", f"{b:.{digits}f}"
+    return texts
 
 
 def p_text(p: float) -> str:

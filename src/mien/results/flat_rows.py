@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.results.predictions import BOX, file_format, require_parquet
-from mien.results.tables import csv_rows
+from mien.results.tables import csv_records
 from mien.types import InputError
 
 Row = dict[str, Any]
@@ -38,9 +38,7 @@ def read_rows(path: str | Path) -> list[Row]:
         if kind == "parquet":
             return list(require_parquet().read_table(path).to_pylist())
         if kind == "csv":
-            with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-                header, *cells = csv_rows(file) or [[]]
-            return [dict(zip(header, row, strict=True)) for row in cells]
+            return csv_records(path)
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         lines = [line for line in text.splitlines() if line.strip()]
         found = json.loads(text) if kind == "json" else [json.loads(line) for line in lines]

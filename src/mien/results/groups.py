@@ -69,6 +69,8 @@ def gather(
     for column, wanted in (where or {}).items():
         _known(column, rows)
         kept = [row for row in rows if _text(_value(row, column)) == str(wanted)]
+        if not kept:
+            raise InputError(f"no row has {column}={wanted}; it has {_some(rows, column)}")
         excluded[f"with another {column} than {wanted}"] += len(rows) - len(kept)
         rows = kept
     names = _columns(rows, columns)
@@ -120,7 +122,7 @@ def _clusters(
         if not cells:
             raise InputError(
                 "expected clusters with rows in every group, or each in one group alone, got none; "
-                "compare two of the groups, or name another cluster"
+                f"the groups are {', '.join(groups)}: compare two of them, or name another cluster"
             )
     means = {
         g: np.array([np.mean(found[g], axis=0) for found in cells.values() if g in found])
@@ -145,6 +147,8 @@ def _labelled(tables: object, by: str | None) -> list[Row]:
         parts = {name: rows_of(path) for name, path in zip(names, tables, strict=True)}
     else:
         parts = {"": rows_of(tables)}
+    if not any(parts.values()):
+        raise InputError("expected rows to compare, got none: the tables are empty")
     if by is not None:
         rows = [row for part in parts.values() for row in part]
         _known(by, rows)
@@ -181,6 +185,12 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
+def _some(rows: Sequence[Row], column: str) -> str:
+    """The first few values of a column, for an error."""
+    found = list(dict.fromkeys(_text(_value(row, column)) or "nothing" for row in rows))
+    return ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+
+
 def _number(value: Any) -> float:
     try:
         return float(value) if not isinstance(value, bool) else math.nan
@@ -192,10 +202,17 @@ def _columns(rows: Sequence[Row], wanted: Sequence[str]) -> tuple[str, ...]:
     """The columns to compare: those that were named, else all of Mien's that hold numbers."""
     for name in wanted:
         _known(name, rows)
+    ours = [name for names in KINDS.values() for name in names]
+    filled = {n for row in rows for n in (wanted or ours) if not math.isnan(_number(row.get(n)))}
+    for name in wanted or ours:
+        texts = [] if name in filled else [row for row in rows if _text(row.get(name))]
+        if texts:  # left out, a column would be missed by nobody
+            raise InputError(
+                f"expected numbers in the column {name!r}, got {_some(texts, name)}; write them as "
+                "0.46, or leave the column out"
+            )
     if wanted:
         return tuple(dict.fromkeys(wanted))
-    ours = [name for names in KINDS.values() for name in names]
-    filled = {name for row in rows for name in ours if not math.isnan(_number(row.get(name)))}
     if not filled:
         raise InputError(
             "expected columns of expressions, regions or measures, got none; name those to compare"

@@ -19,7 +19,7 @@ from mien.notebook import html_rows
 from mien.priors import ESTIMATE, EVEN, Prior, estimated, read_prior, shifted
 from mien.registry import choose
 from mien.results.frames import TEXT, WHOLE, arrow_table, data_frame
-from mien.results.tables import csv_rows, csv_text
+from mien.results.tables import csv_records, csv_text
 from mien.types import Face, FloatArray, InputError, Prediction
 from mien.vision.measures import MEASURES, beyond, cautions
 from mien.wording import brief as brief
@@ -310,9 +310,7 @@ def _records(path: Path, kind: str) -> list[dict[str, Any]]:
     if kind == "parquet":
         rows = require_parquet().read_table(path).to_pylist()
     else:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            header, *cells = csv_rows(file) or [[]]
-            rows = [dict(zip(header, row, strict=True)) for row in cells]
+        rows = csv_records(path)
     return [_nested(row) for row in rows]
 
 
@@ -335,10 +333,7 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
 def file_format(path: Path) -> str:
     """The format that a file's suffix means."""
     if path.suffix.lower() not in SUFFIX_FORMAT:
-        raise InputError(
-            f"{path}: expected a name ending in {', '.join(SUFFIX_FORMAT)}; "
-            "rename it or give --format"
-        )
+        raise InputError(f"{path}: expected a name ending in {', '.join(SUFFIX_FORMAT)}; rename it")
     return SUFFIX_FORMAT[path.suffix.lower()]
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
+
+from mien.wording import counted
 
 #: What spreadsheets take for a formula at the start of a cell; the last four are their wide forms.
 STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -35,6 +39,35 @@ def csv_rows(lines: Iterable[str]) -> list[list[str]]:
     [['=1+1.jpg', '-2.5'], ["it's", "'="]]
     """
     return [[_plain(cell) for cell in row] for row in csv.reader(lines, strict=True)]
+
+
+def csv_records(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file by the names in its header; lines without a cell are left out.
+
+    Bytes of a file's name that are no UTF-8 are kept in the column ``input``. Raises ValueError,
+    in words, for another encoding, other separators and lines of another length.
+    """
+    text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    if "\0" in text:
+        raise ValueError("it is not in UTF-8; save it as CSV UTF-8")
+    header, *rows = csv_rows(io.StringIO(text, newline="")) or [[]]
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise ValueError(f"its cells are parted by {name}; save it with commas")
+    found = []
+    for number, row in enumerate(rows, start=2):
+        if row and len(row) != len(header):
+            cells = counted(len(row), "cell")
+            raise ValueError(f"row {number} has {cells}, the header {len(header)}")
+        found += [dict(zip(header, row, strict=True))] if row else []
+    texts = [text for row in found for name, text in row.items() if name != "input"]
+    if foreign := next(filter(_no_utf8, [*header, *texts]), None):
+        raise ValueError(f"it is not in UTF-8 at {foreign!r}; save it as CSV UTF-8")
+    return found
+
+
+def _no_utf8(text: str) -> bool:
+    return any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 class _Line:

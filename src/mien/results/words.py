@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mien.results.attribution import Attribution
-from mien.wording import brief
-
-PLURAL = {"brows", "eyes", "cheeks"}
-
+from mien.wording import PLURAL, brief
 
 #: The same for methods that hide nothing and say no more of themselves.
 NOT_HIDING: Final = (
@@ -188,7 +185,9 @@ def _together(e: Attribution) -> str:
     value, a, b = max(pairs, key=lambda pair: abs(pair[0]), default=(0.0, "", ""))
     if abs(value) < 0.1 * max(abs(e.total), 0.5):
         return ""
-    how = "each is worth more where the other is seen" if value > 0 else "they say partly the same"
+    # of parts that speak against, it is the other way round
+    more = value * (e.regions.get(a, 0.0) + e.regions.get(b, 0.0)) > 0
+    how = "each is worth more where the other is seen" if more else "they say partly the same"
     digits = ".2f" if e.unit == "probability" else ".1f"
     return f"The {a} and the {b} interact most ({value:+{digits}}): {how}."
 

@@ -267,6 +267,7 @@ class _Work:
             raise InputError(
                 f"{frames.path}: expected a video, but it holds no frame that can be decoded"
             )
+        self._collect.finish(frames.end + 1 / self.clip.fps)
         faces = self._collect.faces()
         shown = {f.face_id: self._collect.series(f.face_id) for f in faces[: figure.MOST]}
         peaks = tuple(self._collect.peaks[name] for name in EIGHT if name in self._collect.peaks)

@@ -124,6 +124,14 @@ class Collector:
         for found in result.faces:
             self._add_face(time, step, found)
 
+    def finish(self, end: float) -> None:
+        """Say when the clip ended: its last frames, too, stand for no longer than it lasts."""
+        if self._latest is None:
+            return
+        self.end = min(self.end, end)
+        for face in self._present:
+            face.step = min(face.step, max(end - self._latest, 0.0))
+
     def _add_face(self, time: float, step: float, found: Tracked) -> None:
         row = found.prediction
         assert row.face_id is not None

@@ -78,12 +78,13 @@ def read_reduced(
     return _large_enough(image), scale
 
 
-def _large_enough(image: ImageArray) -> ImageArray:
+def _large_enough(image: ImageArray, name: str = "") -> ImageArray:
     """The image; InputError for one that is too small to hold a face."""
     if min(image.shape[:2]) < SMALLEST:
         height, width = image.shape[:2]
         raise InputError(
-            f"expected an image of at least {SMALLEST} x {SMALLEST} pixels, got {width} x {height}"
+            f"{name}{': ' if name else ''}expected an image of at least {SMALLEST} x {SMALLEST} "
+            f"pixels, got {width} x {height}"
         )
     return image
 
@@ -249,7 +250,7 @@ def read_file(data: bytes, name: str, longest: int | None = None) -> Picture:
         if mended is None:
             raise
         found = mended._replace(mended=True)
-    return found._replace(pixels=_large_enough(found.pixels))
+    return found._replace(pixels=_large_enough(found.pixels, name))
 
 
 def _attempt(data: bytes, name: str, longest: int | None) -> Picture:

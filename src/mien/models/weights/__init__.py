@@ -23,8 +23,9 @@ def locate(name: str | Path) -> Path:
     if isinstance(name, Path) or Path(name).suffix == ".onnx":
         return Path(name)
     if Path(name).name != name:  # a path, and no folder: open_model takes those that exist
+        there = "neither a folder nor an ONNX file" if Path(name).exists() else "no such folder"
         raise InputError(
-            f"{name}: no such folder; expected that of a finished run, an ONNX file, or one of "
+            f"{name}: {there}; expected the folder of a finished run, an ONNX file, or one of "
             + ", ".join(BUILT_IN)
         )
     return HERE / BUILT_IN[choose("model", name, BUILT_IN)]

@@ -29,8 +29,8 @@ function set(node, props) {
 
 /** A probability that never claims certainty, as the rest of Mien writes it. */
 export function chance(p) {
-  if (p > 0.99) return "> 0.99";
-  if (p < 0.01) return "< 0.01";
+  if (p >= 0.995) return "> 0.99";
+  if (p < 0.005) return "< 0.01";
   return p.toFixed(2);
 }
 
