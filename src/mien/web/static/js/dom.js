@@ -34,7 +34,15 @@ export function chance(p) {
   return p.toFixed(2);
 }
 
-export const signed = (v) => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(2);
+/** A signed number; those that are read together are written by the largest, which is never 0.00. */
+export function signed(v, largest = v) {
+  const most = Math.abs(largest);
+  const small = most > 1e-9 && most < 0.1;
+  const size = Math.abs(v);
+  const text = small && most < 1e-4 ? size.toExponential(1) : size.toFixed(small ? 1 - Math.floor(Math.log10(most)) : 2);
+  return (v < 0 ? "−" : "+") + text;
+}
+
 export const rgb = (c) => `rgb(${c.join(" ")})`;
 export function clock(t) {
   const whole = Math.floor(t + 0.05); // clips end a little before the second

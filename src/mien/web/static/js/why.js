@@ -179,7 +179,7 @@ export class Why {
     const of = e.against ? [e.against, e.target] : ["against", "for"];
     this.legend.replaceChildren(
       h("span", { class: "ramp", "aria-hidden": "true" }),
-      ...(e.signed ? [`${of[0]} −${e.view.limit.toFixed(2)}`, "0", `+${e.view.limit.toFixed(2)} ${of[1]}`] : ["0", "", `${e.view.limit.toPrecision(2)}`]).map((t) => h("span", {}, t)),
+      ...(e.signed ? [`${of[0]} ${signed(-e.view.limit)}`, "0", `${signed(e.view.limit)} ${of[1]}`] : ["0", "", `${e.view.limit.toPrecision(2)}`]).map((t) => h("span", {}, t)),
       h("span", { class: "unit" }, e.view.unit));
     this.showBars(e);
   }
@@ -188,12 +188,13 @@ export class Why {
     const high = Math.max(0, ...Object.values(e.regions));
     const low = Math.min(0, ...Object.values(e.regions));
     const span = Math.max(high - low, 1e-9);
+    const most = Math.max(high, -low);
     this.bars.style.setProperty("--zero", -low / span);
     const whole = Object.values(e.regions).reduce((a, v) => a + Math.abs(v), 0) || 1;
     const rows = Object.entries(e.regions).sort((a, b) => b[1] - a[1]);
     this.bars.className = `bars ${e.signed ? "signs" : "one"}`;
     this.bars.replaceChildren(...rows.map(([name, v]) => {
-      const text = `${name}: ${e.signed ? signed(v) : v.toPrecision(2)} ${e.unit}, ${Math.round((100 * Math.abs(v)) / whole)} % of it, on ${Math.round(100 * e.areas[name])} % of the crop`;
+      const text = `${name}: ${e.signed ? signed(v, most) : v.toPrecision(2)} ${e.unit}, ${Math.round((100 * Math.abs(v)) / whole)} % of it, on ${Math.round(100 * e.areas[name])} % of the crop`;
       return h("li", {
         tabindex: 0, "data-region": name, "aria-label": text, title: text,
         vars: { "--v": Math.abs(v) / span },
@@ -203,7 +204,7 @@ export class Why {
       },
       h("span", { class: "name" }, name),
       h("span", { class: "track" }, h("span", { class: "fill" })),
-      h("span", { class: "number" }, e.signed ? signed(v) : `${Math.round((100 * v) / whole)} %`));
+      h("span", { class: "number" }, e.signed ? signed(v, most) : `${Math.round((100 * v) / whole)} %`));
     }));
     const sum = e.total === null || e.efficiency_gap === null ? "" : `, ${signed(e.total)} in all`;
     this.root.querySelector("#bars-title").textContent = e.signed ? `Regions, ${e.unit}${sum}` : `Regions, share of ${e.what}`;
