@@ -20,7 +20,8 @@ import mien
 from mien.emotions import COLOURS
 from mien.explainers import queries, supported
 from mien.results import draw
-from mien.results.drawing import Bar
+from mien.results.drawing import Bar, Drawing, Text, length
+from mien.results.sheets import told_apart
 from mien.types import FloatArray, ImageArray, InputError, UnknownNameError
 from mien.vision.regions import region_map
 from tests.conftest import PORTRAIT
@@ -289,6 +290,131 @@ def test_a_contrast_names_both_expressions_at_the_ends_of_its_legend() -> None:
     plain = draw.legend(264, 1.0, "logits").raster()
     assert (named != plain).any()
     assert (named[:14] == plain[:14]).all()  # the colours are the same
+
+
+def written(drawing: Drawing) -> list[str]:
+    return [mark.text for mark in drawing.marks if isinstance(mark, Text)]
+
+
+@pytest.mark.parametrize(
+    ("mouth", "eyes", "numbers"),
+    [
+        (2.5, -0.004, ("+2.50", "-0.00")),
+        (0.1, -0.02, ("+0.10", "-0.02")),
+        (-0.0384, 0.0021, ("-0.038", "+0.002")),
+        (-0.0038, 0.0021, ("-0.0038", "+0.0021")),
+        (0.000312, -0.00004, ("+0.00031", "-0.00004")),
+        (4.2e-5, -7e-5, ("+4.2e-05", "-7.0e-05")),
+    ],
+)
+def test_numbers_of_a_sheet_show_two_digits_of_the_largest(
+    mouth: float,
+    eyes: float,
+    numbers: tuple[str, str],
+    crops_only: mien.Recognizer,
+    face_crop: ImageArray,
+) -> None:
+    e = crops_only.explain(face_crop, method="regions")[0]
+    total = mouth + eyes
+    small = changed(e, {"mouth": mouth, "eyes": eyes}, base=0.0, value=total, regional=True)
+    drawn = small.drawing()
+    texts = written(drawn)
+    assert set(numbers) <= set(texts)
+    first = max(numbers, key=lambda number: abs(float(number))).lstrip("+-")
+    assert {f"against -{first}", f"+{first} for"} <= set(texts)
+    digits = len(first) - 2
+    form = f"+.{digits}f" if "e" not in first else "+.1e"
+    assert f"regions, logits (sum {total:{form}})" in texts
+
+
+def test_numbers_of_another_unit_have_decimals_of_their_own(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    e = crops_only.explain(face_crop, method="cam")[0]
+    fine = changed(e, {"mouth": 0.5}, players=e.values.size)  # many small values per pixel
+    per_pixel = float(np.abs(fine.values).max())
+    assert per_pixel < 0.005
+    texts = written(fine.drawing())
+    assert "+0.50" in texts
+    (label,) = [text for text in texts if text.startswith("against ")]
+    assert float(label.split()[1]) == pytest.approx(-per_pixel, rel=0.05)
+
+
+def test_rounding_is_not_written_as_a_scale_of_colours(
+    crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    e = changed(crops_only.explain(face_crop)[0], {"mouth": 3e-5}, value=3e-5, base=0.0)
+    assert e.empty
+    assert "+0.00 for" in written(e.drawing())
+
+
+@pytest.mark.parametrize("value", [5.5, -0.0038, 0.000311, -3e-7])
+def test_long_numbers_leave_the_bars_room(value: float) -> None:
+    marks = draw.bars({"a": value, "b": -value}, 264).marks
+    *bars, _ = [mark for mark in marks if isinstance(mark, Bar)]
+    numbers = [mark for mark in marks if isinstance(mark, Text) and mark.text[0] in "+-"]
+    left = min(mark.x - length(mark.text, mark.size) for mark in numbers)
+    assert max(bar.x1 for bar in bars) < left
+    assert min(bar.x0 for bar in bars) >= 88
+
+
+def footers(drawing: Drawing) -> list[str]:
+    return [text.partition(": model ")[0] for text in written(drawing) if ": model " in text]
+
+
+@pytest.mark.parametrize("methods", [["cam"], ["cam", "regions"]])
+def test_footers_tell_photos_of_one_name_apart(
+    methods: list[str], crops_only: mien.Recognizer, face_crop: ImageArray
+) -> None:
+    names = ["s/1/x.png", "s/2/x.png", "s/2/y.png"]
+    found = crops_only.explain([face_crop] * 3, method=methods, names=names)
+    assert footers(found.drawing()) == ["1/x.png", "2/x.png", "y.png"]
+    assert footers(found[0].drawing()) == ["x.png"]
+
+
+def test_photos_are_told_apart_by_as_many_folders_as_it_takes() -> None:
+    assert told_apart(["a/1/x.jpg", "b/1/x.jpg", "b/2/x.jpg"]) == {
+        "a/1/x.jpg": "a/1/x.jpg",
+        "b/1/x.jpg": "b/1/x.jpg",
+        "b/2/x.jpg": "b/2/x.jpg",
+    }
+    here = Path.cwd().name
+    assert told_apart(["x.jpg", "a/x.jpg"]) == {"x.jpg": f"{here}/x.jpg", "a/x.jpg": "a/x.jpg"}
+    assert set(told_apart(["a/x.jpg", "b/../a/x.jpg"]).values()) == {"x.jpg"}
+    assert told_apart(["/x.jpg", "/a/x.jpg"]) == {"/x.jpg": "x.jpg", "/a/x.jpg": "a/x.jpg"}
+    assert told_apart(["image 0", ""]) == {"image 0": "image 0", "": ""}
+
+
+def test_the_command_tells_photos_of_one_name_apart(
+    run: Run, face_crop: ImageArray, tmp_path: Path
+) -> None:
+    for name in ("day1/p.png", "day2/p.png", "day2/q.png"):
+        photo = tmp_path / "study" / name
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(face_crop).save(photo)
+    how = (str(tmp_path / "study"), "--detector", "none", "-m", "cam", "-f", "svg")
+
+    def sheets_in(folder: Path) -> dict[str, list[str]]:
+        return {
+            path.relative_to(folder).as_posix(): re.findall(r">([^<>]*): model ", path.read_text())
+            for path in folder.rglob("*.svg")
+        }
+
+    done = run("explain", *how, "-o", f"{tmp_path / 'out'}/")
+    assert done.returncode == 0, done.stderr
+    assert sheets_in(tmp_path / "out") == {
+        "day1-p.png.mien.svg": ["day1/p.png"],
+        "day2-p.png.mien.svg": ["day2/p.png"],
+        "q.mien.svg": ["q.png"],
+    }
+    assert (tmp_path / "out" / "day2-p.png.mien.json").is_file()
+    done = run("explain", *how)
+    assert done.returncode == 0, done.stderr
+    assert sheets_in(tmp_path / "study") == {
+        "day1/p.mien.svg": ["day1/p.png"],
+        "day2/p.mien.svg": ["day2/p.png"],
+        "day2/q.mien.svg": ["q.png"],
+    }
 
 
 def test_the_command_compares_methods(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mien.files import check_folder, check_writable
 from mien.results.explanation import record_path
 from mien.results.predictions import file_format, require_parquet
+from mien.results.sheets import told_apart
 from mien.types import InputError
 
 
@@ -48,23 +49,26 @@ def _folder(output: str | None, photos: int) -> Path | None:
 
 
 def _names(photos: Sequence[Path], folder: Path | None, end: str) -> dict[Path, str]:
-    """A name for each photo's sheet: its own, with its suffix or a number where two are alike.
+    """A name for each photo's sheet: its own, with its suffix or folders where two are alike.
+
+    One photo that is named in two ways has two sheets: the second with a number.
 
     >>> _names([Path("a/x.jpg"), Path("a/x.png"), Path("a/y.jpg")], None, ".mien.png").values()
     dict_values(['x.jpg.mien.png', 'x.png.mien.png', 'y.mien.png'])
     >>> list(_names([Path("a/x.jpg"), Path("b/x.jpg")], Path("out"), ".mien.png").values())
-    ['x.jpg.mien.png', 'x.jpg-2.mien.png']
+    ['a-x.jpg.mien.png', 'b-x.jpg.mien.png']
     """
 
     def within(photo: Path) -> Path:
         return folder or photo.parent
 
     stems = Counter((within(photo), photo.stem) for photo in photos)
+    apart = {} if folder is None else told_apart(map(str, photos))
     used: Counter[Path] = Counter()
     names = {}
     for photo in photos:
         alone = stems[within(photo), photo.stem] == 1
-        name = photo.stem if alone else photo.name
+        name = photo.stem if alone else apart.get(str(photo), photo.name).replace("/", "-")
         used[within(photo) / name] += 1
         count = used[within(photo) / name]
         names[photo] = f"{name}{'' if count == 1 else f'-{count}'}{end}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from math import floor, log10
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ from mien.results.drawing import (
     drawing_of,
     font,
     frame,
+    length,
     painted_by,
     side_by_side,
     stack,
@@ -54,6 +56,7 @@ __all__ = [
     "painted_by",
     "png",
     "side_by_side",
+    "signed_form",
     "stack",
     "wrapped",
 ]
@@ -142,6 +145,21 @@ def outlined(picture: ImageArray, labels: IntArray, opacity: float = 0.6) -> Ima
     return np.asarray(drawn, dtype=np.uint8)
 
 
+def signed_form(values: Iterable[float]) -> str:
+    """How signed numbers that are read together are written, so that the largest is no 0.00.
+
+    They share their decimals: two, or as many as show two digits of the largest; what is below
+    0.0001 is written with its power of ten. 1e-9 and below is rounding.
+
+    >>> [signed_form([v, 0.0]) for v in (5.56, -0.0038, 1e-7, 0.0)]
+    ['+.2f', '+.4f', '+.1e', '+.2f']
+    """
+    largest = max((abs(v) for v in values), default=0.0)
+    if not 1e-9 < largest < 0.1:
+        return "+.2f"
+    return "+.1e" if largest < 1e-4 else f"+.{1 - floor(log10(largest))}f"
+
+
 def legend(
     width: int,
     limit: float,
@@ -162,10 +180,11 @@ def legend(
 
     marks = [(0, "la", "0"), (width, "ra", f"{limit:.3g}")]
     if signed:
+        form = signed_form([limit])
         marks = [
-            (0, "la", f"{ends[0]} {-limit:.2f}"),
+            (0, "la", f"{ends[0]} {-limit:{form}}"),
             (width // 2, "ma", "0"),
-            (width, "ra", f"{limit:+.2f} {ends[1]}"),
+            (width, "ra", f"{limit:{form}} {ends[1]}"),
         ]
     texts = [Text(x, 15, text, 12, INK, anchor) for x, anchor, text in marks]
     texts.append(Text(width // 2, 31, unit, 11, PALE, "ma"))
@@ -192,21 +211,24 @@ def bars(
     *,
     colours: Mapping[str, Colour] | None = None,
     texts: Mapping[str, str] | None = None,
-    numbers: str = "+.2f",
+    numbers: str | None = None,
     strong: Collection[str] | None = None,
     row: int = 27,
     names: int = 88,
 ) -> Drawing:
     """Horizontal bars with names and numbers, one per entry, in the order given.
 
-    Signed bars grow from a common zero line; ``numbers`` is how their numbers are written. With
-    ``texts``, which stand in place of the numbers, the values are shares and span 0..1, or as far
-    below 0 as the lowest.
+    Signed bars grow from a common zero line; ``numbers`` is how their numbers are written, by
+    :func:`signed_form` where None. With ``texts``, which stand in place of the numbers, the values
+    are shares and span 0..1, or as far below 0 as the lowest.
     ``strong`` are the entries whose names stand out; the largest where None.
     """
     signed = texts is None
-    name_width, number_width = names, 48
-    left, right = name_width, width - number_width
+    if texts is None:
+        form = signed_form(values.values()) if numbers is None else numbers
+        texts = {name: f"{value:{form}}" for name, value in values.items()}
+    number_width = max([48, *(length(text, 13) + 8 for text in texts.values())])
+    left, right = names, width - number_width
     largest = max((abs(v) for v in values.values()), default=1.0) if signed else 1.0
     low = min([0.0, *values.values()])
     high = max([0.0, *values.values()]) if signed else 1.0
@@ -223,7 +245,6 @@ def bars(
         marks.append(Text(left - 8, top + 7, name, 13, ink, "rm"))
         x0, x1 = sorted((zero, end))
         marks.append(Bar(x0, top, max(x1, x0 + 1), top + row - 11, colour))
-        text = f"{value:{numbers}}" if texts is None else texts[name]
-        marks.append(Text(width - 2, top + 7, text, 13, INK, "rm"))
+        marks.append(Text(width - 2, top + 7, texts[name], 13, INK, "rm"))
     high = row * max(len(values), 1)
     return Drawing(width, high, (*marks, Bar(zero, 0, zero + 1, high, RULE)))

@@ -219,11 +219,13 @@ class Explanations(Results[Explanation]):
     """Explanations of the faces of one or more images.
 
     ``errors`` are rows of the images that could not be explained, where those were collected;
-    ``overviews`` are photos that show several faces, by their names.
+    ``overviews`` are photos that show several faces, by their names. ``files`` are what the sheets'
+    footers call photos, by their names, where a file's name alone is not what is wanted.
     """
 
     errors: tuple[Prediction, ...] = ()
     overviews: Mapping[str, Overview] = field(default_factory=dict, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-ready records."""
@@ -257,7 +259,7 @@ class Explanations(Results[Explanation]):
         """
         if not self.rows:
             raise InputError("expected at least one explanation to draw, got none")
-        return sheets(self.rows, self.overviews, landmarks=landmarks)
+        return sheets(self.rows, self.overviews, self.files, landmarks=landmarks)
 
     def picture(self, scale: float = 1.0, *, landmarks: bool = False) -> ImageArray:
         """The sheets as pixels ``[H, W, 3] uint8``, ``scale`` times as large.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +25,7 @@ from mien.vision.regions import region_map
 PANEL = 264  # pixels, the side of a panel of the sheet
 OUTLINE = 0.6  # opacity of the regions' outlines
 NONE: Mapping[str, Overview] = MappingProxyType({})
+NO_FILES: Mapping[str, str] = MappingProxyType({})
 
 
 def painted(explanation: Attribution) -> tuple[FloatArray, float, str]:
@@ -42,22 +45,26 @@ def painted(explanation: Attribution) -> tuple[FloatArray, float, str]:
 def sheets(
     explanations: Sequence[Attribution],
     overviews: Mapping[str, Overview] = NONE,
+    files: Mapping[str, str] = NO_FILES,
     *,
     landmarks: bool = False,
 ) -> Drawing:
     """A sheet for each face, below one another: of its one method, or of all of them.
 
     Above those of a photo in ``overviews``, by its name, stands the photo with its faces numbered.
-    With ``landmarks`` each aligned face shows its own.
+    ``files`` are what the footers call the photos, by their names; where one lacks, its file's
+    name, told apart from those of the other sheets. With ``landmarks`` each aligned face shows its
+    own.
     """
     faces: dict[tuple[str, int | None], list[Attribution]] = {}
     for e in explanations:
         faces.setdefault((e.prediction.input, e.prediction.face_id), []).append(e)
+    called = told_apart(name for name, _ in faces) | dict(files)
     parts: list[Drawing] = []
     begun: set[str] = set()
     for (name, _), found in faces.items():
         draw_all = sheet if len(found) == 1 else comparison
-        drawn = draw_all(found, landmarks=landmarks)
+        drawn = draw_all(found, called[name], landmarks=landmarks)
         if name in overviews and name not in begun:
             begun.add(name)
             above = overview_drawing(overviews[name], drawn.width - 2 * MARGIN)
@@ -66,7 +73,27 @@ def sheets(
     return draw.stack(parts)
 
 
-def sheet(explanations: Sequence[Attribution], *, landmarks: bool = False) -> Drawing:
+def told_apart(photos: Iterable[str]) -> dict[str, str]:
+    """What to call each photo: its file's name, and where names repeat, folders that differ.
+
+    >>> list(told_apart(["a/1/x.jpg", "a/2/x.jpg", "a/2/y.jpg"]).values())
+    ['1/x.jpg', '2/x.jpg', 'y.jpg']
+    >>> list(told_apart(["a/1/x.jpg", "b/1/x.jpg"]).values())
+    ['a/1/x.jpg', 'b/1/x.jpg']
+    """
+    alike: dict[str, dict[str, tuple[str, ...]]] = {}
+    for photo in photos:
+        name, whole = Path(photo).name, Path(os.path.abspath(photo))  # noqa: PTH100 - without ..
+        alike.setdefault(name, {})[photo] = (*whole.parts[1:-1], name)
+    called: dict[str, str] = {}
+    for found in alike.values():
+        paths = set(found.values())  # one may be written in two ways
+        depth = next(n for n in count(1) if len({path[-n:] for path in paths}) == len(paths))
+        called |= {photo: "/".join(parts[-depth:]) for photo, parts in found.items()}
+    return called
+
+
+def sheet(explanations: Sequence[Attribution], file: str, *, landmarks: bool = False) -> Drawing:
     """One explanation as a picture: crop, overlay with its legend, regions, probabilities."""
     (e,) = explanations
     p = e.prediction
@@ -77,6 +104,7 @@ def sheet(explanations: Sequence[Attribution], *, landmarks: bool = False) -> Dr
     evidence = ", ".join([e.method, passes, hidden, *_options(e)])
     ordered = dict(sorted(e.regions.items(), key=lambda item: -item[1]))
     colours = None if e.signed else dict.fromkeys(ordered, draw.LOOK)
+    form = draw.signed_form(ordered.values())
     panels = [
         ("aligned face", draw.stack([crop, _note(seen)], 8)),
         (
@@ -84,14 +112,14 @@ def sheet(explanations: Sequence[Attribution], *, landmarks: bool = False) -> Dr
             draw.stack([overlaid(e, PANEL), _legend(e)], 8),
         ),
         (
-            f"regions, {e.unit}" + (f" (sum {e.total:+.2f})" if e.efficient else ""),
-            draw.bars(ordered, PANEL, colours=colours, numbers="+.2f" if e.signed else ".2g"),
+            f"regions, {e.unit}" + (f" (sum {e.total:{form}})" if e.efficient else ""),
+            draw.bars(ordered, PANEL, colours=colours, numbers=form if e.signed else ".2g"),
         ),
         ("probability of each expression", _chances(e, PANEL)),
     ]
     row = _row(panels)
     width = row.width
-    notes = [_note(text, width) for text in (evidence, e.footnote, provenance(e))]
+    notes = [_note(text, width) for text in (evidence, e.footnote, provenance(e, file))]
     parts = [draw.wrapped(describe(e), width, 19), row]
     if e.maps is not None:
         parts.append(mosaic(e.maps, e.crop, width))
@@ -109,12 +137,11 @@ def face_drawing(e: Attribution, side: int, *, landmarks: bool = False) -> Drawi
     return face.over(draw.dots((e.landmarks + 0.5) * side / len(e.labels), side))
 
 
-def provenance(e: Attribution) -> str:
-    """The file's name, the model and the version of Mien that a sheet comes of, in a line."""
+def provenance(e: Attribution, file: str) -> str:
+    """The file as it is called, the model and the version of Mien of a sheet, in a line."""
     name, _, weights = e.model.partition(" sha256:")
     model = f"{name} (sha256 {weights[:12]})" if weights else name
     flip = ", crop and mirror image" if e.flip else ""
-    file = Path(e.prediction.input).name
     return f"{file}: model {model}{flip}, Mien {e.versions.get('mien', 'of unknown version')}"
 
 
@@ -122,7 +149,9 @@ COLUMNS = 5  # maps in a row of a comparison
 TILE = 200  # pixels, the side of each
 
 
-def comparison(explanations: Sequence[Attribution], *, landmarks: bool = False) -> Drawing:
+def comparison(
+    explanations: Sequence[Attribution], file: str, *, landmarks: bool = False
+) -> Drawing:
     """One face by several methods: their maps side by side, each at its own scale.
 
     Under each map stand the regions that it puts first. Two maps differ in colour because their
@@ -151,7 +180,7 @@ def comparison(explanations: Sequence[Attribution], *, landmarks: bool = False) 
         ],
         GAP,
     )
-    parts = [draw.wrapped(answer, width, 19), *rows, key, _note(provenance(first), width)]
+    parts = [draw.wrapped(answer, width, 19), *rows, key, _note(provenance(first, file), width)]
     return draw.frame(draw.stack(parts, 18), MARGIN)
 
 

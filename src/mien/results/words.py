@@ -119,7 +119,8 @@ def _steady(value: float) -> float:
 
 def _numbers(e: Attribution, names: Sequence[str], whole: float) -> str:
     """The values of some regions, of all together where these add up."""
-    digits = "+.2f" if e.unit == "probability" else "+.1f" if abs(whole) >= 0.5 else "+.2g"
+    few, least = ("+.2f", 0.1) if e.unit == "probability" else ("+.1f", 0.5)
+    digits = few if abs(whole) >= least else "+.2g"
     whole, values = _steady(whole), [_steady(e.regions[name]) for name in names]
     text = ", ".join(f"{name} {v:{digits}}" for name, v in zip(names, values, strict=True))
     if e.efficient:  # a part may be larger than what is left of all of them
