@@ -236,9 +236,10 @@ def test_columns_do_not_depend_on_what_was_found(
     assert header == rows.text("csv").splitlines()[0]
 
 
-def test_names_that_are_not_utf_8_are_written(tmp_path: Path) -> None:
-    rows = mien.Predictions((mien.Prediction("m\udcfcller.jpg", error="bad"),))
+def test_names_that_are_not_utf_8_are_written_and_read(tmp_path: Path) -> None:
+    rows = mien.Predictions((mien.Prediction("m\udcfcller.jpg", error="m\udcfcller.jpg: bad"),))
     assert b"m\xfcller" in rows.save(tmp_path / "rows.csv").read_bytes()
+    assert mien.Predictions.load(tmp_path / "rows.csv").rows == rows.rows
     for name in ("rows.jsonl", "rows.parquet"):
         assert rows.save(tmp_path / name).exists()
 

@@ -16,6 +16,9 @@ STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff
 NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 
 
+NAMES: Final = ("input", "error")  # columns that hold names of files
+
+
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     r"""Rows as CSV, their lines ended; no text in them is a formula to a spreadsheet.
 
@@ -44,8 +47,8 @@ def csv_rows(lines: Iterable[str]) -> list[list[str]]:
 def csv_records(path: Path) -> list[dict[str, Any]]:
     """The rows of a CSV file by the names in its header; lines without a cell are left out.
 
-    Bytes of a file's name that are no UTF-8 are kept in the column ``input``. Raises ValueError,
-    in words, for another encoding, other separators and lines of another length.
+    Bytes of a file's name that are no UTF-8 are kept in the columns ``input`` and ``error``. Raises
+    ValueError, in words, for another encoding, other separators and lines of another length.
     """
     text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
     if "\0" in text:
@@ -60,7 +63,7 @@ def csv_records(path: Path) -> list[dict[str, Any]]:
             cells = counted(len(row), "cell")
             raise ValueError(f"row {number} has {cells}, the header {len(header)}")
         found += [dict(zip(header, row, strict=True))] if row else []
-    texts = [text for row in found for name, text in row.items() if name != "input"]
+    texts = [text for row in found for name, text in row.items() if name not in NAMES]
     if foreign := next(filter(_no_utf8, [*header, *texts]), None):
         raise ValueError(f"it is not in UTF-8 at {foreign!r}; save it as CSV UTF-8")
     return found
