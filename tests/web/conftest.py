@@ -76,6 +76,6 @@ def run(settings: ServiceSettings | None = None) -> Running:
 
 @pytest.fixture(scope="package")
 def running() -> Iterator[Running]:
-    found = run(ServiceSettings(model="mien-int8"))
+    found = run()
     yield found
     found.stop()

@@ -70,7 +70,8 @@ def csv_records(path: Path) -> list[dict[str, Any]]:
 
 
 def _no_utf8(text: str) -> bool:
-    return any("\udc80" <= letter <= "\udcff" for letter in text)
+    # most cells are ASCII, which a string knows of itself
+    return not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 class _Line:

@@ -122,10 +122,10 @@ class History(Callback):
         for side, images in self.watched.items():  # to look at: nothing is chosen by it
             row[f"{side}_accuracy"] = share_right(module, images, self.batch)
         rows = [r for r in read_history(self.path) if int(r["epoch"]) < row["epoch"]]
-        names = list(
-            dict.fromkeys(name for r in [*rows, row] for name in r)
-        )  # curves may come late
-        write_table(self.path, names, [[r.get(name, "") for name in names] for r in [*rows, row]])
+        rows.append(row)
+        # all of them: curves may have been asked for, or left out, when the training went on
+        names = list(dict.fromkeys(name for r in rows for name in r))
+        write_table(self.path, names, [[r.get(name, "") for name in names] for r in rows])
         if self.on_epoch is not None:
             self.on_epoch(row)
 
